@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_CONFIG_H
+#define CYGNET_CONFIG_H
+
+#include "sad.h"
+#include "spd.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The router's configuration, as router.yaml says it, checked and with defaults filled in. */
+
+#define CONFIG_MAX_PORTS 32
+#define CONFIG_NAME_LEN 16 /* IFNAMSIZ: a port's name is its tap's name */
+
+enum lcore_role { ROLE_CONTROL, ROLE_WORKER, ROLE_CRYPTO };
+enum crypto_mode { CRYPTO_DEDICATED, CRYPTO_INLINE };
+enum idle_mode { IDLE_BACK_OFF, IDLE_POLL };
+enum default_action { DEFAULT_DISCARD, DEFAULT_BYPASS };
+
+struct config_lcore {
+	unsigned int lcore; /* EAL's lcore id */
+	unsigned int cpu;
+	enum lcore_role role;
+};
+
+struct config_port {
+	char *name;
+	char *devargs;
+	char *netdev; /* the Linux interface under it (iface= of the devargs), or NULL */
+	char **addresses; /* "192.0.2.1/24", set on the tap */
+	struct ip_addr *addrs; /* the same, parsed */
+	uint8_t *plens;
+	unsigned int n_addresses;
+	unsigned int mtu;
+	unsigned int rx_queues;
+	unsigned int
+		*workers; /* lcore ids of the workers that poll its queues, one for each queue */
+	enum default_action default_action;
+};
+
+struct config_sa {
+	struct sa_conf conf;
+	uint8_t key[SA_KEY_MAX]; /* encryption key with salt, then integrity key */
+	char *name;
+	bool insecure_test;
+};
+
+struct config_plugin {
+	char *library; /* path of the shared object */
+	char *node;
+	char *from, *to; /* the edge that it is put on */
+};
+
+struct config {
+	char *path;
+	char *name; /* of the router; prefix of its files */
+	struct {
+		char *file_prefix; /* default: name */
+		unsigned int memory; /* MiB of huge pages, all reserved at start */
+		char **options; /* further EAL options */
+		unsigned int n_options;
+	} eal;
+	struct config_lcore *lcores;
+	unsigned int n_lcores;
+	struct config_port *ports;
+	unsigned int n_ports;
+	struct {
+		enum crypto_mode mode;
+		char **devices; /* driver names in order of preference */
+		unsigned int n_devices;
+		unsigned int frames; /* a worker's frames in flight */
+	} crypto;
+	enum idle_mode idle;
+	enum default_action
+		local_action; /* clear packets to and from the router itself, no policy */
+	unsigned int
+		policies_timeout; /* s until an owner must have said that policies are complete */
+	unsigned int orphan_grace; /* s until the SAs of a dead owner go */
+	bool static_only; /* no charon is expected: static policies are complete at start */
+	struct {
+		unsigned int sas, policies, routes, nexthops, mbufs, punt_rate;
+	} limits;
+	struct config_sa *sas;
+	unsigned int n_sas;
+	struct spd_policy_conf *policies;
+	unsigned int n_policies;
+	struct config_plugin *plugins;
+	unsigned int n_plugins;
+	char *socket; /* of cygnetctl; default /run/cygnet/<name>.sock */
+};
+
+/*
+ * Reads and checks a file. On an error prints one line to stderr that names file, line (where libcyaml
+ * knows it) and key, frees all and returns NULL. Nothing outside is touched.
+ */
+struct config *config_load(const char *path);
+
+/* Wipes keys and frees all. */
+void config_free(struct config *config);
+
+/*
+ * Prints the plan, lcore by lcore: role, cpu, NUMA node (libnuma), whether the kernel isolates the cpu
+ * (isolcpus, cpuset partitions), its ports and queues, its distance to the workers or ports it serves;
+ * then ports, crypto devices, tables and their memory. Returns 0, or -ENODEV when a netdev of a port or
+ * a cpu is missing (one line says which).
+ */
+int config_plan(const struct config *config, FILE *out);
+
+/* The EAL argument vector of the configuration; NULL-terminated, free with config_eal_free(). */
+char **config_eal_args(const struct config *config, const char *argv0, int *argc);
+void config_eal_free(char **argv);
+
+/* Whether the kernel keeps other work from the cpu (isolcpus= or an isolated cpuset partition). */
+bool config_cpu_isolated(unsigned int cpu);
+
+#endif

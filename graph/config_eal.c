@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config_load.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NODES_MAX 32
+
+struct args {
+	char **v;
+	int n;
+	bool failed;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct args *a, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (a->failed || vasprintf(&a->v[a->n], fmt, ap) < 0)
+		a->failed = true;
+	else
+		a->n++;
+	va_end(ap);
+}
+
+/* "0@0,1@0,2@1": several lcores may share a cpu. */
+static char *
+lcore_list(const struct config *c, unsigned int *control)
+{
+	char *list = NULL;
+	size_t size;
+	FILE *f = open_memstream(&list, &size);
+
+	if (f == NULL)
+		return NULL;
+	for (unsigned int i = 0; i < c->n_lcores; i++) {
+		fprintf(f, "%s%u@%u", i > 0 ? "," : "", c->lcores[i].lcore, c->lcores[i].cpu);
+		if (c->lcores[i].role == ROLE_CONTROL)
+			*control = c->lcores[i].lcore;
+	}
+	if (fclose(f) != 0) {
+		free(list);
+		return NULL;
+	}
+	return list;
+}
+
+/* "256,0,256": memory on each NUMA node that has lcores of ours, nothing on the others. */
+static char *
+memory_list(const struct config *c)
+{
+	bool used[NODES_MAX] = {false};
+	int last = 0;
+	char *list = NULL;
+	size_t size;
+	FILE *f = open_memstream(&list, &size);
+
+	if (f == NULL)
+		return NULL;
+	for (unsigned int i = 0; i < c->n_lcores; i++) {
+		int node = config_cpu_node(c->lcores[i].cpu);
+
+		if (node < NODES_MAX) {
+			used[node] = true;
+			last = node > last ? node : last;
+		}
+	}
+	for (int i = 0; i <= last; i++)
+		fprintf(f, "%s%u", i > 0 ? "," : "", used[i] ? c->eal.memory : 0);
+	if (fclose(f) != 0) {
+		free(list);
+		return NULL;
+	}
+	return list;
+}
+
+static bool
+allows_pci(const struct config *c)
+{
+	for (unsigned int i = 0; i < c->n_ports; i++)
+		if (config_is_pci(c->ports[i].devargs))
+			return true;
+	/* An accelerator, say, that the file names for EAL. */
+	for (unsigned int i = 0; i < c->eal.n_options; i++)
+		if (strncmp(c->eal.options[i], "-a", 2) == 0 ||
+			strncmp(c->eal.options[i], "--allow", 7) == 0)
+			return true;
+	return false;
+}
+
+char **
+config_eal_args(const struct config *c, const char *argv0, int *argc)
+{
+	unsigned int control = 0;
+	char *lcores = lcore_list(c, &control), *memory = memory_list(c);
+	struct args a = {.v = calloc(32 + 2 * c->n_ports + c->eal.n_options, sizeof(char *))};
+
+	a.failed = lcores == NULL || memory == NULL || a.v == NULL;
+	add(&a, "%s", argv0);
+	add(&a, "--lcores");
+	add(&a, "%s", lcores);
+	add(&a, "--main-lcore");
+	add(&a, "%u", control);
+	add(&a, "--file-prefix");
+	add(&a, "%s", c->eal.file_prefix);
+	/* All memory now, and no more later: growing asks every secondary to follow, and waits for it. */
+	add(&a, "--socket-mem");
+	add(&a, "%s", memory);
+	add(&a, "--socket-limit");
+	add(&a, "%s", memory);
+	/* No process needs physical addresses: charon's agent runs without the capability to see them. */
+	add(&a, "--iova-mode=va");
+	if (!allows_pci(c))
+		add(&a, "--no-pci");
+	for (unsigned int i = 0; i < c->n_ports; i++) {
+		add(&a, "%s", config_is_pci(c->ports[i].devargs) ? "-a" : "--vdev");
+		add(&a, "%s", c->ports[i].devargs);
+	}
+	/* EAL stops at 256 bits otherwise; FIB and ciphers have AVX-512. */
+	add(&a, "--force-max-simd-bitwidth=512");
+	add(&a, "--log-level");
+	add(&a, "lib.eal:warning");
+	for (unsigned int i = 0; i < c->eal.n_options; i++)
+		add(&a, "%s", c->eal.options[i]);
+	free(lcores);
+	free(memory);
+	if (a.failed) {
+		config_eal_free(a.v);
+		return NULL;
+	}
+	*argc = a.n;
+	return a.v;
+}
+
+void
+config_eal_free(char **argv)
+{
+	for (unsigned int i = 0; argv != NULL && argv[i] != NULL; i++)
+		free(argv[i]);
+	free(argv);
+}

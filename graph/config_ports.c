@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config_load.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LCORES_MAX 32 /* of a role: workers know that many crypto lcores, and the other way round */
+#define QUEUES_MAX 32
+#define NODE_NAME_MAX 63 /* RTE_NODE_NAMESIZE */
+
+static int
+check_roles(struct config_load *l)
+{
+	const struct config *c = l->config;
+	const struct config_where *w = AT("lcores", -1);
+	unsigned int n[3] = {0};
+
+	for (unsigned int i = 0; i < c->n_lcores; i++)
+		n[c->lcores[i].role]++;
+	if (n[ROLE_CONTROL] != 1)
+		return config_fail(
+			l, w, NULL, "%u lcores have the role control; one shall", n[ROLE_CONTROL]);
+	if (n[ROLE_WORKER] == 0)
+		return config_fail(l, w, NULL, "no lcore has the role worker");
+	if (n[ROLE_WORKER] > LCORES_MAX || n[ROLE_CRYPTO] > LCORES_MAX)
+		return config_fail(l, w, NULL, "more than %u lcores of one role", LCORES_MAX);
+	if (c->crypto.mode == CRYPTO_DEDICATED && n[ROLE_CRYPTO] == 0)
+		return config_fail(l, w, NULL,
+			"no lcore has the role crypto (crypto.mode is dedicated; inline needs "
+			"none)");
+	for (unsigned int i = 0; i < c->n_lcores; i++)
+		if (c->crypto.mode == CRYPTO_INLINE && c->lcores[i].role == ROLE_CRYPTO)
+			return config_fail(l, AT("lcores", i), "role",
+				"crypto.mode is inline: no lcore may have the role crypto");
+	return 0;
+}
+
+int
+config_read_lcores(struct config_load *l)
+{
+	static const char *const roles[] = {"control", "worker", "crypto", NULL};
+	struct config *c = l->config;
+	int ret = config_alloc(&c->lcores, l->raw->n_lcores, sizeof(*c->lcores));
+
+	for (unsigned int i = 0; ret == 0 && i < l->raw->n_lcores; i++) {
+		const struct raw_lcore *raw = &l->raw->lcores[i];
+		const struct config_where *w = AT("lcores", i);
+		struct config_lcore *lc = &c->lcores[i];
+		unsigned int role;
+
+		ret = config_uint(l, w, "lcore", &raw->lcore, 0, 0, RTE_MAX_LCORE - 1, &lc->lcore);
+		if (ret == 0)
+			ret = config_uint(l, w, "cpu", &raw->cpu, 0, 0, CPU_SETSIZE - 1, &lc->cpu);
+		if (ret == 0)
+			ret = config_choice(l, w, "role", raw->role, roles, 0, &role);
+		if (ret < 0)
+			return ret;
+		lc->role = role;
+		if (!config_cpu_online(lc->cpu))
+			return config_fail(
+				l, w, "cpu", "cpu %u does not exist, or is offline", lc->cpu);
+		for (unsigned int j = 0; j < i; j++)
+			if (c->lcores[j].lcore == lc->lcore)
+				return config_fail(l, w, "lcore",
+					"lcore %u has a role already: lcores[%u] (%s)", lc->lcore,
+					j, roles[c->lcores[j].role]);
+		c->n_lcores++;
+	}
+	return ret < 0 ? ret : check_roles(l);
+}
+
+/* "0000:03:00.1" or "03:00.1", and what may follow after a comma. */
+bool
+config_is_pci(const char *devargs)
+{
+	unsigned int domain, bus, dev, fn;
+	int end = 0;
+
+	if (strncmp(devargs, "pci:", 4) == 0)
+		devargs += 4;
+	if (!isxdigit((unsigned char)devargs[0]))
+		return false;
+	if ((sscanf(devargs, "%4x:%2x:%2x.%1x%n", &domain, &bus, &dev, &fn, &end) == 4 ||
+		    sscanf(devargs, "%2x:%2x.%1x%n", &bus, &dev, &fn, &end) == 3) &&
+		end > 0)
+		return devargs[end] == '\0' || devargs[end] == ',';
+	return false;
+}
+
+/* As the kernel's dev_valid_name(), and without names that sysctl has for itself. */
+static bool
+valid_interface(const char *s)
+{
+	static const char *const taken[] = {".", "..", "all", "default", "lo"};
+	size_t len = strlen(s);
+
+	if (len == 0 || len >= CONFIG_NAME_LEN)
+		return false;
+	for (unsigned int i = 0; i < RTE_DIM(taken); i++)
+		if (strcmp(s, taken[i]) == 0)
+			return false;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)s[i] <= ' ' || (unsigned char)s[i] >= 0x7f ||
+			strchr("/:%", s[i]) != NULL)
+			return false;
+	return true;
+}
+
+static int
+check_devargs(struct config_load *l, const struct config_where *w, struct config_port *p)
+{
+	const char *iface;
+	size_t len;
+
+	if (!config_is_pci(p->devargs) &&
+		(!isalpha((unsigned char)p->devargs[0]) ||
+			p->devargs[strspn(p->devargs, "abcdefghijklmnopqrstuvwxyz"
+						      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+						      "0123456789_,=.:/-+@;[]")] != '\0'))
+		return config_fail(l, w, "devargs",
+			"'%s' is neither a PCI address nor a device like net_af_packet0,iface=eth1",
+			p->devargs);
+	if (p->netdev == NULL && (iface = strstr(p->devargs, ",iface=")) != NULL) {
+		iface += strlen(",iface=");
+		len = strcspn(iface, ",");
+		p->netdev = strndup(iface, len);
+		if (p->netdev == NULL)
+			return -ENOMEM;
+		if (!valid_interface(p->netdev))
+			return config_fail(
+				l, w, "devargs", "iface=%s is no interface name", p->netdev);
+	} else if (p->netdev != NULL && !valid_interface(p->netdev)) {
+		return config_fail(l, w, "netdev", "'%s' is no interface name", p->netdev);
+	}
+	return 0;
+}
+
+/* Against the ports before it; their taps and netdevs live in one namespace. */
+static int
+check_others(struct config_load *l, const struct config_where *w, const struct config_port *p)
+{
+	const struct config *c = l->config;
+	size_t dev = strcspn(p->devargs, ",");
+
+	for (const struct config_port *o = c->ports; o <= p; o++) {
+		if (o->netdev != NULL && strcmp(o->netdev, p->name) == 0)
+			return config_fail(l, w, "name",
+				"'%s' is the netdev of ports[%td]: the port's tap needs a name of "
+				"its own",
+				p->name, o - c->ports);
+		if (o == p)
+			break;
+		if (strcmp(o->name, p->name) == 0)
+			return config_fail(l, w, "name", "'%s' is the name of ports[%td] already",
+				p->name, o - c->ports);
+		if (p->netdev != NULL && strcmp(p->netdev, o->name) == 0)
+			return config_fail(l, w, "netdev", "'%s' is the name of ports[%td]",
+				p->netdev, o - c->ports);
+		if (p->netdev != NULL && o->netdev != NULL && strcmp(p->netdev, o->netdev) == 0)
+			return config_fail(l, w, "netdev", "'%s' is under ports[%td] already",
+				p->netdev, o - c->ports);
+		if (strcspn(o->devargs, ",") == dev && strncmp(o->devargs, p->devargs, dev) == 0)
+			return config_fail(l, w, "devargs", "device %.*s is ports[%td]'s already",
+				(int)dev, p->devargs, o - c->ports);
+	}
+	return 0;
+}
+
+static bool
+usable_address(const struct ip_addr *a)
+{
+	static const struct ip_addr zero;
+
+	if (memcmp(a->b, zero.b, sizeof(a->b)) == 0)
+		return false;
+	if (a->family == 4)
+		return a->b[0] != 0 && a->b[0] != 127 && a->b[0] < 224;
+	return a->b[0] != 0xff;
+}
+
+static int
+read_addresses(struct config_load *l, const struct config_where *w, struct raw_port *raw,
+	struct config_port *p)
+{
+	const struct config *c = l->config;
+	char key[32];
+	int ret;
+
+	ret = config_alloc(&p->addrs, raw->n_addresses, sizeof(*p->addrs));
+	if (ret == 0)
+		ret = config_alloc(&p->plens, raw->n_addresses, sizeof(*p->plens));
+	if (ret < 0)
+		return ret;
+	p->addresses = raw->addresses;
+	p->n_addresses = raw->n_addresses;
+	raw->addresses = NULL;
+	raw->n_addresses = 0;
+	for (unsigned int i = 0; i < p->n_addresses; i++) {
+		const struct ip_addr *a = &p->addrs[i];
+
+		snprintf(key, sizeof(key), "addresses[%u]", i);
+		if (addr_parse_prefix(p->addresses[i], &p->addrs[i], &p->plens[i]) < 0)
+			return config_fail(l, w, key,
+				"'%s' is not an address with its prefix length (192.0.2.1/24)",
+				p->addresses[i]);
+		if (!usable_address(a) || p->plens[i] == 0)
+			return config_fail(
+				l, w, key, "'%s' cannot be a port's address", p->addresses[i]);
+		if (a->family == 6 && p->mtu < 1280)
+			return config_fail(l, w, "mtu", "IPv6 needs 1280 at least (RFC 8200, 5)");
+		for (const struct config_port *o = c->ports; o <= p; o++)
+			for (unsigned int j = 0; j < (o == p ? i : o->n_addresses); j++)
+				if (addr_equal(a, &o->addrs[j]))
+					return config_fail(l, w, key,
+						"'%s' is given to ports[%td] already",
+						p->addresses[i], o - c->ports);
+	}
+	return 0;
+}
+
+/* Which worker polls which queue: as the file says, or in turn over all ports. */
+static int
+read_workers(struct config_load *l, const struct config_where *w, const struct raw_port *raw,
+	struct config_port *p, unsigned int *turn)
+{
+	const struct config *c = l->config;
+	char key[32];
+	int ret;
+
+	if (raw->workers != NULL && raw->n_workers != p->rx_queues)
+		return config_fail(l, w, "workers", "%u lcores for %u rx-queues: one for each",
+			raw->n_workers, p->rx_queues);
+	ret = config_alloc(&p->workers, p->rx_queues, sizeof(*p->workers));
+	for (unsigned int q = 0; ret == 0 && q < p->rx_queues; q++) {
+		const struct config_lcore *lc = NULL;
+
+		if (raw->workers == NULL) {
+			do
+				lc = &c->lcores[(*turn)++ % c->n_lcores];
+			while (lc->role != ROLE_WORKER);
+			p->workers[q] = lc->lcore;
+			continue;
+		}
+		for (unsigned int i = 0; i < c->n_lcores; i++)
+			if (c->lcores[i].lcore == raw->workers[q])
+				lc = &c->lcores[i];
+		if (lc == NULL || lc->role != ROLE_WORKER) {
+			snprintf(key, sizeof(key), "workers[%u]", q);
+			return config_fail(
+				l, w, key, "lcore %" PRIu64 " is not a worker", raw->workers[q]);
+		}
+		p->workers[q] = lc->lcore;
+	}
+	return ret;
+}
+
+int
+config_read_ports(struct config_load *l)
+{
+	static const char *const actions[] = {"discard", "bypass", NULL};
+	struct config *c = l->config;
+	unsigned int n = l->raw->n_ports, turn = 0;
+	int ret;
+
+	if (n == 0 || n > CONFIG_MAX_PORTS)
+		return config_fail(l, AT("ports", -1), NULL, "%u ports, where 1 to %u may be", n,
+			CONFIG_MAX_PORTS);
+	ret = config_alloc(&c->ports, n, sizeof(*c->ports));
+	for (unsigned int i = 0; ret == 0 && i < n; i++) {
+		struct raw_port *raw = &l->raw->ports[i];
+		struct config_port *p = &c->ports[i];
+		const struct config_where *w = AT("ports", i);
+		unsigned int action;
+
+		c->n_ports++;
+		p->name = config_take(&raw->name);
+		p->devargs = config_take(&raw->devargs);
+		p->netdev = config_take(&raw->netdev);
+		if (!valid_interface(p->name))
+			return config_fail(l, w, "name",
+				"'%s' cannot be an interface's name (1 to %d characters, no "
+				"blanks, no '/:%%')",
+				p->name, CONFIG_NAME_LEN - 1);
+		ret = config_uint(l, w, "mtu", raw->mtu, 1500, 68, 9216, &p->mtu);
+		if (ret == 0)
+			ret = config_uint(
+				l, w, "rx-queues", raw->rx_queues, 1, 1, QUEUES_MAX, &p->rx_queues);
+		if (ret == 0)
+			ret = config_choice(l, w, "default-action", raw->default_action, actions,
+				DEFAULT_DISCARD, &action);
+		if (ret < 0)
+			return ret;
+		p->default_action = action;
+		ret = check_devargs(l, w, p);
+		if (ret == 0)
+			ret = check_others(l, w, p);
+		if (ret == 0)
+			ret = read_addresses(l, w, raw, p);
+		if (ret == 0)
+			ret = read_workers(l, w, raw, p, &turn);
+	}
+	return ret;
+}
+
+static bool
+valid_node(const char *s, size_t len)
+{
+	return len > 0 && len <= NODE_NAME_MAX &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") >= len;
+}
+
+/* "ip4-input -> ipsec-input-check" */
+static int
+read_edge(struct config_load *l, const struct config_where *w, const char *edge,
+	struct config_plugin *plugin)
+{
+	const char *from = edge + strspn(edge, " "), *arrow = strstr(edge, "->"), *to;
+	size_t from_len = strcspn(from, " "), to_len;
+
+	if (arrow == NULL)
+		goto bad;
+	if (from + from_len > arrow)
+		from_len = arrow - from;
+	to = arrow + 2 + strspn(arrow + 2, " ");
+	to_len = strcspn(to, " ");
+	if (!valid_node(from, from_len) || !valid_node(to, to_len) ||
+		from + from_len + strspn(from + from_len, " ") != arrow ||
+		to[to_len + strspn(to + to_len, " ")] != '\0')
+		goto bad;
+	plugin->from = strndup(from, from_len);
+	plugin->to = strndup(to, to_len);
+	return plugin->from != NULL && plugin->to != NULL ? 0 : -ENOMEM;
+bad:
+	return config_fail(l, w, "edge", "'%s' is not of the form \"node -> node\"", edge);
+}
+
+int
+config_read_plugins(struct config_load *l)
+{
+	struct config *c = l->config;
+	unsigned int n = l->raw->n_plugins;
+	int ret = config_alloc(&c->plugins, n, sizeof(*c->plugins));
+
+	for (unsigned int i = 0; ret == 0 && i < n; i++) {
+		struct raw_plugin *raw = &l->raw->plugins[i];
+		const struct config_where *w = AT("plugins", i);
+
+		c->n_plugins++;
+		c->plugins[i].library = config_take(&raw->library);
+		c->plugins[i].node = config_take(&raw->node);
+		if (c->plugins[i].library[0] != '/')
+			return config_fail(l, w, "library", "'%s' is not an absolute path",
+				c->plugins[i].library);
+		if (!valid_node(c->plugins[i].node, strlen(c->plugins[i].node)))
+			return config_fail(
+				l, w, "node", "'%s' is not a node's name", c->plugins[i].node);
+		for (unsigned int j = 0; j < i; j++)
+			if (strcmp(c->plugins[j].node, c->plugins[i].node) == 0)
+				return config_fail(l, w, "node", "'%s' is plugins[%u]'s already",
+					c->plugins[i].node, j);
+		ret = read_edge(l, w, raw->edge, &c->plugins[i]);
+	}
+	return ret;
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config_load.h"
+
+#include "../ike/wire.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SPI_MIN 256 /* RFC 4303, 2.1: 1..255 are reserved, 0 never travels */
+
+struct algorithm {
+	const char *name; /* strongSwan's keyword without dashes */
+	uint16_t id; /* IKEv2 transform ID */
+	uint16_t key_len; /* bytes, with the salt */
+	bool counter; /* its nonces count: two runs with one key give them twice */
+	bool aead;
+};
+
+/* What follows "aes128", "aes192", "aes256"; key_len is the salt's. */
+static const struct algorithm aes_modes[] = {
+	{"", ENCR_AES_CBC, 0, false, false},
+	{"cbc", ENCR_AES_CBC, 0, false, false},
+	{"ctr", ENCR_AES_CTR, 4, true, false},
+	{"gmac", ENCR_NULL_AUTH_AES_GMAC, 4, true, true},
+	{"ccm8", ENCR_AES_CCM_8, 3, true, true},
+	{"ccm64", ENCR_AES_CCM_8, 3, true, true},
+	{"ccm12", ENCR_AES_CCM_12, 3, true, true},
+	{"ccm96", ENCR_AES_CCM_12, 3, true, true},
+	{"ccm16", ENCR_AES_CCM_16, 3, true, true},
+	{"ccm128", ENCR_AES_CCM_16, 3, true, true},
+	{"gcm8", ENCR_AES_GCM_8, 4, true, true},
+	{"gcm64", ENCR_AES_GCM_8, 4, true, true},
+	{"gcm12", ENCR_AES_GCM_12, 4, true, true},
+	{"gcm96", ENCR_AES_GCM_12, 4, true, true},
+	{"gcm16", ENCR_AES_GCM_16, 4, true, true},
+	{"gcm128", ENCR_AES_GCM_16, 4, true, true},
+};
+
+static const struct algorithm integrities[] = {
+	{"none", AUTH_NONE, 0, false, false},
+	{"sha1", AUTH_HMAC_SHA1_96, 20, false, false},
+	{"sha", AUTH_HMAC_SHA1_96, 20, false, false},
+	{"hmacsha196", AUTH_HMAC_SHA1_96, 20, false, false},
+	{"sha256", AUTH_HMAC_SHA2_256_128, 32, false, false},
+	{"sha2256", AUTH_HMAC_SHA2_256_128, 32, false, false},
+	{"hmacsha2256128", AUTH_HMAC_SHA2_256_128, 32, false, false},
+	{"sha25696", AUTH_HMAC_SHA2_256_96, 32, false, false},
+	{"sha225696", AUTH_HMAC_SHA2_256_96, 32, false, false},
+	{"hmacsha225696", AUTH_HMAC_SHA2_256_96, 32, false, false},
+	{"sha384", AUTH_HMAC_SHA2_384_192, 48, false, false},
+	{"sha2384", AUTH_HMAC_SHA2_384_192, 48, false, false},
+	{"hmacsha2384192", AUTH_HMAC_SHA2_384_192, 48, false, false},
+	{"sha512", AUTH_HMAC_SHA2_512_256, 64, false, false},
+	{"sha2512", AUTH_HMAC_SHA2_512_256, 64, false, false},
+	{"hmacsha2512256", AUTH_HMAC_SHA2_512_256, 64, false, false},
+	{"aesxcbc", AUTH_AES_XCBC_96, 16, false, false},
+	{"aesxcbc96", AUTH_AES_XCBC_96, 16, false, false},
+	{"aescmac", AUTH_AES_CMAC_96, 16, false, false},
+	{"aescmac96", AUTH_AES_CMAC_96, 16, false, false},
+};
+
+/* Lower case, without '-' and '_': AES128-GCM16 is aes128gcm16. */
+static void
+squeeze(const char *s, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *s != '\0' && n < size - 1; s++)
+		if (*s != '-' && *s != '_')
+			out[n++] = tolower((unsigned char)*s);
+	out[n] = '\0';
+}
+
+static bool
+find_encryption(const char *name, struct algorithm *found)
+{
+	static const struct algorithm others[] = {
+		{"null", ENCR_NULL, 0, false, false},
+		{"chacha20poly1305", ENCR_CHACHA20_POLY1305, 36, true, true},
+		{"aes", ENCR_AES_CBC, 16, false, false},
+	};
+	unsigned int bits;
+	char s[32];
+	int end = 0;
+
+	squeeze(name, s, sizeof(s));
+	for (unsigned int i = 0; i < RTE_DIM(others); i++)
+		if (strcmp(s, others[i].name) == 0) {
+			*found = others[i];
+			return true;
+		}
+	if (sscanf(s, "aes%3u%n", &bits, &end) != 1 || (bits != 128 && bits != 192 && bits != 256))
+		return false;
+	for (unsigned int i = 0; i < RTE_DIM(aes_modes); i++)
+		if (strcmp(s + end, aes_modes[i].name) == 0) {
+			*found = aes_modes[i];
+			found->key_len += bits / 8;
+			return true;
+		}
+	return false;
+}
+
+static bool
+find_integrity(const char *name, struct algorithm *found)
+{
+	char s[32];
+
+	squeeze(name, s, sizeof(s));
+	for (unsigned int i = 0; i < RTE_DIM(integrities); i++)
+		if (strcmp(s, integrities[i].name) == 0) {
+			*found = integrities[i];
+			return true;
+		}
+	return false;
+}
+
+static uint8_t
+digit(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
+}
+
+/* Never says a word of what the key is. */
+static int
+read_key(struct config_load *l, const struct config_where *w, const char *yaml_key,
+	const char *value, const char *algorithm, size_t want, uint8_t *key)
+{
+	const char *digits;
+	size_t len;
+
+	if (want == 0)
+		return value == NULL ? 0
+				     : config_fail(l, w, yaml_key, "%s takes no key", algorithm);
+	if (value == NULL)
+		return config_fail(
+			l, w, yaml_key, "is missing: %s wants %zu bytes", algorithm, want);
+	digits = config_secret(l, value, &len);
+	if (digits == NULL)
+		return config_fail(l, w, yaml_key,
+			"is not hexadecimal digits (%zu for %s) on the line of its key", want * 2,
+			algorithm);
+	if (len != want * 2)
+		return config_fail(l, w, yaml_key,
+			"has %zu hexadecimal digits, and %s wants %zu (%zu bytes, salt included)",
+			len, algorithm, want * 2, want);
+	for (size_t i = 0; i < want; i++)
+		key[i] = digit(digits[2 * i]) << 4 | digit(digits[2 * i + 1]);
+	return 0;
+}
+
+static int
+read_transforms(struct config_load *l, const struct config_where *w, const struct raw_sa *raw,
+	struct config_sa *sa)
+{
+	const char *encryption = raw->encryption, *integrity = raw->integrity;
+	struct algorithm enc = {.name = ""}, auth = integrities[0];
+	struct sa_conf *conf = &sa->conf;
+	int ret;
+
+	if (conf->proto == IPPROTO_AH && encryption != NULL)
+		return config_fail(l, w, "encryption", "AH encrypts nothing");
+	if (conf->proto == IPPROTO_ESP && encryption == NULL)
+		return config_fail(l, w, "encryption", "is missing (null: integrity alone)");
+	if (encryption != NULL && !find_encryption(encryption, &enc))
+		return config_fail(l, w, "encryption", "unknown algorithm '%s'", encryption);
+	if (integrity != NULL && !find_integrity(integrity, &auth))
+		return config_fail(l, w, "integrity", "unknown algorithm '%s'", integrity);
+	if (integrity == NULL)
+		integrity = "none";
+	if (encryption == NULL)
+		encryption = "AH";
+	if (enc.aead && auth.id != AUTH_NONE)
+		return config_fail(l, w, "integrity",
+			"%s protects integrity itself: none is all that may stand here",
+			encryption);
+	if (!enc.aead && auth.id == AUTH_NONE)
+		return config_fail(
+			l, w, "integrity", "%s without integrity is refused", encryption);
+	ret = config_bool(l, w, "insecure-test", raw->insecure_test, false, &sa->insecure_test);
+	if (ret < 0)
+		return ret;
+	if (enc.counter && !sa->insecure_test)
+		return config_fail(l, w, "encryption",
+			"%s with a static key repeats its nonces after a restart: set "
+			"insecure-test: true in a laboratory, or take a CBC cipher with integrity",
+			encryption);
+	conf->enc_alg = enc.id;
+	conf->enc_key_len = enc.key_len;
+	conf->int_alg = auth.id;
+	conf->int_key_len = auth.key_len;
+	ret = read_key(l, w, "key", raw->key, encryption, enc.key_len, sa->key);
+	if (ret == 0)
+		ret = read_key(l, w, "integrity-key", raw->integrity_key, integrity, auth.key_len,
+			sa->key + enc.key_len);
+	return ret;
+}
+
+static int
+read_end_points(struct config_load *l, const struct config_where *w, const struct raw_sa *raw,
+	struct sa_conf *conf)
+{
+	const struct raw_encap *encap = raw->encapsulation;
+	unsigned int src_port, dst_port;
+	int ret;
+
+	if (addr_parse(raw->source, &conf->src) < 0)
+		return config_fail(l, w, "source", "'%s' is not an address", raw->source);
+	if (addr_parse(raw->destination, &conf->dst) < 0)
+		return config_fail(l, w, "destination", "'%s' is not an address", raw->destination);
+	if (conf->src.family != conf->dst.family)
+		return config_fail(l, w, "destination", "source and destination differ in family");
+	if (addr_equal(&conf->src, &conf->dst))
+		return config_fail(l, w, "destination", "is the source as well");
+	if (encap == NULL)
+		return 0;
+	if (conf->proto != IPPROTO_ESP)
+		return config_fail(l, w, "encapsulation", "is for ESP alone (RFC 3948)");
+	ret = config_uint(
+		l, w, "encapsulation.source-port", encap->source_port, 4500, 1, 65535, &src_port);
+	if (ret == 0)
+		ret = config_uint(l, w, "encapsulation.destination-port", encap->destination_port,
+			4500, 1, 65535, &dst_port);
+	if (ret < 0)
+		return ret;
+	conf->flags |= IKE_SA_ENCAP;
+	conf->src_port = htons(src_port);
+	conf->dst_port = htons(dst_port);
+	return 0;
+}
+
+static int
+read_lifetime(struct config_load *l, const struct config_where *w, const struct sa_lifetime *life)
+{
+	const struct {
+		const char *key;
+		uint64_t soft, hard;
+	} v[] = {
+		{"lifetime.time-soft", life->time_soft, life->time_hard},
+		{"lifetime.bytes-soft", life->bytes_soft, life->bytes_hard},
+		{"lifetime.packets-soft", life->packets_soft, life->packets_hard},
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(v); i++)
+		if (v[i].soft != 0 && v[i].hard != 0 && v[i].soft > v[i].hard)
+			return config_fail(l, w, v[i].key,
+				"value %" PRIu64 " is above the hard one (%" PRIu64 ")", v[i].soft,
+				v[i].hard);
+	return 0;
+}
+
+static int
+read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
+	struct config_sa *sa)
+{
+	static const char *const directions[] = {"in", "out", NULL};
+	static const char *const protocols[] = {"esp", "ah", NULL};
+	static const char *const modes[] = {"transport", "tunnel", NULL};
+	struct sa_conf *conf = &sa->conf;
+	unsigned int dir, proto, mode, spi;
+	bool esn;
+	int ret;
+
+	sa->name = config_take(&raw->name);
+	if (sa->name[0] == '\0')
+		return config_fail(l, w, "name", "is empty");
+	ret = config_choice(l, w, "direction", raw->direction, directions, 0, &dir);
+	if (ret == 0)
+		ret = config_choice(l, w, "protocol", raw->protocol, protocols, 0, &proto);
+	if (ret == 0)
+		ret = config_choice(l, w, "mode", raw->mode, modes, 1, &mode);
+	if (ret == 0)
+		ret = config_uint(l, w, "spi", &raw->spi, 0, SPI_MIN, UINT32_MAX, &spi);
+	if (ret == 0)
+		ret = config_uint(l, w, "reqid", &raw->reqid, 0, 1, UINT32_MAX, &conf->reqid);
+	if (ret == 0)
+		ret = config_uint(l, w, "replay-window", raw->replay_window, 128, 0,
+			SA_REPLAY_WINDOW_MAX, &conf->replay_window);
+	if (ret == 0)
+		ret = config_bool(l, w, "esn", raw->esn, false, &esn);
+	if (ret < 0)
+		return ret;
+	conf->dir = dir == 0 ? SA_DIR_IN : SA_DIR_OUT;
+	conf->proto = proto == 0 ? IPPROTO_ESP : IPPROTO_AH;
+	conf->mode = mode == 0 ? SA_MODE_TRANSPORT : SA_MODE_TUNNEL;
+	conf->spi = htonl(spi);
+	/* What charon asks for when its configuration says nothing. */
+	conf->flags = IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT | (esn ? IKE_SA_ESN : 0);
+	if (esn && conf->replay_window == 0)
+		return config_fail(l, w, "esn",
+			"needs a replay window: the high half of the number is guessed by it (RFC "
+			"4303, A2)");
+	if (raw->lifetime != NULL) {
+		conf->life = *raw->lifetime;
+		ret = read_lifetime(l, w, &conf->life);
+	}
+	if (ret == 0)
+		ret = read_end_points(l, w, raw, conf);
+	if (ret == 0)
+		ret = read_transforms(l, w, raw, sa);
+	return ret;
+}
+
+/* An SPI names an inbound SA alone; an outbound one with its destination (RFC 4301, 4.1). */
+static int
+compare_spis(const void *va, const void *vb)
+{
+	const struct sa_conf *a = &((const struct config_sa *)va)->conf;
+	const struct sa_conf *b = &((const struct config_sa *)vb)->conf;
+
+	if (a->dir != b->dir)
+		return a->dir - b->dir;
+	if (a->proto != b->proto)
+		return a->proto - b->proto;
+	if (a->spi != b->spi)
+		return a->spi < b->spi ? -1 : 1;
+	return a->dir == SA_DIR_IN ? 0 : memcmp(&a->dst, &b->dst, sizeof(a->dst));
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(((const struct config_sa *)a)->name, ((const struct config_sa *)b)->name);
+}
+
+static int
+compare_reqids(const void *va, const void *vb)
+{
+	const struct sa_conf *a = &(*(const struct config_sa *const *)va)->conf;
+	const struct sa_conf *b = &(*(const struct config_sa *const *)vb)->conf;
+
+	if (a->dir != b->dir)
+		return a->dir - b->dir;
+	if (a->reqid != b->reqid)
+		return a->reqid < b->reqid ? -1 : 1;
+	return a->spi < b->spi ? -1 : a->spi > b->spi;
+}
+
+static void
+keep(void *node)
+{
+	(void)node;
+}
+
+static int
+check_twice(struct config_load *l, const char *key, int (*compare)(const void *, const void *))
+{
+	const struct config *c = l->config;
+	void *root = NULL;
+	int ret = 0;
+
+	for (unsigned int i = 0; ret == 0 && i < c->n_sas; i++) {
+		const struct config_sa *sa = &c->sas[i], **same = tsearch(sa, &root, compare);
+
+		if (same == NULL)
+			ret = -ENOMEM;
+		else if (*same != sa)
+			ret = config_fail(l, AT("sas", i), key, "is that of sas[%td] ('%s') too",
+				*same - c->sas, (*same)->name);
+	}
+	tdestroy(root, keep);
+	return ret;
+}
+
+int
+config_read_sas(struct config_load *l)
+{
+	struct config *c = l->config;
+	unsigned int n = l->raw->n_sas;
+	int ret;
+
+	if (n > c->limits.sas)
+		return config_fail(
+			l, AT("sas", -1), NULL, "%u SAs, and limits.sas is %u", n, c->limits.sas);
+	ret = config_alloc(&c->sas, n, sizeof(*c->sas));
+	if (ret == 0)
+		ret = config_alloc(&l->by_reqid, n, sizeof(*l->by_reqid));
+	for (unsigned int i = 0; ret == 0 && i < n; i++) {
+		c->n_sas++;
+		l->by_reqid[i] = &c->sas[i];
+		ret = read_sa(l, AT("sas", i), &l->raw->sas[i], &c->sas[i]);
+	}
+	if (ret == 0)
+		ret = check_twice(l, "name", compare_names);
+	if (ret == 0)
+		ret = check_twice(l, "spi", compare_spis);
+	for (unsigned int i = 0; ret == 0 && i < n; i++)
+		if (!c->sas[i].insecure_test && (l->mode & (S_IRWXG | S_IRWXO)) != 0)
+			ret = config_fail(l, AT("sas", i), NULL,
+				"the file holds keys, and its mode %04o opens it to others: chmod "
+				"600 %s",
+				l->mode & 07777, l->path);
+	if (ret == 0 && n > 0)
+		qsort(l->by_reqid, n, sizeof(*l->by_reqid), compare_reqids);
+	return ret;
+}
+
+const struct config_sa *
+config_sa_of(const struct config_load *l, uint8_t dir, uint32_t reqid, uint32_t spi)
+{
+	const struct config_sa like = {.conf = {.dir = dir, .reqid = reqid, .spi = spi}};
+	const struct config_sa *key = &like;
+	unsigned int lo = 0, hi = l->config->n_sas;
+
+	/* The first that is not less; SPI 0 is none's, so it finds the first of the reqid. */
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+
+		if (compare_reqids(&l->by_reqid[mid], &key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == l->config->n_sas || l->by_reqid[lo]->conf.dir != dir ||
+		l->by_reqid[lo]->conf.reqid != reqid ||
+		(spi != 0 && l->by_reqid[lo]->conf.spi != spi))
+		return NULL;
+	return l->by_reqid[lo];
+}
