@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A cygnet in a namespace."""
+
+import json
+import os
+import signal
+
+import yaml
+
+from lab import BUILD, Failed, run, wait_for
+
+CYGNET = BUILD / "cygnet"
+CYGNETCTL = BUILD / "ctl" / "cygnetctl"
+
+
+def port(name, addresses=(), mtu=1500, default_action="discard", workers=None, **more):
+    """A port on the veth end v-NAME of its namespace; its tap is NAME."""
+    p = {"name": name, "devargs": f"net_af_packet_{name},iface=v-{name}", "addresses": list(addresses),
+         "mtu": mtu, "default-action": default_action}
+    if workers:
+        p["workers"] = workers
+    return {**p, **more}
+
+
+def config(ports, workers=1, crypto=1, mode="dedicated", **more):
+    """A router's configuration as a dictionary; lcore 0 is the control thread's."""
+    cpus = sorted(os.sched_getaffinity(0))
+    roles = ["control"] + ["worker"] * workers + (["crypto"] * crypto if mode == "dedicated" else [])
+    lcores = [{"lcore": i, "cpu": cpus[i % len(cpus)], "role": role} for i, role in enumerate(roles)]
+    return {"lcores": lcores, "ports": ports, "crypto": {"mode": mode}, **more}
+
+
+class Router:
+    def __init__(self, ns, conf, name=None):
+        self.ns = ns
+        self.lab = ns.lab
+        self.name = name or f"{self.lab.name}-{ns.short}"
+        self.file = self.lab.dir / f"{ns.short}.yaml"
+        self.socket = self.lab.dir / f"{ns.short}.sock"
+        self.process = None
+        self.conf = {"name": self.name, "socket": str(self.socket),
+                     "eal": {"file-prefix": self.name, "memory": 256}, **conf}
+        self.write()
+
+    def write(self, text=None):
+        """Writes the configuration (or a text instead); readable by root alone, for it may hold keys."""
+        fd = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as f:
+            f.write(text if text is not None else yaml.safe_dump(self.conf, sort_keys=False))
+
+    def check(self, **kw):
+        """cygnet --check: the finished process."""
+        return self.ns.run(CYGNET, "-c", self.file, "--check", check=False, **kw)
+
+    def start(self, wait=True, env=None):
+        self.process = self.ns.start(CYGNET, "-c", self.file, name=f"cygnet-{self.ns.short}", env=env)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, timeout=30):
+        def ready():
+            if not self.process.alive():
+                raise Failed(f"cygnet ended with {self.process.popen.returncode}\n{self.process.tail()}")
+            return self.socket.exists() and self.ctl("lcores", check=False).returncode == 0
+        wait_for(f"cygnet {self.name}", ready, timeout, 0.1)
+
+    def stop(self, timeout=15):
+        return self.process.stop(signal.SIGTERM, timeout)
+
+    def kill(self):
+        return self.process.kill()
+
+    def ctl(self, *args, **kw):
+        return run([CYGNETCTL, "--socket", self.socket, *args], **kw)
+
+    def json(self, *args):
+        return json.loads(self.ctl("--json", *args).stdout)
+
+    # What the tests ask of the counters; the one place that knows the form of the replies.
+
+    def drops(self):
+        """Packets dropped, by reason; reasons that never happened are absent."""
+        sums = {}
+        for d in self.json("graph", "stats")["drops"]:
+            sums[d["reason"]] = sums.get(d["reason"], 0) + d["packets"]
+        return sums
+
+    def sas(self):
+        return self.json("sa")["sas"]
+
+    def policies(self):
+        return self.json("policy")["policies"]
+
+    def routes(self):
+        return self.json("route")["routes"]
+
+
+class Drops:
+    """with Drops(router) as d: …; d.since() gives what was dropped meanwhile, by reason."""
+
+    def __init__(self, router):
+        self.router = router
+
+    def __enter__(self):
+        self.before = self.router.drops()
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    def since(self):
+        now = self.router.drops()
+        return {r: n - self.before.get(r, 0) for r, n in now.items() if n != self.before.get(r, 0)}
+
+    def expect(self, want, timeout=3):
+        """Waits for exactly these drops."""
+        try:
+            wait_for(f"drops {want}", lambda: self.since() == want, timeout)
+        except Failed:
+            raise Failed(f"drops: want {want}, got {self.since()}") from None
