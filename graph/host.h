@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_HOST_H
+#define CYGNET_HOST_H
+
+#include "addr.h"
+#include "config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+#include <rte_mempool.h>
+#include <rte_ring.h>
+
+/*
+ * Linux is the control plane: a persistent tap for each port, a thread that moves packets between the
+ * taps and the workers' rings, and a mirror of addresses, routes and neighbours read by netlink.
+ */
+
+struct host;
+struct fib;
+struct worker_punt;
+
+struct host_port {
+	const char *name; /* of the tap */
+	const char *netdev; /* under the port, to be made deaf; NULL: none */
+	uint8_t mac[6];
+	uint16_t mtu;
+	uint16_t port_id;
+	const struct ip_addr *addrs; /* to be set on the tap */
+	const uint8_t *plens;
+	unsigned int n_addrs;
+};
+
+struct host_conf {
+	const struct host_port *ports;
+	unsigned int n_ports;
+	struct event_base *base; /* of the control thread */
+	struct fib *fib;
+	struct rte_mempool *mbufs;
+	unsigned int punt_rate; /* packets a second for each class; 0: no limit but the ring's */
+	int cpu; /* that the host thread may run on; -1: any */
+};
+
+/*
+ * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), makes
+ * the netdevs deaf, reads the kernel's tables into the FIB, starts the thread, and follows netlink on the
+ * control thread's event base. Returns NULL after one log line. Control thread.
+ */
+struct host *host_start(const struct host_conf *conf);
+
+/* Stops the thread and frees all; the taps and their addresses stay. */
+void host_stop(struct host *host);
+
+/* Takes the taps and the deafness away as well: for a configuration that is not to come back. */
+void host_remove(const struct host_port *ports, unsigned int n_ports);
+
+/* The way from workers to the host thread: rings by class, eventfd. */
+void host_punt(struct host *host, struct worker_punt *punt);
+
+/* Ring with packets that Linux sent on the tap of the port; one consumer. */
+struct rte_ring *host_rx_ring(struct host *host, uint16_t port_id);
+
+/* Ring of struct neigh_request (nodes/worker.h) from workers, drained by the control thread. */
+struct rte_ring *host_neigh_ring(struct host *host);
+
+/* Counters: packets to Linux by class, dropped by ration, from Linux; and netlink resynchronisations. */
+struct host_stats {
+	uint64_t to_host[4], rationed[4]; /* by enum punt_class */
+	uint64_t to_host_errors; /* the tap took it not: it is down, say */
+	uint64_t from_host, from_host_drops;
+	uint64_t resyncs;
+};
+void host_stats(const struct host *host, struct host_stats *stats);
+
+/* Index of the tap of a port, or 0. */
+unsigned int host_ifindex(const struct host *host, uint16_t port_id);
+
+#endif

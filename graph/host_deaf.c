@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "host_priv.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <netlink/cache.h>
+#include <netlink/errno.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <nftables/libnftables.h>
+
+/*
+ * A port on a shared netdev: Linux sees the same packets and would answer and forward them beside us. A
+ * netfilter chain at the device's ingress drops them all, which af_packet and af_xdp do not see as they take
+ * theirs before. It stays when the router dies, so that nothing leaks until it is back. What Linux
+ * would say there on its own, ARP and IPv6, is turned off.
+ */
+
+/* Only what can stand in a quoted string of nft and in a path. */
+static bool
+name_ok(const char *netdev)
+{
+	size_t n = strlen(netdev);
+
+	return n > 0 && n < IFNAMSIZ && strcmp(netdev, ".") != 0 && strcmp(netdev, "..") != 0 &&
+	       strspn(netdev,
+		       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:@-") == n;
+}
+
+/* The name of the device's table: one each, so that routers do not disturb each other. */
+static void
+table_name(const char *netdev, char name[static 64])
+{
+	int n = snprintf(name, 64, "cygnet-");
+
+	/* Some cannot stand in nft's names, and two devices may not get one name: so in hex. */
+	for (const char *p = netdev; *p != '\0' && n < 60; p++)
+		n += snprintf(name + n, 64 - n, strchr("@:._", *p) != NULL ? "_%02x" : "%c",
+			(unsigned char)*p);
+}
+
+static int
+nft(const char *netdev, const char *commands)
+{
+	struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
+	const char *text;
+	int ret;
+
+	if (ctx == NULL)
+		return -ENOMEM;
+	nft_ctx_buffer_output(ctx);
+	nft_ctx_buffer_error(ctx);
+	ret = nft_run_cmd_from_buffer(ctx, commands) == 0 ? 0 : -EIO;
+	if (ret < 0) {
+		text = nft_ctx_get_error_buffer(ctx);
+		LOG(ERR, "netdev %s: nftables: %.*s", netdev, (int)strcspn(text, "\n"), text);
+	}
+	nft_ctx_free(ctx);
+	return ret;
+}
+
+static int
+ipv6_off(const char *netdev, bool off)
+{
+	char path[96], value = '\0';
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6",
+		off ? netdev : "default");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		/* A kernel without IPv6 is silent too. */
+		return access("/proc/net/if_inet6", F_OK) != 0 ? 0 : -errno;
+	}
+	if (read(fd, &value, 1) != 1)
+		ret = -EIO;
+	close(fd);
+	if (ret < 0 || (off && value == '1'))
+		return ret;
+	if (off)
+		value = '1';
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", netdev);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, &value, 1) != 1)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int
+set_flags(struct nl_sock *sk, const char *netdev, bool deaf)
+{
+	struct rtnl_link *link = NULL, *change = NULL;
+	int err = rtnl_link_get_kernel(sk, 0, netdev, &link);
+
+	if (err == 0) {
+		change = rtnl_link_alloc();
+		if (change == NULL) {
+			err = -NLE_NOMEM;
+		} else if (deaf) {
+			rtnl_link_set_flags(change, IFF_UP | IFF_NOARP);
+			err = rtnl_link_change(sk, link, change, 0);
+		} else {
+			rtnl_link_unset_flags(change, IFF_NOARP);
+			err = rtnl_link_change(sk, link, change, 0);
+		}
+	}
+	if (err < 0)
+		LOG(ERR, "netdev %s: %s", netdev, nl_geterror(err));
+	rtnl_link_put(change);
+	rtnl_link_put(link);
+	return err < 0 ? -EIO : 0;
+}
+
+/* An address there makes Linux send over it: the operator should know. */
+static void
+warn_of_addresses(struct nl_sock *sk, const char *netdev)
+{
+	struct nl_cache *cache = NULL;
+	struct nl_object *obj;
+	uint32_t ifindex = if_nametoindex(netdev);
+
+	if (rtnl_addr_alloc_cache(sk, &cache) < 0)
+		return;
+	for (obj = nl_cache_get_first(cache); obj != NULL; obj = nl_cache_get_next(obj)) {
+		if (rtnl_addr_get_ifindex((struct rtnl_addr *)obj) != (int)ifindex)
+			continue;
+		LOG(WARNING,
+			"netdev %s has an address of its own: Linux sends by it, past every "
+			"policy; "
+			"move it to the port",
+			netdev);
+		break;
+	}
+	nl_cache_free(cache);
+}
+
+int
+host_deafen(struct nl_sock *sk, const char *netdev)
+{
+	char table[64], commands[256];
+	int ret;
+
+	if (!name_ok(netdev) || if_nametoindex(netdev) == 0) {
+		LOG(ERR, "netdev %s: no such interface", netdev);
+		return -ENODEV;
+	}
+	/* Adding what is there already changes nothing: no moment without the chain. */
+	table_name(netdev, table);
+	snprintf(commands, sizeof(commands),
+		"add table netdev %s\n"
+		"add chain netdev %s ingress "
+		"{ type filter hook ingress device \"%s\" priority -500; policy drop; }\n",
+		table, table, netdev);
+	ret = nft(netdev, commands);
+	if (ret < 0)
+		return ret;
+	ret = ipv6_off(netdev, true);
+	if (ret < 0) {
+		LOG(ERR, "netdev %s: cannot turn IPv6 off: %s", netdev, strerror(-ret));
+		return ret;
+	}
+	ret = set_flags(sk, netdev, true);
+	if (ret == 0)
+		warn_of_addresses(sk, netdev);
+	return ret;
+}
+
+int
+host_undeafen(struct nl_sock *sk, const char *netdev)
+{
+	char table[64], commands[192];
+	int ret;
+
+	if (!name_ok(netdev))
+		return -EINVAL;
+	table_name(netdev, table);
+	/* The add makes the delete succeed when there is none. */
+	snprintf(commands, sizeof(commands), "add table netdev %s\ndelete table netdev %s\n", table,
+		table);
+	ret = nft(netdev, commands);
+	if (if_nametoindex(netdev) == 0)
+		return ret;
+	if (ipv6_off(netdev, false) < 0)
+		ret = -EIO;
+	if (set_flags(sk, netdev, false) < 0)
+		ret = -EIO;
+	return ret;
+}

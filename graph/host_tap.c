@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "host_priv.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <netlink/errno.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+
+/* Frames that wait for us in the tap. */
+#define TAP_QUEUE 1000
+
+/* Attaches to the tap of that name, which is made when there is none. Returns the fd or -errno. */
+static int
+attach(const char *name)
+{
+	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	int fd, err;
+
+	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		err = errno;
+		LOG(ERR, "tap %s: /dev/net/tun: %s", name, strerror(err));
+		return -err;
+	}
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (ioctl(fd, TUNSETIFF, &ifr) == 0)
+		return fd;
+	err = errno;
+	close(fd);
+	if (err == EINVAL && if_nametoindex(name) != 0)
+		LOG(ERR, "tap %s: an interface of that name exists and is not a plain tap", name);
+	else if (err == EBUSY)
+		LOG(ERR, "tap %s: another process holds it", name);
+	else
+		LOG(ERR, "tap %s: %s", name, strerror(err));
+	return -err;
+}
+
+/* MAC, MTU, queue, up: only what differs is asked for, so that nobody is told of changes that are none. */
+static int
+configure(struct nl_sock *sk, const struct host_tap *tap)
+{
+	struct rtnl_link *link = NULL, *change = NULL;
+	struct nl_addr *mac = NULL;
+	int err;
+
+	err = rtnl_link_get_kernel(sk, 0, tap->name, &link);
+	if (err < 0)
+		goto out;
+	change = rtnl_link_alloc();
+	mac = nl_addr_build(AF_LLC, tap->mac, sizeof(tap->mac));
+	if (change == NULL || mac == NULL) {
+		err = -NLE_NOMEM;
+		goto out;
+	}
+	if (rtnl_link_get_addr(link) == NULL || nl_addr_cmp(rtnl_link_get_addr(link), mac) != 0)
+		rtnl_link_set_addr(change, mac);
+	if (rtnl_link_get_mtu(link) != tap->mtu)
+		rtnl_link_set_mtu(change, tap->mtu);
+	if (rtnl_link_get_txqlen(link) != TAP_QUEUE)
+		rtnl_link_set_txqlen(change, TAP_QUEUE);
+	rtnl_link_set_flags(change, IFF_UP);
+	err = rtnl_link_change(sk, link, change, 0);
+out:
+	if (err < 0)
+		LOG(ERR, "tap %s: cannot set MAC, MTU or state: %s", tap->name, nl_geterror(err));
+	nl_addr_put(mac);
+	rtnl_link_put(change);
+	rtnl_link_put(link);
+	return err < 0 ? -EIO : 0;
+}
+
+static int
+add_address(struct nl_sock *sk, const struct host_tap *tap, const struct ip_addr *a, uint8_t plen)
+{
+	struct rtnl_addr *addr = rtnl_addr_alloc();
+	struct nl_addr *local =
+		nl_addr_build(a->family == 4 ? AF_INET : AF_INET6, a->b, addr_bits(a) / 8);
+	char text[ADDR_STRLEN];
+	int err = -NLE_NOMEM;
+
+	if (addr != NULL && local != NULL) {
+		nl_addr_set_prefixlen(local, plen);
+		rtnl_addr_set_ifindex(addr, tap->ifindex);
+		rtnl_addr_set_local(addr, local);
+		err = rtnl_addr_add(sk, addr, 0);
+	}
+	nl_addr_put(local);
+	rtnl_addr_put(addr);
+	/* There since an earlier run. */
+	if (err == -NLE_EXIST)
+		err = 0;
+	if (err < 0)
+		LOG(ERR, "tap %s: address %s: %s", tap->name, addr_prefix_str(a, plen, text),
+			nl_geterror(err));
+	return err < 0 ? -EADDRNOTAVAIL : 0;
+}
+
+int
+host_tap_open(struct nl_sock *sk, struct host_tap *tap, const struct host_port *port)
+{
+	int ret;
+
+	snprintf(tap->name, sizeof(tap->name), "%s", port->name);
+	memcpy(tap->mac, port->mac, sizeof(tap->mac));
+	tap->mtu = port->mtu;
+	tap->port_id = port->port_id;
+	tap->fd = attach(tap->name);
+	if (tap->fd < 0)
+		return tap->fd;
+	/* No offloads: no unfinished checksum and no frame above the MTU comes to us. */
+	if (ioctl(tap->fd, TUNSETPERSIST, 1) < 0 || ioctl(tap->fd, TUNSETOFFLOAD, 0) < 0) {
+		ret = -errno;
+		LOG(ERR, "tap %s: %s", tap->name, strerror(-ret));
+		return ret;
+	}
+	tap->ifindex = if_nametoindex(tap->name);
+	ret = configure(sk, tap);
+	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
+		ret = add_address(sk, tap, &port->addrs[i], port->plens[i]);
+	return ret;
+}
+
+int
+host_tap_remove(const char *name)
+{
+	int fd, ret = 0;
+
+	if (if_nametoindex(name) == 0)
+		return 0;
+	fd = attach(name);
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, TUNSETPERSIST, 0) < 0) {
+		ret = -errno;
+		LOG(ERR, "tap %s: %s", name, strerror(-ret));
+	}
+	close(fd);
+	return ret;
+}
