@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "channel_core.h"
+
+#include "log.h"
+
+#include <string.h>
+
+#include <rte_byteorder.h>
+
+/*
+ * Events that can be raised again leave this much room to those that cannot. Acquires stay in their
+ * policies, and expiries that are told again in the SAD, until there is room.
+ */
+#define POLITE_ROOM 64
+#define ACQUIRE_SECONDS 2
+#define ACQUIRE_WALK_SHARE 20 /* walks of the SPD take at most this part of the control thread */
+#define RESEND_SLICE 4096 /* slots a tick */
+
+static bool
+emit(struct channel_core *c, uint16_t type, uint64_t owner, struct ike_msg *event)
+{
+	event->hdr = (struct ike_hdr){
+		.magic = IKE_WIRE_MAGIC,
+		.version = IKE_WIRE_VERSION,
+		.type = type,
+		.len = ike_msg_len(type),
+		.seq = ++c->event_seq,
+		.epoch = c->epoch,
+		.owner = owner,
+	};
+	return c->ops->emit(c->ctx, event);
+}
+
+static bool
+emit_expire(struct channel_core *c, uint32_t slot, bool hard)
+{
+	const struct sa_conf *conf = &sad_cold(c->sad, slot)->conf;
+	struct ike_msg event = {
+		.body.expire = {.spi = conf->spi, .proto = conf->proto, .hard = hard}};
+
+	channel_addr_to_wire(&event.body.expire.dst, &conf->dst);
+	if (!emit(c, IKE_EVENT_EXPIRE, conf->owner, &event))
+		return false;
+	c->stats.expires++;
+	return true;
+}
+
+void
+channel_core_expire(struct channel_core *c, uint32_t slot, bool hard)
+{
+	const struct sa_conf *conf = &sad_cold(c->sad, slot)->conf;
+	uint32_t spi = rte_be_to_cpu_32(conf->spi);
+	struct owner *o;
+
+	/* The policies are traps again: the next packet asks for a new SA. */
+	if (hard)
+		spd_unbind_sa(c->spd, slot);
+	if (conf->owner == 0) {
+		LOG(NOTICE, "static SA 0x%08x: its %s lifetime ran out", spi,
+			hard ? "hard" : "soft");
+		return;
+	}
+	o = owner_find(c, conf->owner);
+	if (o != NULL && o->state == OWNER_ALIVE) {
+		if (!emit_expire(c, slot, hard)) {
+			o->lost_events++;
+			o->resync = true;
+			c->stats.lost_events++;
+		}
+		return;
+	}
+	if (o != NULL)
+		o->missed = true;
+	/* Nobody else is left to delete it. */
+	if (hard) {
+		LOG(NOTICE, "orphan SA 0x%08x: its hard lifetime ran out", spi);
+		channel_remove_sa(c, slot);
+	}
+}
+
+static bool
+resend_expire(struct channel_core *c, uint32_t slot)
+{
+	const struct sa_cold *cold = sad_cold(c->sad, slot);
+
+	if (cold->state != SA_LIVE || !(cold->soft_sent || cold->hard_sent) ||
+		!owner_is_alive(c, cold->conf.owner))
+		return true;
+	return emit_expire(c, slot, cold->hard_sent);
+}
+
+/*
+ * After a loss: RESYNC, once there is room, and then every expiry that still stands, as the plugin does
+ * not know of which it was not told. A repeated one does no harm.
+ */
+void
+channel_resyncs(struct channel_core *c)
+{
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++) {
+		struct owner *o = &c->owners[i];
+		struct ike_msg event = {0};
+
+		if (o->state != OWNER_ALIVE || !o->resync || c->ops->room(c->ctx) <= POLITE_ROOM)
+			continue;
+		if (!emit(c, IKE_EVENT_RESYNC, o->id, &event))
+			return;
+		o->resync = false;
+		c->stats.resyncs++;
+		c->resend_at = 0;
+		LOG(NOTICE, "owner %016lx: %lu events lost so far; states are compared", o->id,
+			o->lost_events);
+	}
+	for (unsigned int n = RESEND_SLICE; n > 0 && c->resend_at < sad_slots(c->sad); n--) {
+		if (c->ops->room(c->ctx) <= POLITE_ROOM || !resend_expire(c, c->resend_at))
+			return;
+		c->resend_at++;
+	}
+}
+
+/* One acquire per reqid and interval: charon ignores what comes while it negotiates for the reqid. */
+static bool
+acquire_due(struct channel_core *c, uint32_t reqid, uint32_t now)
+{
+	struct acquire_rate *rate =
+		&c->rates[(reqid * 2654435761u) >> 16 & (CHANNEL_ACQUIRE_RATES - 1)];
+
+	if (rate->reqid == reqid && (int32_t)(now - rate->until) < 0)
+		return false;
+	rate->reqid = reqid;
+	rate->until = now + ACQUIRE_SECONDS;
+	return true;
+}
+
+static void
+selector_to_wire(struct ike_selector *to, const struct spd_selector *from)
+{
+	channel_addr_to_wire(&to->src, &from->src);
+	channel_addr_to_wire(&to->dst, &from->dst);
+	to->src_plen = from->src_plen;
+	to->dst_plen = from->dst_plen;
+	to->proto = from->proto;
+	to->src_port_lo = from->src_port_lo;
+	to->src_port_hi = from->src_port_hi;
+	to->dst_port_lo = from->dst_port_lo;
+	to->dst_port_hi = from->dst_port_hi;
+}
+
+static void
+acquire(void *ctx, struct spd_policy *p)
+{
+	struct channel_core *c = ctx;
+	struct ike_msg event = {0};
+
+	if (atomic_load_explicit(&p->acquire, memory_order_relaxed) == 0)
+		return;
+	/* A lcore sets it again with the next packet that finds no SA. */
+	if (p->conf.dir != SPD_OUT || p->action != SPD_PROTECT || p->sa != SPD_NO_SA ||
+		!owner_is_alive(c, p->conf.owner)) {
+		atomic_store_explicit(&p->acquire, 0, memory_order_relaxed);
+		return;
+	}
+	if (c->ops->room(c->ctx) <= POLITE_ROOM)
+		return;
+	atomic_store_explicit(&p->acquire, 0, memory_order_relaxed);
+	if (!acquire_due(c, p->reqid, c->ops->now(c->ctx) / CHANNEL_NSEC))
+		return;
+	selector_to_wire(&event.body.acquire.packet, &p->conf.sel);
+	event.body.acquire.reqid = p->reqid;
+	if (emit(c, IKE_EVENT_ACQUIRE, p->conf.owner, &event))
+		c->stats.acquires++;
+}
+
+/* A walk at 100,000 policies costs milliseconds: then it is done less often than each tick. */
+void
+channel_acquires(struct channel_core *c)
+{
+	uint64_t start = c->ops->now(c->ctx);
+
+	if (start < c->next_acquire_walk)
+		return;
+	spd_foreach(c->spd, acquire, c);
+	c->next_acquire_walk = start + ACQUIRE_WALK_SHARE * (c->ops->now(c->ctx) - start);
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "channel_core.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct owner *
+owner_find(struct channel_core *c, uint64_t id)
+{
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++)
+		if (c->owners[i].state != OWNER_NONE && c->owners[i].id == id)
+			return &c->owners[i];
+	return NULL;
+}
+
+bool
+owner_is_alive(const struct channel_core *c, uint64_t id)
+{
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++)
+		if (c->owners[i].state == OWNER_ALIVE && c->owners[i].id == id)
+			return true;
+	return false;
+}
+
+/* A free entry, or that of the owner that is gone for the longest time. */
+static struct owner *
+take_entry(struct channel_core *c)
+{
+	struct owner *oldest = NULL;
+
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++) {
+		struct owner *o = &c->owners[i];
+
+		if (o->state == OWNER_NONE)
+			return o;
+		if (o->state == OWNER_GONE && (oldest == NULL || o->died < oldest->died))
+			oldest = o;
+	}
+	return oldest;
+}
+
+/*
+ * An agent that was killed leaves its key slots taken, with the keys. When nobody else may be using
+ * slots, all are wiped.
+ */
+static void
+wipe_slots(struct channel_core *c, const struct owner *except)
+{
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++)
+		if (&c->owners[i] != except && c->owners[i].state == OWNER_ALIVE)
+			return;
+	explicit_bzero(c->slots, IKE_KEY_SLOTS * sizeof(c->slots[0]));
+}
+
+/*
+ * The sockets of all owners as lcores shall see them. Of a dead owner only ESP in UDP is left: its SAs
+ * go on, and nobody listens for IKE.
+ */
+static int
+publish_sockets(struct channel_core *c)
+{
+	struct worker_sockets all = {0};
+
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++) {
+		const struct owner *o = &c->owners[i];
+
+		if (o->state != OWNER_ALIVE && o->state != OWNER_ORPHANED)
+			continue;
+		for (unsigned int j = 0; j < o->n_sockets; j++) {
+			const struct owner_socket *s = &o->sockets[j];
+			bool ike = s->ike && o->state == OWNER_ALIVE;
+			unsigned int at = 0;
+
+			if (!ike && !s->decap)
+				continue;
+			while (at < all.n &&
+				(all.s[at].addr4 != s->addr4 || all.s[at].port != s->port))
+				at++;
+			if (at == WORKER_MAX_SOCKETS)
+				return -ENOSPC;
+			all.n = RTE_MAX(all.n, at + 1);
+			all.s[at].addr4 = s->addr4;
+			all.s[at].port = s->port;
+			all.s[at].ike |= ike;
+			all.s[at].decap |= s->decap;
+		}
+	}
+	return c->ops->set_sockets(c->ctx, &all);
+}
+
+int
+owner_hello(struct channel_core *c, uint64_t id, int pid)
+{
+	struct owner *o = owner_find(c, id);
+	bool known = o != NULL;
+	int rc;
+
+	if (!known)
+		o = take_entry(c);
+	if (o == NULL)
+		return -ENOSPC;
+	rc = c->ops->watch(c->ctx, o - c->owners, pid);
+	if (rc < 0)
+		return rc;
+	if (!known)
+		*o = (struct owner){.id = id};
+	if (o->pid != pid)
+		wipe_slots(c, o);
+	LOG(INFO, "owner %016lx: agent %d%s", id, pid,
+		!known			     ? ""
+		: o->state == OWNER_ALIVE    ? ", again"
+		: o->state == OWNER_ORPHANED ? ", back from the dead"
+					     : ", back after its grace time");
+	o->state = OWNER_ALIVE;
+	o->pid = pid;
+	o->session++;
+	o->replay_from = c->spd_order;
+	o->resync |= o->missed;
+	o->missed = false;
+	publish_sockets(c);
+	return 0;
+}
+
+void
+owner_died(struct channel_core *c, unsigned int entry)
+{
+	struct owner *o = &c->owners[entry];
+
+	if (o->state != OWNER_ALIVE)
+		return;
+	o->state = OWNER_ORPHANED;
+	o->died = c->ops->now(c->ctx);
+	o->resync = false;
+	c->ops->watch(c->ctx, entry, 0);
+	wipe_slots(c, o);
+	publish_sockets(c);
+	LOG(WARNING, "owner %016lx: its agent %d is dead; its SAs go on for %u s", o->id, o->pid,
+		c->orphan_grace);
+}
+
+static void
+end_grace(struct channel_core *c, struct owner *o)
+{
+	unsigned int sas;
+	/* Policies first: nothing finds a policy with neither SA nor DISCARD. */
+	int policies = channel_discard_policies(c, o->id);
+
+	if (policies < 0) {
+		LOG(ERR, "owner %016lx: no memory to end its policies; trying again", o->id);
+		return;
+	}
+	sas = channel_remove_sas_of(c, o->id);
+	o->state = OWNER_GONE;
+	o->missed = true;
+	o->n_sockets = 0;
+	publish_sockets(c);
+	LOG(WARNING,
+		"owner %016lx: dead for %u s: %u SAs are deleted, %d policies discard from now on",
+		o->id, c->orphan_grace, sas, policies);
+}
+
+void
+owner_tick(struct channel_core *c)
+{
+	uint64_t now = c->ops->now(c->ctx);
+
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++) {
+		struct owner *o = &c->owners[i];
+
+		if (o->state == OWNER_ORPHANED && now - o->died >= c->orphan_grace * CHANNEL_NSEC)
+			end_grace(c, o);
+	}
+}
+
+static int
+add_socket(struct owner *o, uint32_t addr4, uint16_t port, bool decap)
+{
+	struct owner_socket *s = o->sockets;
+	bool found = false;
+
+	for (unsigned int i = 0; i < o->n_sockets; i++) {
+		/* UDP_DECAP names a port alone: it is for each socket there. */
+		if (s[i].port != port || (!decap && s[i].addr4 != addr4))
+			continue;
+		found = true;
+		s[i].ike |= !decap;
+		s[i].decap |= decap;
+		s[i].session = o->session;
+	}
+	if (found)
+		return 0;
+	if (o->n_sockets == WORKER_MAX_SOCKETS)
+		return -ENOSPC;
+	s[o->n_sockets++] = (struct owner_socket){
+		.addr4 = addr4,
+		.session = o->session,
+		.port = port,
+		.ike = !decap,
+		.decap = decap,
+	};
+	return 0;
+}
+
+int
+owner_socket(struct channel_core *c, struct owner *o, const struct ike_msg_socket *s, bool decap)
+{
+	uint32_t addr4 = 0;
+	int rc;
+
+	if (s->port == 0)
+		return -EINVAL;
+	if (s->addr.family == 6 && !decap)
+		return -ENOTSUP;
+	if (s->addr.family != 0 && s->addr.family != 4 && s->addr.family != 6)
+		return -EINVAL;
+	if (s->addr.family == 4)
+		memcpy(&addr4, s->addr.b, sizeof(addr4));
+	rc = add_socket(o, decap ? 0 : addr4, s->port, decap);
+	return rc < 0 ? rc : publish_sockets(c);
+}
+
+void
+owner_sweep_sockets(struct channel_core *c, struct owner *o)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < o->n_sockets; i++)
+		if (o->sockets[i].session == o->session)
+			o->sockets[n++] = o->sockets[i];
+	if (n != o->n_sockets) {
+		o->n_sockets = n;
+		publish_sockets(c);
+	}
+}

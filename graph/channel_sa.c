@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "channel_core.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include <rte_byteorder.h>
+
+/*
+ * An ADD_SA that waited longer is refused: its requester may have timed out, and its key slot may hold
+ * another SA's key by now. Half of the shortest time-out of the plugin.
+ */
+#define ADD_SA_MAX_AGE (CHANNEL_NSEC / 2)
+
+/* Whether an SA ends where the request says; family 0 says nothing. */
+static bool
+same_dst(const struct ip_addr *dst, const struct ip_addr *said)
+{
+	return said->family == 0 || addr_equal(dst, said);
+}
+
+/*
+ * The owner's SA of that SPI. The peer chose outbound SPIs and may have chosen one of ours: the
+ * destination tells them apart.
+ */
+static int
+find_own(struct channel_core *c, const struct owner *o, const struct ike_msg_sa_id *id,
+	uint32_t *slot)
+{
+	struct ip_addr dst;
+
+	channel_addr_from_wire(&dst, &id->dst);
+	if (sad_find(c->sad, SA_DIR_IN, id->proto, id->spi, &dst, slot) == 0 &&
+		sad_cold(c->sad, *slot)->conf.owner == o->id &&
+		same_dst(&sad_cold(c->sad, *slot)->conf.dst, &dst))
+		return 0;
+	if (sad_find(c->sad, SA_DIR_OUT, id->proto, id->spi, &dst, slot) == 0 &&
+		sad_cold(c->sad, *slot)->conf.owner == o->id)
+		return 0;
+	return -ENOENT;
+}
+
+int
+channel_get_spi(struct channel_core *c, const struct owner *o, struct ike_msg_sa_id *id)
+{
+	struct ip_addr dst;
+	int rc;
+
+	channel_addr_from_wire(&dst, &id->dst);
+	id->spi = 0;
+	if ((id->proto != IPPROTO_ESP && id->proto != IPPROTO_AH) ||
+		(dst.family != 4 && dst.family != 6))
+		return -EINVAL;
+	rc = sad_get_spi(c->sad, o->id, id->proto, &dst, &id->spi);
+	if (rc < 0)
+		LOG(ERR, "no SPI for owner %016lx: %s", o->id, strerror(-rc));
+	return rc;
+}
+
+/* Takes the key out of its slot, which is wiped whatever the answer. */
+static int
+take_key(struct channel_core *c, const struct ike_msg_add_sa *m, uint8_t key[IKE_KEY_MAX])
+{
+	uint32_t want = (uint32_t)m->enc_key_len + m->int_key_len, len;
+	struct ike_key_slot *slot;
+
+	if (m->key_slot >= IKE_KEY_SLOTS)
+		return -EINVAL;
+	slot = &c->slots[m->key_slot];
+	len = *(volatile uint32_t *)&slot->len; /* shared with the agent: read once */
+	if (len == want && len <= IKE_KEY_MAX)
+		memcpy(key, slot->key, len);
+	explicit_bzero(slot->key, sizeof(slot->key));
+	slot->len = 0;
+	return len == want && len <= IKE_KEY_MAX ? 0 : -EINVAL;
+}
+
+static void
+sa_conf_from_wire(struct sa_conf *conf, const struct ike_msg_add_sa *m, uint64_t owner)
+{
+	*conf = (struct sa_conf){
+		.life =
+			{
+				.time_soft = m->life.time_soft,
+				.time_hard = m->life.time_hard,
+				.bytes_soft = m->life.bytes_soft,
+				.bytes_hard = m->life.bytes_hard,
+				.packets_soft = m->life.packets_soft,
+				.packets_hard = m->life.packets_hard,
+			},
+		.owner = owner,
+		.spi = m->id.spi,
+		.reqid = m->id.reqid,
+		.replay_window = m->replay_window,
+		.tfc = m->tfc,
+		.if_id = m->if_id,
+		.mark = m->mark,
+		.mark_mask = m->mark_mask,
+		.flags = m->flags,
+		.src_port = m->src_port,
+		.dst_port = m->dst_port,
+		.enc_alg = m->enc_alg,
+		.enc_key_len = m->enc_key_len,
+		.int_alg = m->int_alg,
+		.int_key_len = m->int_key_len,
+		.dir = m->dir, /* IKE_DIR_IN and _OUT are SA_DIR_IN and _OUT */
+		.mode = m->mode,
+		.proto = m->id.proto,
+	};
+	channel_addr_from_wire(&conf->src, &m->id.src);
+	channel_addr_from_wire(&conf->dst, &m->id.dst);
+}
+
+_Static_assert(IKE_DIR_IN == SA_DIR_IN && IKE_DIR_OUT == SA_DIR_OUT, "directions of SAs");
+_Static_assert(IKE_MODE_TUNNEL == SA_MODE_TUNNEL && IKE_MODE_TRANSPORT == SA_MODE_TRANSPORT,
+	"modes of SAs");
+_Static_assert(IKE_KEY_MAX == SA_KEY_MAX, "lengths of keys");
+
+/* The peer gave its SPI of a dead owner's SA away again: the orphan is no use any more. */
+static void
+yield_orphan(struct channel_core *c, const struct sa_conf *conf)
+{
+	uint32_t slot;
+
+	if (conf->dir != SA_DIR_OUT ||
+		sad_find(c->sad, SA_DIR_OUT, conf->proto, conf->spi, &conf->dst, &slot) < 0)
+		return;
+	if (sad_cold(c->sad, slot)->conf.owner != 0 &&
+		!owner_is_alive(c, sad_cold(c->sad, slot)->conf.owner))
+		channel_remove_sa(c, slot);
+}
+
+int
+channel_add_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_add_sa *m,
+	uint64_t received)
+{
+	uint8_t key[IKE_KEY_MAX] = {0};
+	const char *why = "";
+	struct sa_conf conf;
+	uint32_t slot;
+	int rc;
+
+	/* Too old: the slot is not touched either, as its new user may be writing it. */
+	if (c->ops->now(c->ctx) - received > ADD_SA_MAX_AGE)
+		return -ETIMEDOUT;
+	rc = take_key(c, m, key);
+	if (rc < 0) {
+		why = "its key slot does not hold its key";
+	} else {
+		sa_conf_from_wire(&conf, m, o->id);
+		yield_orphan(c, &conf);
+		rc = sad_add(c->sad, &conf, key, m->flags & IKE_SA_UPDATE, &slot, &why);
+	}
+	explicit_bzero(key, sizeof(key));
+	if (rc < 0) {
+		LOG(ERR, "SA 0x%08x of reqid %u refused: %s: %s", rte_be_to_cpu_32(m->id.spi),
+			m->id.reqid, strerror(-rc), why);
+		return rc;
+	}
+	if (conf.dir == SA_DIR_OUT)
+		spd_bind_sa(c->spd, conf.reqid, conf.spi, &conf.dst, conf.proto, slot);
+	return 0;
+}
+
+void
+channel_remove_sa(struct channel_core *c, uint32_t slot)
+{
+	spd_unbind_sa(c->spd, slot);
+	sad_del(c->sad, slot);
+}
+
+int
+channel_del_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_sa_id *id)
+{
+	uint32_t slot;
+	int rc = find_own(c, o, id, &slot);
+
+	if (rc == 0)
+		channel_remove_sa(c, slot);
+	return rc;
+}
+
+int
+channel_query_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_sa_id *id,
+	struct ike_msg_usage *usage)
+{
+	struct sa_usage sum;
+	uint32_t slot;
+	int rc = find_own(c, o, id, &slot);
+
+	if (rc < 0)
+		return rc;
+	sad_usage(c->sad, slot, &sum);
+	usage->bytes = sum.bytes;
+	usage->packets = sum.packets;
+	usage->last_use = sum.last_use;
+	return 0;
+}
+
+unsigned int
+channel_remove_sas_of(struct channel_core *c, uint64_t owner)
+{
+	unsigned int n = 0;
+
+	for (uint32_t slot = 0; slot < sad_slots(c->sad); slot++) {
+		const struct sa_cold *cold = sad_cold(c->sad, slot);
+
+		if (cold->conf.owner != owner ||
+			(cold->state != SA_LARVAL && cold->state != SA_LIVE))
+			continue;
+		channel_remove_sa(c, slot);
+		n++;
+	}
+	return n;
+}

@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "channel_world.h"
+
+#define PEER "192.0.2.1"
+#define PEER2 "192.0.2.2"
+#define US "192.0.2.77"
+#define NET "10.2.0.0"
+
+START_TEST(check_refuses_what_is_not_a_request)
+{
+	struct ike_msg m = request(IKE_PING, OWNER_A), bad;
+	uint8_t big[IKE_WIRE_MAX + 8] = {0};
+
+	ck_assert_int_eq(channel_check(&m, m.hdr.len), 0);
+	for (size_t len = 0; len < sizeof(m.hdr); len++)
+		ck_assert_int_eq(channel_check(&m, len), -EBADMSG);
+	ck_assert_int_eq(channel_check(&m, m.hdr.len + 1), -EBADMSG);
+	bad = m;
+	bad.hdr.magic ^= 1;
+	ck_assert_int_eq(channel_check(&bad, bad.hdr.len), -EBADMSG);
+	bad = m;
+	bad.hdr.version++;
+	ck_assert_int_eq(channel_check(&bad, bad.hdr.len), -EBADMSG);
+	for (uint16_t type = 0; type < 300; type++) {
+		bad = m;
+		bad.hdr.type = type;
+		if (ike_msg_len(type) != m.hdr.len || type > IKE_PING)
+			ck_assert_int_eq(channel_check(&bad, bad.hdr.len), -EBADMSG);
+	}
+	/* The body of another type. */
+	bad = request(IKE_ADD_SA, OWNER_A);
+	bad.hdr.type = IKE_DEL_SA;
+	ck_assert_int_eq(channel_check(&bad, bad.hdr.len), -EBADMSG);
+	m.hdr.len = sizeof(big);
+	memcpy(big, &m.hdr, sizeof(m.hdr));
+	ck_assert_int_eq(channel_check(big, sizeof(big)), -EBADMSG);
+}
+END_TEST
+
+START_TEST(hello_tells_epoch_and_limits)
+{
+	struct ike_msg m = request(IKE_HELLO, OWNER_A), out;
+
+	strcpy(m.body.hello.build, BUILD);
+	m.body.hello.pid = 100;
+	ck_assert_int_eq(ask(&m, &out), 0);
+	ck_assert_str_eq(out.body.hello.build, BUILD);
+	ck_assert_uint_eq(out.body.hello.pid, getpid());
+	ck_assert_uint_eq(out.body.hello.max_sas, 256);
+	ck_assert_uint_eq(out.body.hello.max_policies, 256);
+	ck_assert_uint_eq(out.body.hello.spi_min, 0xc0000000);
+	ck_assert_uint_eq(out.body.hello.spi_max, 0xcfffffff);
+	ck_assert_int_eq(w.watched[0], 100);
+	ck_assert_int_eq(say(IKE_PING, OWNER_A), 0);
+	m.hdr.owner = 0;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+	m.hdr.owner = OWNER_B;
+	m.body.hello.pid = 0;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+	m.body.hello.pid = 0x80000000u;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(versions_must_be_equal)
+{
+	struct ike_msg m = request(IKE_HELLO, OWNER_A), out;
+
+	m.body.hello.pid = 100;
+	strcpy(m.body.hello.build, "0.2.0");
+	ck_assert_int_eq(ask(&m, &out), -EPROTO);
+	ck_assert_str_eq(out.body.hello.build, BUILD);
+	memset(m.body.hello.build, '0', IKE_BUILD_LEN); /* no end */
+	ck_assert_int_eq(ask(&m, &out), -EPROTO);
+	strcpy(m.body.hello.build, BUILD);
+	m.hdr.version++;
+	ck_assert_int_eq(ask(&m, &out), -EPROTO);
+	ck_assert_uint_eq(out.hdr.version, IKE_WIRE_VERSION);
+	/* Another version's HELLO may be shorter than ours. */
+	m.hdr.len = sizeof(m.hdr);
+	ck_assert_int_eq(channel_check(&m, m.hdr.len), 0);
+	ck_assert_int_eq(ask(&m, &out), -EPROTO);
+	ck_assert_str_eq(out.body.hello.build, BUILD);
+	ck_assert_int_eq(say(IKE_PING, OWNER_A), -EPERM);
+}
+END_TEST
+
+START_TEST(strangers_and_the_past_are_refused)
+{
+	struct ike_msg m = request(IKE_PING, OWNER_A);
+
+	for (uint16_t type = IKE_GET_SPI; type <= IKE_PING; type++)
+		ck_assert_int_eq(say(type, OWNER_A), -EPERM);
+	ck_assert_int_eq(say_hello(OWNER_A, 100), 0);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	m.hdr.epoch ^= 1;
+	ck_assert_int_eq(ask(&m, NULL), -ESTALE);
+	ck_assert_int_eq(say(IKE_PING, OWNER_B), -EPERM);
+	ck_assert_int_eq(say(IKE_UPDATE_SA, OWNER_A), -ENOTSUP);
+	owner_died(w.c, 0);
+	ck_assert_int_eq(say(IKE_PING, OWNER_A), -EPERM);
+	w.watch_rc = -ESRCH;
+	ck_assert_int_eq(say_hello(OWNER_B, 101), -ESRCH);
+	ck_assert_int_eq(say(IKE_PING, OWNER_B), -EPERM);
+}
+END_TEST
+
+START_TEST(key_slots_are_checked_and_wiped)
+{
+	struct ike_msg m;
+
+	say_hello(OWNER_A, 100);
+	m = sa_request(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	m.body.add_sa.key_slot = IKE_KEY_SLOTS;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+	m.body.add_sa.key_slot = 0xffff;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+
+	m.body.add_sa.key_slot = 3;
+	fill_slot(3, 1);
+	w.slots[3].len = KEY_LEN - 1;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+	ck_assert(slot_is_wiped(3));
+	/* A length that no slot holds, on both sides. */
+	fill_slot(3, 1);
+	w.slots[3].len = 0xffff + 0xffff;
+	m.body.add_sa.enc_key_len = m.body.add_sa.int_key_len = 0xffff;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+	ck_assert(slot_is_wiped(3));
+	ck_assert_uint_eq(w.sessions, 0);
+
+	m.body.add_sa.enc_key_len = KEY_LEN;
+	m.body.add_sa.int_key_len = 0;
+	fill_slot(3, 7);
+	fill_slot(4, 9);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	for (unsigned int i = 0; i < KEY_LEN; i++)
+		ck_assert_uint_eq(w.key[i], 7 + i);
+	ck_assert(slot_is_wiped(3));
+	ck_assert(!slot_is_wiped(4));
+	/* Refused by the SAD: wiped all the same. */
+	fill_slot(3, 7);
+	ck_assert_int_eq(ask(&m, NULL), -EEXIST);
+	ck_assert(slot_is_wiped(3));
+	ck_assert_uint_eq(w.sessions, 1);
+}
+END_TEST
+
+START_TEST(an_old_add_sa_is_refused)
+{
+	struct ike_msg m, out;
+
+	say_hello(OWNER_A, 100);
+	m = sa_request(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	fill_slot(3, 7);
+	channel_request(w.c, &m, w.now - CHANNEL_NSEC, &out);
+	ck_assert_int_eq(out.hdr.status, -ETIMEDOUT);
+	ck_assert(!slot_is_wiped(3)); /* may be somebody else's by now */
+	channel_request(w.c, &m, w.now - CHANNEL_NSEC / 4, &out);
+	ck_assert_int_eq(out.hdr.status, 0);
+}
+END_TEST
+
+START_TEST(slots_of_a_dead_agent_are_wiped)
+{
+	say_hello(OWNER_A, 100);
+	say_hello(OWNER_B, 101);
+	fill_slot(5, 1);
+	owner_died(w.c, 0);
+	ck_assert(!slot_is_wiped(5)); /* the other's, perhaps */
+	owner_died(w.c, 1);
+	ck_assert(slot_is_wiped(5));
+	ck_assert_uint_eq(w.slots[5].busy, 0);
+	say_hello(OWNER_A, 102);
+	fill_slot(5, 1);
+	say_hello(OWNER_A, 102);
+	ck_assert(!slot_is_wiped(5));
+	say_hello(OWNER_A, 103);
+	ck_assert(slot_is_wiped(5));
+}
+END_TEST
+
+START_TEST(life_of_an_inbound_sa)
+{
+	struct ike_msg m, out;
+	uint32_t spi;
+
+	say_hello(OWNER_A, 100);
+	m = request(IKE_GET_SPI, OWNER_A);
+	m.body.sa_id.proto = 50;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL); /* no destination */
+	addr(&m.body.sa_id.dst, US);
+	ck_assert_int_eq(ask(&m, &out), 0);
+	spi = out.body.sa_id.spi;
+	ck_assert_uint_ge(ntohl(spi), 0xc0000000);
+	ck_assert_uint_le(ntohl(spi), 0xcfffffff);
+
+	m = sa_request(OWNER_A, IKE_DIR_IN, spi, 1, US);
+	m.body.add_sa.flags = IKE_SA_UPDATE;
+	fill_slot(3, 1);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	m = request(IKE_QUERY_SA, OWNER_A);
+	m.body.sa_id.proto = 50;
+	m.body.sa_id.spi = spi;
+	addr(&m.body.sa_id.dst, US);
+	ck_assert_int_eq(ask(&m, &out), 0);
+	ck_assert_uint_eq(out.body.usage.bytes, 0);
+
+	/* The peer happens to have chosen the same number for the other direction. */
+	ck_assert_int_eq(add_sa(OWNER_A, IKE_DIR_OUT, spi, 1, PEER), 0);
+	m.hdr.type = IKE_DEL_SA;
+	addr(&m.body.sa_id.dst, PEER);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert(!sa_is_there(SA_DIR_OUT, ntohl(spi), PEER));
+	ck_assert(sa_is_there(SA_DIR_IN, ntohl(spi), US));
+	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
+	/* Nobody deletes another's. */
+	say_hello(OWNER_B, 101);
+	addr(&m.body.sa_id.dst, US);
+	m.hdr.owner = OWNER_B;
+	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
+	m.hdr.owner = OWNER_A;
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert(!sa_is_there(SA_DIR_IN, ntohl(spi), US));
+	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
+	/* A reservation that is given back. */
+	m.hdr.type = IKE_GET_SPI;
+	ask(&m, &out);
+	m.hdr.type = IKE_DEL_SA;
+	m.body.sa_id.spi = out.body.sa_id.spi;
+	ck_assert_int_eq(ask(&m, NULL), 0);
+}
+END_TEST
+
+START_TEST(policies_find_their_sas)
+{
+	struct ike_msg m = request(IKE_DEL_SA, OWNER_A);
+
+	say_hello(OWNER_A, 100);
+	/* A trap, then the SA's policy before its SA. */
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0);
+	ck_assert_int_eq(add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	/* A rekey: the new SA is not used until the policy names it. */
+	ck_assert_int_eq(add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x2000), 1, PEER), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x2000), 1), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0x2000);
+	/* Down to a trap again: its own SA that is still there is no excuse. */
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x2000), 1), 0);
+	m.body.sa_id.proto = 50;
+	m.body.sa_id.spi = htonl(0x2000);
+	addr(&m.body.sa_id.dst, PEER);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0);
+}
+END_TEST
+
+START_TEST(policies_are_checked)
+{
+	struct ike_msg m, good;
+
+	say_hello(OWNER_A, 100);
+	good = policy_request(IKE_ADD_POLICY, OWNER_A, IKE_DIR_IN, NET, 0, 1, PEER);
+#define REFUSED(field, value)                             \
+	do {                                              \
+		m = good;                                 \
+		m.body.policy.field = value;              \
+		ck_assert_int_eq(ask(&m, NULL), -EINVAL); \
+	} while (0)
+	REFUSED(dir, 0);
+	REFUSED(dir, 4);
+	REFUSED(action, 0);
+	REFUSED(action, 4);
+	REFUSED(sel.src_plen, 33);
+	REFUSED(sel.dst_plen, 255);
+	REFUSED(sel.src.family, 6);
+	REFUSED(sel.src.family, 0);
+	REFUSED(dst.family, 7);
+	m = good;
+	m.body.policy.sel.src_port_lo = 2;
+	m.body.policy.sel.src_port_hi = 1;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_IN), 0);
+	ck_assert_int_eq(ask(&good, NULL), 0);
+}
+END_TEST
+
+START_TEST(policies_belong_to_their_owner)
+{
+	struct ike_msg m, out;
+	struct spd_policy_conf conf;
+	uint32_t id;
+
+	say_hello(OWNER_A, 100);
+	say_hello(OWNER_B, 101);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_FWD, NET, 0, 1), 0);
+	policy(SPD_FWD, NET)->used = 77;
+	m = policy_request(IKE_QUERY_POLICY, OWNER_A, IKE_DIR_FWD, NET, 0, 1, PEER);
+	ck_assert_int_eq(ask(&m, &out), 0);
+	ck_assert_uint_eq(out.body.usage.last_use, 77);
+	m = policy_request(IKE_DEL_POLICY, OWNER_B, IKE_DIR_FWD, NET, 0, 1, PEER);
+	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
+	m.hdr.owner = OWNER_A;
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_ptr_null(policy(SPD_FWD, NET));
+	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
+	/* The operator's own policy is not charon's to replace or delete. */
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1), 0);
+	conf = policy(SPD_OUT, NET)->conf;
+	conf.owner = 0;
+	conf.action = SPD_DISCARD;
+	ck_assert_int_eq(spd_add(w.c->spd, &conf, &id), 0);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1), -EEXIST);
+	m = policy_request(IKE_DEL_POLICY, OWNER_A, IKE_DIR_OUT, NET, 0, 1, PEER);
+	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_DISCARD);
+}
+END_TEST
+
+START_TEST(orphans_forward_until_the_new_owner_has_its_sa)
+{
+	say_hello(OWNER_A, 100);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1);
+	owner_died(w.c, 0);
+	pass(10);
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+
+	say_hello(OWNER_B, 101);
+	add_policy(OWNER_B, IKE_DIR_OUT, NET, 0, 9); /* its trap */
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->conf.owner, OWNER_B);
+	say(IKE_SYNC_DONE, OWNER_B);
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	add_policy(OWNER_B, IKE_DIR_OUT, NET, htonl(0x5000), 9); /* its SA comes later */
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	add_sa(OWNER_B, IKE_DIR_OUT, htonl(0x5000), 9, PEER);
+	ck_assert_uint_eq(bound_spi(NET), 0x5000);
+	/* The orphan's number stays taken until its time is over. */
+	ck_assert(sa_is_there(SA_DIR_OUT, 0x1000, PEER));
+	pass(60);
+	ck_assert(!sa_is_there(SA_DIR_OUT, 0x1000, PEER));
+	ck_assert_uint_eq(bound_spi(NET), 0x5000);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_PROTECT);
+}
+END_TEST
+
+START_TEST(an_orphan_to_another_peer_is_not_used)
+{
+	struct ike_msg m;
+
+	say_hello(OWNER_A, 100);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1);
+	owner_died(w.c, 0);
+	say_hello(OWNER_B, 101);
+	m = policy_request(IKE_ADD_POLICY, OWNER_B, IKE_DIR_OUT, NET, 0, 1, "0.0.0.0");
+	ck_assert_int_eq(ask(&m, NULL), 0); /* a trap for any peer */
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	m = policy_request(IKE_ADD_POLICY, OWNER_B, IKE_DIR_OUT, NET, 0, 1, PEER2);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0);
+}
+END_TEST
+
+START_TEST(a_number_that_the_peer_gives_again_replaces_the_orphan)
+{
+	say_hello(OWNER_A, 100);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	say_hello(OWNER_B, 101);
+	ck_assert_int_eq(add_sa(OWNER_B, IKE_DIR_OUT, htonl(0x1000), 1, PEER), -EEXIST);
+	owner_died(w.c, 0);
+	ck_assert_int_eq(add_sa(OWNER_B, IKE_DIR_OUT, htonl(0x1000), 1, PEER), 0);
+}
+END_TEST
+
+START_TEST(after_the_grace_time_orphans_discard)
+{
+	struct ike_msg m;
+
+	say_hello(OWNER_A, 100);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	add_sa(OWNER_A, IKE_DIR_IN, htonl(0x1001), 1, US);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1);
+	add_policy(OWNER_A, IKE_DIR_IN, NET, 0, 1);
+	m = policy_request(IKE_ADD_POLICY, OWNER_A, IKE_DIR_OUT, "10.3.0.0", 0, 0, PEER);
+	m.body.policy.action = IKE_BYPASS;
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	owner_died(w.c, 0);
+	ck_assert_int_eq(w.watched[0], 0);
+	pass(59);
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	ck_assert(sa_is_there(SA_DIR_IN, 0x1001, US));
+	pass(1);
+	ck_assert(!sa_is_there(SA_DIR_OUT, 0x1000, PEER));
+	ck_assert(!sa_is_there(SA_DIR_IN, 0x1001, US));
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_DISCARD);
+	ck_assert_uint_eq(policy(SPD_IN, NET)->action, SPD_DISCARD);
+	ck_assert_uint_eq(policy(SPD_OUT, "10.3.0.0")->action, SPD_DISCARD);
+	ck_assert_uint_eq(bound_spi(NET), 0);
+	/* It comes back after all: its policies stand again, and it is told that SAs ended. */
+	say_hello(OWNER_A, 102);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_PROTECT);
+	pass(0);
+	ck_assert_uint_eq(count_events(IKE_EVENT_RESYNC), 1);
+}
+END_TEST
+
+START_TEST(an_agent_that_is_started_again_keeps_all)
+{
+	say_hello(OWNER_A, 100);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1);
+	owner_died(w.c, 0);
+	pass(30);
+	say_hello(OWNER_A, 105);
+	ck_assert_int_eq(w.watched[0], 105);
+	pass(100);
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	ck_assert_uint_eq(count_events(IKE_EVENT_RESYNC), 0);
+}
+END_TEST
+
+START_TEST(what_is_not_replayed_goes)
+{
+	say_hello(OWNER_A, 100);
+	say_hello(OWNER_B, 101);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1);
+	add_policy(OWNER_A, IKE_DIR_OUT, "10.3.0.0", 0, 2);
+	add_policy(OWNER_B, IKE_DIR_OUT, "10.4.0.0", 0, 3);
+	ck_assert(!spd_complete(w.c->spd));
+	say(IKE_SYNC_DONE, OWNER_A);
+	ck_assert(spd_complete(w.c->spd));
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_OUT), 3);
+
+	say_hello(OWNER_A, 100);
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_OUT), 3);
+	add_policy(OWNER_A, IKE_DIR_OUT, "10.3.0.0", 0, 2);
+	add_policy(OWNER_A, IKE_DIR_OUT, "10.5.0.0", 0, 5);
+	say(IKE_SYNC_DONE, OWNER_A);
+	ck_assert_ptr_null(policy(SPD_OUT, NET));
+	ck_assert_ptr_nonnull(policy(SPD_OUT, "10.3.0.0"));
+	ck_assert_ptr_nonnull(policy(SPD_OUT, "10.4.0.0"));
+	ck_assert_ptr_nonnull(policy(SPD_OUT, "10.5.0.0"));
+	/* A second SYNC_DONE finds nothing more. */
+	say(IKE_SYNC_DONE, OWNER_A);
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_OUT), 3);
+}
+END_TEST
+
+START_TEST(entries_of_owners_are_reused)
+{
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++)
+		ck_assert_int_eq(say_hello(1000 + i, 100 + i), 0);
+	ck_assert_int_eq(say_hello(2000, 500), -ENOSPC);
+	owner_died(w.c, 4);
+	ck_assert_int_eq(say_hello(2000, 500), -ENOSPC); /* in its grace time */
+	pass(60);
+	ck_assert_int_eq(say_hello(2000, 500), 0);
+	ck_assert_int_eq(w.watched[4], 500);
+	ck_assert_int_eq(say(IKE_PING, 1004), -EPERM);
+}
+END_TEST
+
+static int
+tell_socket(uint16_t type, uint64_t owner, const char *a, uint16_t port)
+{
+	struct ike_msg m = request(type, owner);
+
+	if (a != NULL)
+		addr(&m.body.socket.addr, a);
+	m.body.socket.port = htons(port);
+	return ask(&m, NULL);
+}
+
+START_TEST(sockets_are_merged_and_swept)
+{
+	struct ike_msg m;
+
+	say_hello(OWNER_A, 100);
+	ck_assert_int_eq(tell_socket(IKE_BYPASS_SOCKET, OWNER_A, "0.0.0.0", 500), 0);
+	ck_assert_int_eq(tell_socket(IKE_BYPASS_SOCKET, OWNER_A, "0.0.0.0", 4500), 0);
+	ck_assert_int_eq(tell_socket(IKE_UDP_DECAP, OWNER_A, NULL, 4500), 0);
+	ck_assert_int_eq(tell_socket(IKE_UDP_DECAP, OWNER_A, NULL, 4500), 0);
+	ck_assert_int_eq(tell_socket(IKE_BYPASS_SOCKET, OWNER_A, US, 0), -EINVAL);
+	m = request(IKE_BYPASS_SOCKET, OWNER_A);
+	m.body.socket.addr.family = 6;
+	m.body.socket.port = htons(500);
+	ck_assert_int_eq(ask(&m, NULL), -ENOTSUP);
+	ck_assert_uint_eq(w.sockets.n, 2);
+	ck_assert(w.sockets.s[0].ike && !w.sockets.s[0].decap);
+	ck_assert(w.sockets.s[1].ike && w.sockets.s[1].decap);
+	ck_assert_uint_eq(w.sockets.s[1].port, htons(4500));
+	/* Nobody listens any more, but ESP in UDP goes on. */
+	owner_died(w.c, 0);
+	ck_assert_uint_eq(w.sockets.n, 1);
+	ck_assert(!w.sockets.s[0].ike && w.sockets.s[0].decap);
+	say_hello(OWNER_A, 101);
+	ck_assert_uint_eq(w.sockets.n, 2);
+	tell_socket(IKE_BYPASS_SOCKET, OWNER_A, "0.0.0.0", 500);
+	say(IKE_SYNC_DONE, OWNER_A);
+	ck_assert_uint_eq(w.sockets.n, 1);
+	ck_assert_uint_eq(w.sockets.s[0].port, htons(500));
+	owner_died(w.c, 0);
+	pass(60);
+	ck_assert_uint_eq(w.sockets.n, 0);
+	/* More than fit. */
+	say_hello(OWNER_A, 102);
+	for (unsigned int i = 1; i <= WORKER_MAX_SOCKETS; i++)
+		ck_assert_int_eq(tell_socket(IKE_BYPASS_SOCKET, OWNER_A, US, i), 0);
+	ck_assert_int_eq(tell_socket(IKE_BYPASS_SOCKET, OWNER_A, US, 99), -ENOSPC);
+}
+END_TEST
+
+/* Whatever passes the check is answered, and nothing outside of the message is read. */
+START_TEST(garbage_is_survived)
+{
+	uint64_t x = 88172645463325252ull;
+	struct ike_msg out;
+
+	say_hello(OWNER_A, 100);
+	for (unsigned int i = 0; i < 50000; i++) {
+		uint16_t type = 1 + i % IKE_PING;
+		struct ike_msg m = request(type, i % 3 == 0 ? OWNER_B : OWNER_A);
+		uint8_t *exact;
+
+		for (size_t b = 0; b < m.hdr.len - sizeof(m.hdr); b++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			/* Mostly small numbers, which get further. */
+			((uint8_t *)&m.body)[b] = x % 5 == 0 ? x >> 8 : (x >> 16) % 5;
+		}
+		if (x % 7 == 0)
+			strcpy(m.body.hello.build, BUILD);
+		exact = malloc(m.hdr.len);
+		memcpy(exact, &m, m.hdr.len);
+		ck_assert_int_eq(channel_check(exact, m.hdr.len), 0);
+		free(exact);
+		channel_request(w.c, &m, w.now, &out);
+		ck_assert_uint_eq(out.hdr.type, type);
+		if (i % 1000 == 0)
+			pass(1);
+	}
+	ck_assert_uint_ge(w.c->stats.requests, 50000);
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {
+		check_refuses_what_is_not_a_request,
+		hello_tells_epoch_and_limits,
+		versions_must_be_equal,
+		strangers_and_the_past_are_refused,
+		key_slots_are_checked_and_wiped,
+		an_old_add_sa_is_refused,
+		slots_of_a_dead_agent_are_wiped,
+		life_of_an_inbound_sa,
+		policies_find_their_sas,
+		policies_are_checked,
+		policies_belong_to_their_owner,
+		orphans_forward_until_the_new_owner_has_its_sa,
+		an_orphan_to_another_peer_is_not_used,
+		a_number_that_the_peer_gives_again_replaces_the_orphan,
+		after_the_grace_time_orphans_discard,
+		an_agent_that_is_started_again_keeps_all,
+		what_is_not_replayed_goes,
+		entries_of_owners_are_reused,
+		sockets_are_merged_and_swept,
+		garbage_is_survived,
+	};
+	Suite *s = suite_create("channel");
+	TCase *t = tcase_create("requests");
+
+	tcase_add_checked_fixture(t, world_setup, world_teardown);
+	for (unsigned int i = 0; i < RTE_DIM(tests); i++)
+		tcase_add_test(t, tests[i]);
+	suite_add_tcase(s, t);
+	return run_suite(s);
+}
