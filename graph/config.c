@@ -56,18 +56,38 @@ config_fail(const struct config_load *l, const struct config_where *w, const cha
 }
 
 int
-config_uint(const struct config_load *l, const struct config_where *w, const char *key,
-	const uint64_t *value, unsigned int dflt, uint64_t min, uint64_t max, unsigned int *out)
+config_number(const struct config_load *l, const struct config_where *w, const char *key,
+	const char *value, uint64_t *out)
 {
-	if (value == NULL) {
-		*out = dflt;
+	bool hex = value != NULL && value[0] == '0' && value[1] == 'x';
+	const char *digits = hex ? value + 2 : value;
+	char *end = NULL;
+
+	if (value == NULL)
 		return 0;
-	}
-	if (*value < min || *value > max)
-		return config_fail(l, w, key,
-			"value %" PRIu64 " is out of range (%" PRIu64 "..%" PRIu64 ")", *value, min,
-			max);
-	*out = *value;
+	/* strtoull() takes signs, blanks and an empty string as well; and 010 is eight to some. */
+	if (!isxdigit((unsigned char)*digits) || (!hex && *digits == '0' && digits[1] != '\0'))
+		return config_fail(l, w, key, "'%s' is not a number", value);
+	errno = 0;
+	*out = strtoull(digits, &end, hex ? 16 : 10);
+	if (*end != '\0' || errno != 0)
+		return config_fail(l, w, key, "'%s' is not a number", value);
+	return 0;
+}
+
+int
+config_uint(const struct config_load *l, const struct config_where *w, const char *key,
+	const char *value, unsigned int dflt, uint64_t min, uint64_t max, unsigned int *out)
+{
+	uint64_t v = dflt;
+	int ret = config_number(l, w, key, value, &v);
+
+	if (ret < 0)
+		return ret;
+	if (value != NULL && (v < min || v > max))
+		return config_fail(l, w, key, "value %s is out of range (%" PRIu64 "..%" PRIu64 ")",
+			value, min, max);
+	*out = v;
 	return 0;
 }
 
@@ -273,7 +293,7 @@ read_limits(struct config_load *l)
 	struct config *c = l->config;
 	const struct {
 		const char *key;
-		const uint64_t *value;
+		const char *value;
 		unsigned int dflt, min, max;
 		unsigned int *out;
 	} limits[] = {

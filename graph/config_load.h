@@ -23,25 +23,27 @@
  * and move them into struct config.
  */
 
-/* The file as it is written. A pointer is NULL where the file says nothing. */
+/*
+ * The file as it is written; NULL where it says nothing. Numbers are text here: libcyaml would take
+ * "256M" for 256 and -1 for the largest.
+ */
 struct raw_eal {
 	char *file_prefix;
-	uint64_t *memory;
+	char *memory;
 	char **options;
 	unsigned int n_options;
 };
 
 struct raw_lcore {
-	uint64_t lcore, cpu;
-	char *role;
+	char *lcore, *cpu, *role;
 };
 
 struct raw_port {
 	char *name, *devargs, *netdev;
 	char **addresses;
 	unsigned int n_addresses;
-	uint64_t *mtu, *rx_queues;
-	uint64_t *workers;
+	char *mtu, *rx_queues;
+	char **workers;
 	unsigned int n_workers;
 	char *default_action;
 };
@@ -50,40 +52,41 @@ struct raw_crypto {
 	char *mode;
 	char **devices;
 	unsigned int n_devices;
-	uint64_t *frames;
+	char *frames;
 };
 
 struct raw_ipsec {
 	char *local_action;
-	uint64_t *policies_timeout, *orphan_grace;
+	char *policies_timeout, *orphan_grace;
 	char *static_only;
 };
 
 struct raw_limits {
-	uint64_t *sas, *policies, *routes, *nexthops, *mbufs, *punt_rate;
+	char *sas, *policies, *routes, *nexthops, *mbufs, *punt_rate;
 };
 
 struct raw_encap {
-	uint64_t *source_port, *destination_port;
+	char *source_port, *destination_port;
+};
+
+struct raw_lifetime {
+	char *time_soft, *time_hard, *bytes_soft, *bytes_hard, *packets_soft, *packets_hard;
 };
 
 struct raw_sa {
 	char *name, *direction, *protocol, *mode;
-	uint64_t spi;
-	char *source, *destination;
+	char *spi, *source, *destination;
 	char *encryption, *integrity, *key, *integrity_key;
-	uint64_t reqid;
-	uint64_t *replay_window;
-	char *esn;
+	char *reqid, *replay_window, *esn;
 	struct raw_encap *encapsulation;
-	struct sa_lifetime *lifetime;
+	struct raw_lifetime *lifetime;
 	char *insecure_test;
 };
 
 struct raw_policy {
 	char *direction, *action, *source, *destination, *protocol;
 	char *source_ports, *destination_ports;
-	uint64_t *reqid, *spi, *priority;
+	char *reqid, *spi, *priority;
 	char *mode, *tunnel_source, *tunnel_destination;
 };
 
@@ -139,9 +142,13 @@ int config_fail(const struct config_load *l, const struct config_where *w, const
 int config_fail_path(const struct config_load *l, const char *path, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* A value with its default and range. */
+/* A number, decimal or 0x…; *out stays as it is where the file says nothing. */
+int config_number(const struct config_load *l, const struct config_where *w, const char *key,
+	const char *value, uint64_t *out);
+
+/* The same with its default and range. */
 int config_uint(const struct config_load *l, const struct config_where *w, const char *key,
-	const uint64_t *value, unsigned int dflt, uint64_t min, uint64_t max, unsigned int *out);
+	const char *value, unsigned int dflt, uint64_t min, uint64_t max, unsigned int *out);
 
 /* Index of the word in names (NULL at its end); dflt where the file says nothing. */
 int config_choice(const struct config_load *l, const struct config_where *w, const char *key,

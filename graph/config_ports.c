@@ -50,9 +50,9 @@ config_read_lcores(struct config_load *l)
 		struct config_lcore *lc = &c->lcores[i];
 		unsigned int role;
 
-		ret = config_uint(l, w, "lcore", &raw->lcore, 0, 0, RTE_MAX_LCORE - 1, &lc->lcore);
+		ret = config_uint(l, w, "lcore", raw->lcore, 0, 0, RTE_MAX_LCORE - 1, &lc->lcore);
 		if (ret == 0)
-			ret = config_uint(l, w, "cpu", &raw->cpu, 0, 0, CPU_SETSIZE - 1, &lc->cpu);
+			ret = config_uint(l, w, "cpu", raw->cpu, 0, 0, CPU_SETSIZE - 1, &lc->cpu);
 		if (ret == 0)
 			ret = config_choice(l, w, "role", raw->role, roles, 0, &role);
 		if (ret < 0)
@@ -89,23 +89,27 @@ config_is_pci(const char *devargs)
 	return false;
 }
 
-/* As the kernel's dev_valid_name(), and without names that sysctl has for itself. */
+/* As the kernel's dev_valid_name(). */
 static bool
 valid_interface(const char *s)
 {
-	static const char *const taken[] = {".", "..", "all", "default", "lo"};
 	size_t len = strlen(s);
 
-	if (len == 0 || len >= CONFIG_NAME_LEN)
+	if (len == 0 || len >= CONFIG_NAME_LEN || strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
 		return false;
-	for (unsigned int i = 0; i < RTE_DIM(taken); i++)
-		if (strcmp(s, taken[i]) == 0)
-			return false;
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)s[i] <= ' ' || (unsigned char)s[i] >= 0x7f ||
 			strchr("/:%", s[i]) != NULL)
 			return false;
 	return true;
+}
+
+/* A port's tap: sysctl has two names for itself, and Linux one. */
+static bool
+valid_port(const char *s)
+{
+	return valid_interface(s) && strcmp(s, "all") != 0 && strcmp(s, "default") != 0 &&
+	       strcmp(s, "lo") != 0;
 }
 
 static int
@@ -226,6 +230,7 @@ read_workers(struct config_load *l, const struct config_where *w, const struct r
 	struct config_port *p, unsigned int *turn)
 {
 	const struct config *c = l->config;
+	unsigned int lcore;
 	char key[32];
 	int ret;
 
@@ -243,14 +248,15 @@ read_workers(struct config_load *l, const struct config_where *w, const struct r
 			p->workers[q] = lc->lcore;
 			continue;
 		}
+		snprintf(key, sizeof(key), "workers[%u]", q);
+		ret = config_uint(l, w, key, raw->workers[q], 0, 0, RTE_MAX_LCORE - 1, &lcore);
+		if (ret < 0)
+			return ret;
 		for (unsigned int i = 0; i < c->n_lcores; i++)
-			if (c->lcores[i].lcore == raw->workers[q])
+			if (c->lcores[i].lcore == lcore)
 				lc = &c->lcores[i];
-		if (lc == NULL || lc->role != ROLE_WORKER) {
-			snprintf(key, sizeof(key), "workers[%u]", q);
-			return config_fail(
-				l, w, key, "lcore %" PRIu64 " is not a worker", raw->workers[q]);
-		}
+		if (lc == NULL || lc->role != ROLE_WORKER)
+			return config_fail(l, w, key, "lcore %u is not a worker", lcore);
 		p->workers[q] = lc->lcore;
 	}
 	return ret;
@@ -278,7 +284,7 @@ config_read_ports(struct config_load *l)
 		p->name = config_take(&raw->name);
 		p->devargs = config_take(&raw->devargs);
 		p->netdev = config_take(&raw->netdev);
-		if (!valid_interface(p->name))
+		if (!valid_port(p->name))
 			return config_fail(l, w, "name",
 				"'%s' cannot be an interface's name (1 to %d characters, no "
 				"blanks, no '/:%%')",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config_load.h"
 
-#include "../ike/wire.h"
+#include "wire.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -234,23 +234,32 @@ read_end_points(struct config_load *l, const struct config_where *w, const struc
 }
 
 static int
-read_lifetime(struct config_load *l, const struct config_where *w, const struct sa_lifetime *life)
+read_lifetime(struct config_load *l, const struct config_where *w, const struct raw_lifetime *raw,
+	struct sa_lifetime *life)
 {
 	const struct {
-		const char *key;
-		uint64_t soft, hard;
+		const char *soft_key, *soft_value, *hard_key, *hard_value;
+		uint64_t *soft, *hard;
 	} v[] = {
-		{"lifetime.time-soft", life->time_soft, life->time_hard},
-		{"lifetime.bytes-soft", life->bytes_soft, life->bytes_hard},
-		{"lifetime.packets-soft", life->packets_soft, life->packets_hard},
+		{"lifetime.time-soft", raw->time_soft, "lifetime.time-hard", raw->time_hard,
+			&life->time_soft, &life->time_hard},
+		{"lifetime.bytes-soft", raw->bytes_soft, "lifetime.bytes-hard", raw->bytes_hard,
+			&life->bytes_soft, &life->bytes_hard},
+		{"lifetime.packets-soft", raw->packets_soft, "lifetime.packets-hard",
+			raw->packets_hard, &life->packets_soft, &life->packets_hard},
 	};
+	int ret = 0;
 
-	for (unsigned int i = 0; i < RTE_DIM(v); i++)
-		if (v[i].soft != 0 && v[i].hard != 0 && v[i].soft > v[i].hard)
-			return config_fail(l, w, v[i].key,
-				"value %" PRIu64 " is above the hard one (%" PRIu64 ")", v[i].soft,
-				v[i].hard);
-	return 0;
+	for (unsigned int i = 0; ret == 0 && i < RTE_DIM(v); i++) {
+		ret = config_number(l, w, v[i].soft_key, v[i].soft_value, v[i].soft);
+		if (ret == 0)
+			ret = config_number(l, w, v[i].hard_key, v[i].hard_value, v[i].hard);
+		if (ret == 0 && *v[i].soft != 0 && *v[i].hard != 0 && *v[i].soft > *v[i].hard)
+			ret = config_fail(l, w, v[i].soft_key,
+				"value %" PRIu64 " is above the hard one (%" PRIu64 ")", *v[i].soft,
+				*v[i].hard);
+	}
+	return ret;
 }
 
 static int
@@ -274,9 +283,9 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 	if (ret == 0)
 		ret = config_choice(l, w, "mode", raw->mode, modes, 1, &mode);
 	if (ret == 0)
-		ret = config_uint(l, w, "spi", &raw->spi, 0, SPI_MIN, UINT32_MAX, &spi);
+		ret = config_uint(l, w, "spi", raw->spi, 0, SPI_MIN, UINT32_MAX, &spi);
 	if (ret == 0)
-		ret = config_uint(l, w, "reqid", &raw->reqid, 0, 1, UINT32_MAX, &conf->reqid);
+		ret = config_uint(l, w, "reqid", raw->reqid, 0, 1, UINT32_MAX, &conf->reqid);
 	if (ret == 0)
 		ret = config_uint(l, w, "replay-window", raw->replay_window, 128, 0,
 			SA_REPLAY_WINDOW_MAX, &conf->replay_window);
@@ -294,10 +303,8 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 		return config_fail(l, w, "esn",
 			"needs a replay window: the high half of the number is guessed by it (RFC "
 			"4303, A2)");
-	if (raw->lifetime != NULL) {
-		conf->life = *raw->lifetime;
-		ret = read_lifetime(l, w, &conf->life);
-	}
+	if (raw->lifetime != NULL)
+		ret = read_lifetime(l, w, raw->lifetime, &conf->life);
 	if (ret == 0)
 		ret = read_end_points(l, w, raw, conf);
 	if (ret == 0)

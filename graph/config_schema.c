@@ -7,8 +7,8 @@
 #include <cyaml/cyaml.h>
 
 /*
- * The shape of the file for libcyaml: keys and types. Ranges, words and what values mean to each other are
- * checked afterwards, with better messages than a schema can give.
+ * The shape of the file for libcyaml: keys, lists and mappings. Numbers, words, ranges and what values mean
+ * to each other are checked afterwards, more strictly and with better messages than a schema can.
  */
 
 #define OPT CYAML_FLAG_OPTIONAL
@@ -17,8 +17,6 @@
 #define STRING(key, type, member) CYAML_FIELD_STRING_PTR(key, PTR, type, member, 0, CYAML_UNLIMITED)
 #define STRING_OPT(key, type, member) \
 	CYAML_FIELD_STRING_PTR(key, PTR | OPT, type, member, 0, CYAML_UNLIMITED)
-#define UINT(key, type, member) CYAML_FIELD_UINT(key, CYAML_FLAG_DEFAULT, type, member)
-#define UINT_OPT(key, type, member) CYAML_FIELD_UINT_PTR(key, OPT, type, member)
 #define MAP_OPT(key, type, member, fields) CYAML_FIELD_MAPPING_PTR(key, OPT, type, member, fields)
 #define LIST_OPT(key, type, member, entry) \
 	CYAML_FIELD_SEQUENCE_COUNT(        \
@@ -28,20 +26,16 @@ static const cyaml_schema_value_t string_entry = {
 	CYAML_VALUE_STRING(PTR, char *, 0, CYAML_UNLIMITED),
 };
 
-static const cyaml_schema_value_t uint_entry = {
-	CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint64_t),
-};
-
 static const cyaml_schema_field_t eal_fields[] = {
 	STRING_OPT("file-prefix", struct raw_eal, file_prefix),
-	UINT_OPT("memory", struct raw_eal, memory),
+	STRING_OPT("memory", struct raw_eal, memory),
 	LIST_OPT("options", struct raw_eal, options, &string_entry),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t lcore_fields[] = {
-	UINT("lcore", struct raw_lcore, lcore),
-	UINT("cpu", struct raw_lcore, cpu),
+	STRING("lcore", struct raw_lcore, lcore),
+	STRING("cpu", struct raw_lcore, cpu),
 	STRING("role", struct raw_lcore, role),
 	CYAML_FIELD_END,
 };
@@ -55,9 +49,9 @@ static const cyaml_schema_field_t port_fields[] = {
 	STRING("devargs", struct raw_port, devargs),
 	STRING_OPT("netdev", struct raw_port, netdev),
 	LIST_OPT("addresses", struct raw_port, addresses, &string_entry),
-	UINT_OPT("mtu", struct raw_port, mtu),
-	UINT_OPT("rx-queues", struct raw_port, rx_queues),
-	LIST_OPT("workers", struct raw_port, workers, &uint_entry),
+	STRING_OPT("mtu", struct raw_port, mtu),
+	STRING_OPT("rx-queues", struct raw_port, rx_queues),
+	LIST_OPT("workers", struct raw_port, workers, &string_entry),
 	STRING_OPT("default-action", struct raw_port, default_action),
 	CYAML_FIELD_END,
 };
@@ -69,35 +63,35 @@ static const cyaml_schema_value_t port_entry = {
 static const cyaml_schema_field_t crypto_fields[] = {
 	STRING_OPT("mode", struct raw_crypto, mode),
 	LIST_OPT("devices", struct raw_crypto, devices, &string_entry),
-	UINT_OPT("frames", struct raw_crypto, frames),
+	STRING_OPT("frames", struct raw_crypto, frames),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t ipsec_fields[] = {
 	STRING_OPT("local-action", struct raw_ipsec, local_action),
-	UINT_OPT("policies-timeout", struct raw_ipsec, policies_timeout),
-	UINT_OPT("orphan-grace", struct raw_ipsec, orphan_grace),
+	STRING_OPT("policies-timeout", struct raw_ipsec, policies_timeout),
+	STRING_OPT("orphan-grace", struct raw_ipsec, orphan_grace),
 	STRING_OPT("static-only", struct raw_ipsec, static_only),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t limits_fields[] = {
-	UINT_OPT("sas", struct raw_limits, sas),
-	UINT_OPT("policies", struct raw_limits, policies),
-	UINT_OPT("routes", struct raw_limits, routes),
-	UINT_OPT("nexthops", struct raw_limits, nexthops),
-	UINT_OPT("mbufs", struct raw_limits, mbufs),
-	UINT_OPT("punt-rate", struct raw_limits, punt_rate),
+	STRING_OPT("sas", struct raw_limits, sas),
+	STRING_OPT("policies", struct raw_limits, policies),
+	STRING_OPT("routes", struct raw_limits, routes),
+	STRING_OPT("nexthops", struct raw_limits, nexthops),
+	STRING_OPT("mbufs", struct raw_limits, mbufs),
+	STRING_OPT("punt-rate", struct raw_limits, punt_rate),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t encap_fields[] = {
-	UINT_OPT("source-port", struct raw_encap, source_port),
-	UINT_OPT("destination-port", struct raw_encap, destination_port),
+	STRING_OPT("source-port", struct raw_encap, source_port),
+	STRING_OPT("destination-port", struct raw_encap, destination_port),
 	CYAML_FIELD_END,
 };
 
-#define LIFETIME(key, member) CYAML_FIELD_UINT(key, OPT, struct sa_lifetime, member)
+#define LIFETIME(key, member) STRING_OPT(key, struct raw_lifetime, member)
 
 static const cyaml_schema_field_t lifetime_fields[] = {
 	LIFETIME("time-soft", time_soft),
@@ -114,15 +108,15 @@ static const cyaml_schema_field_t sa_fields[] = {
 	STRING("direction", struct raw_sa, direction),
 	STRING_OPT("protocol", struct raw_sa, protocol),
 	STRING_OPT("mode", struct raw_sa, mode),
-	UINT("spi", struct raw_sa, spi),
+	STRING("spi", struct raw_sa, spi),
 	STRING("source", struct raw_sa, source),
 	STRING("destination", struct raw_sa, destination),
 	STRING_OPT("encryption", struct raw_sa, encryption),
 	STRING_OPT("integrity", struct raw_sa, integrity),
 	STRING_OPT("key", struct raw_sa, key),
 	STRING_OPT("integrity-key", struct raw_sa, integrity_key),
-	UINT("reqid", struct raw_sa, reqid),
-	UINT_OPT("replay-window", struct raw_sa, replay_window),
+	STRING("reqid", struct raw_sa, reqid),
+	STRING_OPT("replay-window", struct raw_sa, replay_window),
 	STRING_OPT("esn", struct raw_sa, esn),
 	MAP_OPT("encapsulation", struct raw_sa, encapsulation, encap_fields),
 	MAP_OPT("lifetime", struct raw_sa, lifetime, lifetime_fields),
@@ -142,9 +136,9 @@ static const cyaml_schema_field_t policy_fields[] = {
 	STRING_OPT("protocol", struct raw_policy, protocol),
 	STRING_OPT("source-ports", struct raw_policy, source_ports),
 	STRING_OPT("destination-ports", struct raw_policy, destination_ports),
-	UINT_OPT("reqid", struct raw_policy, reqid),
-	UINT_OPT("spi", struct raw_policy, spi),
-	UINT_OPT("priority", struct raw_policy, priority),
+	STRING_OPT("reqid", struct raw_policy, reqid),
+	STRING_OPT("spi", struct raw_policy, spi),
+	STRING_OPT("priority", struct raw_policy, priority),
 	STRING_OPT("mode", struct raw_policy, mode),
 	STRING_OPT("tunnel-source", struct raw_policy, tunnel_source),
 	STRING_OPT("tunnel-destination", struct raw_policy, tunnel_destination),
@@ -255,7 +249,6 @@ static int
 tell(struct config_load *l, cyaml_err_t err, const struct story *story)
 {
 	const char *got = strstr(story->what, "got event: ");
-	const char *quoted = strchr(story->what, '\'');
 	const char *leaf = strrchr(story->what, ' ');
 	char path[512];
 
@@ -273,8 +266,6 @@ tell(struct config_load *l, cyaml_err_t err, const struct story *story)
 		if (got != NULL && strncmp(story->what, "Expecting ", 10) == 0)
 			return config_fail_path(l, path, "expected %s, got %s",
 				plain_word(story->what + 10), plain_word(got + 11));
-		if (quoted != NULL)
-			return config_fail_path(l, path, "%s is not a number", quoted);
 		break;
 	default:
 		story_path(story, false, NULL, path, sizeof(path));

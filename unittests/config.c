@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config_test.h"
+
+#include "wire.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef CONF_DIR
+#define CONF_DIR "../conf"
+#endif
+
+char config_dir[] = "/tmp/config-test-XXXXXX";
+char config_file[64];
+char config_said[4096];
+
+void
+config_test_setup(void)
+{
+	strcpy(config_dir, "/tmp/config-test-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(config_dir));
+	snprintf(config_file, sizeof(config_file), "%s/t.yaml", config_dir);
+}
+
+void
+config_test_teardown(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf %s", config_dir);
+	ck_assert_int_eq(system(command), 0);
+}
+
+void
+config_test_write(const char *path, const char *text, size_t len, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, len), (ssize_t)len);
+	ck_assert_int_eq(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static int saved_stderr, captured;
+
+static void
+capture(void)
+{
+	char log[80];
+
+	snprintf(log, sizeof(log), "%s/stderr", config_dir);
+	captured = open(log, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ck_assert_int_ge(captured, 0);
+	saved_stderr = dup(2);
+	fflush(stderr);
+	dup2(captured, 2);
+}
+
+static void
+captured_end(void)
+{
+	ssize_t n;
+
+	fflush(stderr);
+	dup2(saved_stderr, 2);
+	close(saved_stderr);
+	n = pread(captured, config_said, sizeof(config_said) - 1, 0);
+	ck_assert_int_ge(n, 0);
+	config_said[n] = '\0';
+	close(captured);
+}
+
+struct config *
+config_test_load(const char *path)
+{
+	struct config *c;
+
+	capture();
+	c = config_load(path);
+	captured_end();
+	return c;
+}
+
+int
+config_test_plan(const struct config *c, FILE *out)
+{
+	int ret;
+
+	capture();
+	ret = config_plan(c, out);
+	captured_end();
+	return ret;
+}
+
+static struct config *
+load(const char *text)
+{
+	struct config *c;
+
+	config_test_write(config_file, text, strlen(text), 0600);
+	c = config_test_load(config_file);
+	ck_assert_msg(c != NULL, "refused: %s", config_said);
+	ck_assert_str_eq(config_said, "");
+	return c;
+}
+
+START_TEST(fills_in_defaults)
+{
+	struct config *c = load(HEAD);
+
+	ck_assert_str_eq(c->name, "a");
+	ck_assert_str_eq(c->socket, "/run/cygnet/a.sock");
+	ck_assert_str_eq(c->eal.file_prefix, "a");
+	ck_assert_uint_eq(c->eal.memory, 256);
+	ck_assert_int_eq(c->idle, IDLE_BACK_OFF);
+	ck_assert_int_eq(c->crypto.mode, CRYPTO_DEDICATED);
+	ck_assert_uint_eq(c->crypto.n_devices, 3);
+	ck_assert_str_eq(c->crypto.devices[0], "crypto_aesni_gcm");
+	ck_assert_str_eq(c->crypto.devices[2], "crypto_openssl");
+	ck_assert_uint_eq(c->crypto.frames, 64);
+	ck_assert_int_eq(c->local_action, DEFAULT_BYPASS);
+	ck_assert_uint_eq(c->policies_timeout, 60);
+	ck_assert_uint_eq(c->orphan_grace, 300);
+	ck_assert(!c->static_only);
+	ck_assert_uint_eq(c->limits.sas, 4096);
+	ck_assert_uint_eq(c->limits.routes, 65536);
+	ck_assert_uint_eq(c->limits.mbufs, 16384);
+	ck_assert_uint_eq(c->limits.punt_rate, 1000);
+	ck_assert_uint_eq(c->n_ports, 1);
+	ck_assert_uint_eq(c->ports[0].mtu, 1500);
+	ck_assert_uint_eq(c->ports[0].rx_queues, 1);
+	ck_assert_uint_eq(c->ports[0].workers[0], 1);
+	ck_assert_int_eq(c->ports[0].default_action, DEFAULT_DISCARD);
+	ck_assert_ptr_null(c->ports[0].netdev);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(reads_ports)
+{
+	struct config *c = load("name: a\nlcores:\n" LCORE(0, 0, "control") LCORE(
+		3, 0, "worker") LCORE(5, 0,
+		"worker") "crypto: {mode: inline}\n"
+			  "ports:\n" PORT("x", "'net_af_packet0,iface=veth9,qpairs="
+					       "2'") "    rx-queues: 3\n    "
+						     "addresses: [192.0.2.1/24, "
+						     "'2001:db8::1/64']\n"
+						     "    default-action: bypass\n   "
+						     " mtu: 9216\n" PORT("y",
+							     "'0000:"
+							     "03:00."
+							     "1,foo="
+							     "1'") "    netdev: eth7\n" PORT("z",
+							     "net_null0") "    "
+									  "workers: "
+									  "[5]\n"
+									  "plugins: "
+									  "[{library:"
+									  " /x.so, "
+									  "node: "
+									  "dscp-"
+									  "count, "
+									  "edge: ' "
+									  "ip4-input-"
+									  ">ipsec-"
+									  "input-"
+									  "check "
+									  "'}]\n");
+	const struct config_port *p = c->ports;
+
+	ck_assert_str_eq(p[0].netdev, "veth9");
+	ck_assert_uint_eq(p[0].mtu, 9216);
+	ck_assert_int_eq(p[0].default_action, DEFAULT_BYPASS);
+	ck_assert_uint_eq(p[0].n_addresses, 2);
+	ck_assert_uint_eq(p[0].addrs[0].v4, inet_addr("192.0.2.1"));
+	ck_assert_uint_eq(p[0].plens[0], 24);
+	ck_assert_uint_eq(p[0].addrs[1].family, 6);
+	ck_assert_uint_eq(p[0].plens[1], 64);
+	/* In turn over the workers, from port to port. */
+	ck_assert_uint_eq(p[0].workers[0], 3);
+	ck_assert_uint_eq(p[0].workers[1], 5);
+	ck_assert_uint_eq(p[0].workers[2], 3);
+	ck_assert_uint_eq(p[1].workers[0], 5);
+	ck_assert_str_eq(p[1].netdev, "eth7");
+	ck_assert_uint_eq(p[2].workers[0], 5);
+	ck_assert_str_eq(c->plugins[0].node, "dscp-count");
+	ck_assert_str_eq(c->plugins[0].from, "ip4-input");
+	ck_assert_str_eq(c->plugins[0].to, "ipsec-input-check");
+	config_free(c);
+}
+END_TEST
+
+START_TEST(reads_sas_and_policies)
+{
+	static const uint8_t key[20] = {
+		0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19};
+	struct config *c = load(
+		HEAD "# integrity-key: 0xABCDEFABCDEFABCDEFABCDEF is only a comment\n"
+		     "sas:\n- " SA("s", "out", "0x1001",
+			     "encryption: aes128-gcm16, insecure-test: true, esn: yes, "
+			     "replay-window: 4096, "
+			     "encapsulation: {destination-port: 4501}, lifetime: "
+			     "{bytes-hard: 5000000000}, "
+			     "key: '0x" KEY20 "'") "\n- " SA("r", "in", "0x1001",
+			     "mode: transport, encryption: AES_128, integrity: sha2-256, "
+			     "\"key\" : \"" KEY16
+			     "\", integrity-key:  " KEY16 KEY16) "\n- " SA("ah", "in", "0x1001",
+			     "protocol: ah, integrity: HMAC-SHA1-96, "
+			     "integrity-key: " KEY20) "\n"
+						      "policies:\n"
+						      "- {direction: out, action: "
+						      "protect, " SEL
+						      ", reqid: 1, spi: 0x1001, protocol: "
+						      "udp, "
+						      "source-ports: 53, "
+						      "destination-ports: 1024-65535, "
+						      "priority: 7}\n"
+						      "- {direction: in, action: "
+						      "discard, " SEL ", protocol: ospf}\n"
+						      "- {direction: fwd, action: "
+						      "protect, " SEL ", reqid: 9, tunnel-source: "
+						      "192.0.2.7}\n");
+	const struct config_sa *s = c->sas;
+	const struct spd_policy_conf *p = c->policies;
+
+	ck_assert_uint_eq(c->n_sas, 3);
+	ck_assert_str_eq(s[0].name, "s");
+	ck_assert_uint_eq(s[0].conf.spi, htonl(0x1001));
+	ck_assert_uint_eq(s[0].conf.dir, SA_DIR_OUT);
+	ck_assert_uint_eq(s[0].conf.mode, SA_MODE_TUNNEL);
+	ck_assert_uint_eq(s[0].conf.proto, 50);
+	ck_assert_uint_eq(s[0].conf.enc_alg, ENCR_AES_GCM_16);
+	ck_assert_uint_eq(s[0].conf.enc_key_len, 20);
+	ck_assert_uint_eq(s[0].conf.int_alg, AUTH_NONE);
+	ck_assert_uint_eq(s[0].conf.src.v4, inet_addr("192.0.2.1"));
+	ck_assert_uint_eq(
+		s[0].conf.flags, IKE_SA_ESN | IKE_SA_ENCAP | IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT);
+	ck_assert_uint_eq(s[0].conf.src_port, htons(4500));
+	ck_assert_uint_eq(s[0].conf.dst_port, htons(4501));
+	ck_assert_uint_eq(s[0].conf.life.bytes_hard, 5000000000);
+	ck_assert_uint_eq(s[0].conf.replay_window, 4096);
+	ck_assert(s[0].insecure_test);
+	ck_assert_mem_eq(s[0].key, key, 20);
+
+	ck_assert_uint_eq(s[1].conf.dir, SA_DIR_IN);
+	ck_assert_uint_eq(s[1].conf.mode, SA_MODE_TRANSPORT);
+	ck_assert_uint_eq(s[1].conf.enc_alg, ENCR_AES_CBC);
+	ck_assert_uint_eq(s[1].conf.enc_key_len, 16);
+	ck_assert_uint_eq(s[1].conf.int_alg, AUTH_HMAC_SHA2_256_128);
+	ck_assert_uint_eq(s[1].conf.int_key_len, 32);
+	ck_assert_uint_eq(s[1].conf.replay_window, 128);
+	ck_assert_mem_eq(s[1].key, key, 16);
+	ck_assert_mem_eq(s[1].key + 16, key, 16);
+	ck_assert_mem_eq(s[1].key + 32, key, 16);
+	ck_assert_uint_eq(s[2].conf.proto, 51);
+	ck_assert_mem_eq(s[2].key, key, 20);
+
+	ck_assert_uint_eq(c->n_policies, 3);
+	ck_assert_uint_eq(p[0].dir, SPD_OUT);
+	ck_assert_uint_eq(p[0].action, SPD_PROTECT);
+	ck_assert_uint_eq(p[0].spi, htonl(0x1001));
+	ck_assert_uint_eq(p[0].reqid, 1);
+	ck_assert_uint_eq(p[0].priority, 7);
+	ck_assert_uint_eq(p[0].sel.proto, 17);
+	ck_assert_uint_eq(p[0].sel.src_port_lo, 53);
+	ck_assert_uint_eq(p[0].sel.src_port_hi, 53);
+	ck_assert_uint_eq(p[0].sel.dst_port_lo, 1024);
+	ck_assert_uint_eq(p[0].sel.dst_port_hi, 65535);
+	ck_assert_uint_eq(p[0].sel.src_plen, 16);
+	ck_assert_uint_eq(p[0].mode, SA_MODE_TUNNEL);
+	ck_assert_uint_eq(p[0].sa_dst.v4, inet_addr("192.0.2.2"));
+	ck_assert_uint_eq(p[1].dir, SPD_IN);
+	ck_assert_uint_eq(p[1].action, SPD_DISCARD);
+	ck_assert_uint_eq(p[1].sel.proto, 89);
+	ck_assert_uint_eq(p[1].sel.src_port_hi, 65535);
+	ck_assert_uint_eq(p[1].priority, 1000);
+	ck_assert_uint_eq(p[2].dir, SPD_FWD);
+	ck_assert_uint_eq(p[2].sa_src.v4, inet_addr("192.0.2.7"));
+	ck_assert_uint_eq(p[2].sa_dst.family, 0);
+	config_free(c);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	uint16_t id, len;
+} ciphers[] = {
+	{"aes128gcm8", ENCR_AES_GCM_8, 20},
+	{"aes192gcm96", ENCR_AES_GCM_12, 28},
+	{"aes256gcm128", ENCR_AES_GCM_16, 36},
+	{"aes256-gcm16", ENCR_AES_GCM_16, 36},
+	{"aes192ccm16", ENCR_AES_CCM_16, 27},
+	{"aes128ccm64", ENCR_AES_CCM_8, 19},
+	{"aes256ccm12", ENCR_AES_CCM_12, 35},
+	{"aes128gmac", ENCR_NULL_AUTH_AES_GMAC, 20},
+	{"chacha20poly1305", ENCR_CHACHA20_POLY1305, 36},
+};
+
+START_TEST(knows_aead)
+{
+	char text[1024], key[100];
+	struct config *c;
+
+	memset(key, 'a', sizeof(key));
+	key[ciphers[_i].len * 2] = '\0';
+	snprintf(text, sizeof(text),
+		HEAD "sas: [{name: s, direction: out, spi: 4097, " SA_ENDS
+		     "insecure-test: true, encryption: %s, key: %s}]\n",
+		ciphers[_i].name, key);
+	c = load(text);
+	ck_assert_uint_eq(c->sas[0].conf.enc_alg, ciphers[_i].id);
+	ck_assert_uint_eq(c->sas[0].conf.enc_key_len, ciphers[_i].len);
+	config_free(c);
+}
+END_TEST
+
+static char *
+eal_line(const struct config *c)
+{
+	static char line[2048];
+	size_t len = 0;
+	int argc = 0;
+	char **argv = config_eal_args(c, "cygnet", &argc);
+
+	ck_assert_ptr_nonnull(argv);
+	ck_assert_ptr_null(argv[argc]);
+	for (int i = 0; i < argc; i++)
+		len += snprintf(line + len, sizeof(line) - len, "%s|", argv[i]);
+	config_eal_free(argv);
+	return line;
+}
+
+START_TEST(makes_eal_arguments)
+{
+	struct config *c = load("name: site-a\n" LCORES
+				"ports: [{name: w, devargs: 'net_af_packet0,iface=veth9'}]\n"
+				"eal: {memory: 300, options: ['--log-level', 'pmd:info']}\n");
+
+	ck_assert_str_eq(eal_line(c),
+		"cygnet|--lcores|0@0,1@0,2@0|--main-lcore|0|--file-prefix|site-a|--socket-mem|300|"
+		"--socket-limit|300|--iova-mode=va|--no-pci|--vdev|net_af_packet0,iface=veth9|"
+		"--force-max-simd-bitwidth=512|--log-level|lib.eal:warning|--log-level|pmd:info|");
+	config_free(c);
+	c = load("name: b\n" LCORES
+		 "ports: [{name: w, devargs: '03:00.0'}, {name: x, devargs: net_null0}]\n");
+	ck_assert_ptr_nonnull(strstr(eal_line(c), "|--iova-mode=va|-a|03:00.0|--vdev|net_null0|"));
+	config_free(c);
+}
+END_TEST
+
+START_TEST(plans)
+{
+	struct config *c =
+		load("name: a\n" LCORES "ports: [{name: w, devargs: 'net_af_packet0,iface=lo'}]\n");
+	char want[256];
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_int_eq(config_test_plan(c, out), 0);
+	ck_assert_str_eq(config_said, "");
+	fclose(out);
+	ck_assert_ptr_nonnull(strstr(text, "lcore 1: worker, cpu 0, NUMA node 0, "));
+	ck_assert_ptr_nonnull(strstr(text, "\n  polls port w, rx queue 0\nlcore 2: crypto"));
+	ck_assert_ptr_nonnull(strstr(text, "port w: net_af_packet0,iface=lo, netdev lo,"));
+	ck_assert_ptr_nonnull(strstr(text, "table: 4096 SAs, "));
+	free(text);
+	config_free(c);
+
+	c = load("name: a\n" LCORES
+		 "ports: [{name: w, devargs: 'net_af_packet0,iface=nonesuch'}]\n");
+	out = fopen("/dev/null", "w");
+	ck_assert_int_eq(config_test_plan(c, out), -ENODEV);
+	snprintf(want, sizeof(want), "%s: ports[0].netdev: there is no interface 'nonesuch'\n",
+		config_file);
+	ck_assert_str_eq(config_said, want);
+	fclose(out);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(finds_isolated_cpus)
+{
+	static const struct {
+		const char *name, *partition, *cpus;
+	} groups[] = {
+		{"a", "isolated\n", "4-5,7\n"},
+		{"b", "member\n", "8\n"},
+		{"c", "isolated invalid (Cpu list in cpuset.cpus not exclusive)\n", "9\n"},
+		{"d", "root\n", "10\n"},
+	};
+	char path[128], isolated[80];
+	unsigned int n = 0;
+	cpu_set_t set;
+
+	snprintf(isolated, sizeof(isolated), "%s/isolated", config_dir);
+	config_test_write(isolated, "2,12-13\n", 8, 0600);
+	for (unsigned int i = 0; i < RTE_DIM(groups); i++) {
+		snprintf(path, sizeof(path), "%s/%s", config_dir, groups[i].name);
+		mkdir(path, 0700);
+		snprintf(path, sizeof(path), "%s/%s/cpuset.cpus.partition", config_dir,
+			groups[i].name);
+		config_test_write(path, groups[i].partition, strlen(groups[i].partition), 0600);
+		snprintf(path, sizeof(path), "%s/%s/cpuset.cpus.effective", config_dir,
+			groups[i].name);
+		config_test_write(path, groups[i].cpus, strlen(groups[i].cpus), 0600);
+	}
+	config_isolated_cpus(isolated, config_dir, &set);
+	for (unsigned int cpu = 0; cpu < 64; cpu++)
+		n += CPU_ISSET(cpu, &set);
+	ck_assert_uint_eq(n, 6);
+	ck_assert(CPU_ISSET(2, &set) && CPU_ISSET(12, &set) && CPU_ISSET(13, &set));
+	ck_assert(CPU_ISSET(4, &set) && CPU_ISSET(5, &set) && CPU_ISSET(7, &set));
+	config_isolated_cpus("/nonexistent", "/nonexistent", &set);
+	ck_assert_uint_eq(CPU_COUNT(&set), 0);
+}
+END_TEST
+
+/* A needle that this process does not hold itself: each byte is kept inverted. */
+static unsigned int
+count_in_memory(const uint8_t *inverted, size_t len)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	int mem = open("/proc/self/mem", O_RDONLY);
+	static uint8_t page[65536];
+	unsigned int found = 0;
+	char line[512], perms[8];
+	uint64_t from, to;
+
+	ck_assert(maps != NULL && mem >= 0);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", &from, &to, perms) != 3 ||
+			perms[1] != 'w' || to - from > (256u << 20))
+			continue;
+		while (from < to) {
+			ssize_t n = pread(mem, page, RTE_MIN(sizeof(page), to - from), from);
+
+			if (n <= (ssize_t)len)
+				break;
+			for (ssize_t i = 0; i + (ssize_t)len <= n; i++) {
+				size_t j = 0;
+
+				while (j < len && (page[i + j] ^ inverted[j]) == 0xff)
+					j++;
+				found += j == len;
+			}
+			from += n == sizeof(page) ? n - len : (uint64_t)n;
+		}
+	}
+	memset(page, 0, sizeof(page));
+	fclose(maps);
+	close(mem);
+	return found;
+}
+
+START_TEST(leaves_no_key_behind)
+{
+	uint8_t raw[16], digits[32];
+	struct config *c;
+	int status;
+	pid_t pid;
+
+	for (unsigned int i = 0; i < sizeof(raw); i++) {
+		uint8_t byte = i * 13 + 71;
+
+		raw[i] = ~byte;
+		digits[2 * i] = ~"0123456789abcdef"[byte >> 4];
+		digits[2 * i + 1] = ~"0123456789abcdef"[byte & 15];
+	}
+	pid = fork();
+	if (pid == 0) {
+		/* The file is another process's doing. */
+		FILE *f = fopen(config_file, "w");
+
+		fprintf(f, HEAD "sas:\n- {name: s, direction: out, spi: 4097, " SA_ENDS
+				"encryption: aes128, integrity: sha1, integrity-key: " KEY20
+				",\n   key: ");
+		for (unsigned int i = 0; i < sizeof(digits); i++)
+			fputc((uint8_t)~digits[i], f);
+		fprintf(f, "}\n");
+		fclose(f);
+		chmod(config_file, 0600);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+	c = config_test_load(config_file);
+	ck_assert_msg(c != NULL, "%s", config_said);
+	/* The search can find: the configuration has the key, once, and nobody its digits. */
+	ck_assert_uint_eq(count_in_memory(raw, sizeof(raw)), 1);
+	ck_assert_uint_eq(count_in_memory(digits, sizeof(digits)), 0);
+	ck_assert_uint_eq(count_in_memory(digits, 12), 0);
+	config_free(c);
+	ck_assert_uint_eq(count_in_memory(raw, sizeof(raw)), 0);
+	ck_assert_uint_eq(count_in_memory(raw, 8), 0);
+}
+END_TEST
+
+START_TEST(survives_broken_files)
+{
+	static char text[16384], broken[16384];
+	FILE *f = fopen(CONF_DIR "/lab.yaml", "r");
+	size_t len;
+	unsigned int seed = 1;
+
+	ck_assert_ptr_nonnull(f);
+	len = fread(text, 1, sizeof(text), f);
+	fclose(f);
+	for (size_t i = 0; i < 1000; i++) {
+		size_t n = len, newlines = 0;
+		struct config *c;
+
+		memcpy(broken, text, len);
+		if (i % 2 == 0)
+			n = rand_r(&seed) % len;
+		for (unsigned int j = rand_r(&seed) % 4; n > 0 && j > 0; j--)
+			broken[rand_r(&seed) % n] = "\n :-[]{},#&*'\"\t0az\xff"[rand_r(&seed) % 20];
+		config_test_write(config_file, broken, n, 0600);
+		c = config_test_load(config_file);
+		for (const char *s = config_said; *s != '\0'; s++)
+			newlines += *s == '\n';
+		ck_assert_uint_eq(newlines, c == NULL ? 1 : 0);
+		ck_assert_ptr_null(strstr(config_said, "05060708"));
+		ck_assert_ptr_null(strstr(config_said, "25262728"));
+		config_free(c);
+	}
+}
+END_TEST
+
+START_TEST(loads_samples)
+{
+	struct config *c = config_test_load(CONF_DIR "/router.yaml");
+
+	/* The samples use two cpus. */
+	if (!config_cpu_online(1))
+		return;
+	ck_assert_msg(c != NULL, "%s", config_said);
+	config_free(c);
+	c = config_test_load(CONF_DIR "/lab.yaml");
+	ck_assert_msg(c != NULL, "%s", config_said);
+	ck_assert_uint_eq(c->n_policies, 3);
+	config_free(c);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("config");
+	TCase *tc = tcase_create("config");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, config_test_setup, config_test_teardown);
+	tcase_add_test(tc, fills_in_defaults);
+	tcase_add_test(tc, reads_ports);
+	tcase_add_test(tc, reads_sas_and_policies);
+	tcase_add_loop_test(tc, knows_aead, 0, RTE_DIM(ciphers));
+	tcase_add_test(tc, makes_eal_arguments);
+	tcase_add_test(tc, plans);
+	tcase_add_test(tc, finds_isolated_cpus);
+	tcase_add_test(tc, leaves_no_key_behind);
+	tcase_add_test(tc, survives_broken_files);
+	tcase_add_test(tc, loads_samples);
+	suite_add_tcase(suite, config_errors_case());
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
