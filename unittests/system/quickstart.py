@@ -7,17 +7,12 @@ import signal
 import sys
 import time
 
-from charon import Charon, psk_connection
 from lab import Failed, Lab, cleanup, wait_for
-from router import CYGNETCTL, Router, config, port
+from router import CYGNETCTL
+from sites import TwoSites
 from wire import Capture, kind
 
 NAME = "quick"
-SITES = {
-    "a": {"wan": "192.0.2.1", "lan": "10.1.0.1", "net": "10.1.0.0/24", "host": "10.1.0.2"},
-    "b": {"wan": "192.0.2.2", "lan": "10.2.0.1", "net": "10.2.0.0/24", "host": "10.2.0.2"},
-}
-PSK = "quick-start-of-two-sites"
 IPERF_SECONDS = 2
 
 
@@ -35,34 +30,6 @@ class Story:
         return good
 
 
-class Site:
-    """A router and its charon, with a host behind them."""
-
-    def __init__(self, lab, which):
-        self.me, self.peer = SITES[which], SITES["b" if which == "a" else "a"]
-        self.ns = lab.ns(f"site-{which}")
-        self.host = lab.ns(f"host-{which}")
-        self.host.no_ipv6()
-        lab.veth(self.ns, "v-lan", self.host, "eth0")
-        self.host.addr("eth0", self.me["host"] + "/24")
-        self.host.route("default", "via", self.me["lan"])
-
-    def start(self):
-        """After the cable between the sites is there."""
-        ports = [port("lan", [self.me["lan"] + "/24"]), port("wan", [self.me["wan"] + "/24"])]
-        self.router = Router(self.ns, config(ports)).start(wait=False)
-        self.router.wait_ready()
-        self.ns.route(self.peer["net"], "via", self.peer["wan"], "dev", "wan")
-        self.charon = Charon(self.ns, self.router.name).start()
-        self.charon.load(psk_connection("site", self.me["wan"], self.peer["wan"], self.me["net"],
-                                        self.peer["net"], PSK))
-
-    def usage(self, direction):
-        """Packets and bytes of the SAs of a direction."""
-        sas = [s for s in self.router.sas() if s["direction"] == direction]
-        return sum(s["packets"] for s in sas), sum(s["bytes"] for s in sas)
-
-
 def iperf(story, a, b, name, *args):
     p = a.host.run("iperf3", "-c", b.me["host"], "-t", IPERF_SECONDS, "-J", "--connect-timeout", 3000, *args,
                    check=False, timeout=IPERF_SECONDS + 20)
@@ -76,12 +43,12 @@ def iperf(story, a, b, name, *args):
     story.check(f"iperf3 {name}", p.returncode == 0 and moved > 0, detail)
 
 
-def no_leak(story, a, b, captures, when):
-    """Pings find no way; the capture at the end says whether one packet of them was to be seen outside."""
-    before = {w: sum(a.router.drops().values()) for w in "a"}["a"]
-    got = a.host.ping(b.me["host"], count=3, wait=0.5)
+def no_leak(story, sites, when):
+    """Pings find no way; the captures say at the end whether one packet of them was to be seen outside."""
+    before = sum(sites.a.router.drops().values())
+    got = sites.ping(3, wait=0.5)
     story.check(f"{when}, a ping gets no answer", got == 0, f"{got} answers")
-    dropped = sum(a.router.drops().values()) - before
+    dropped = sum(sites.a.router.drops().values()) - before
     story.check(f"{when}, the router has dropped it", dropped >= 3, f"{dropped} drops counted")
 
 
@@ -101,26 +68,22 @@ def observe(story, captures):
 
 def tell(story, lab):
     story.title("Two sites: host-a -- site-a === site-b -- host-b")
-    a, b = Site(lab, "a"), Site(lab, "b")
-    lab.veth(a.ns, "v-wan", b.ns, "v-wan")
+    sites = TwoSites(lab)
+    a, b = sites
     # Each end sees what the other has sent.
-    captures = [Capture(s.ns, "v-wan", "in") for s in (a, b)]
-    for s in a, b:
-        s.start()
+    captures = [Capture(s.ns, "v-wan", "in") for s in sites]
+    sites.start()
     story.check("two routers and two charons run", True)
 
     story.title("Before the tunnel")
-    no_leak(story, a, b, captures, "before the tunnel is up")
+    no_leak(story, sites, "before the tunnel is up")
 
     story.title("IKEv2")
-    p = a.charon.initiate(check=False)
-    if not story.check("charon negotiated the tunnel through the data plane's ports", p.returncode == 0):
-        raise Failed(p.stdout[-800:] + p.stderr)
-    wait_for("SAs in both routers", lambda: all(s.usage(d) == (0, 0) and len(s.router.sas()) == 2
-                                                for s in (a, b) for d in ("in", "out")), 5)
+    sites.up()
+    story.check("charon negotiated the tunnel through the data plane's ports", True)
 
     story.title("Traffic through it")
-    got = a.host.ping(b.me["host"], count=10, interval=0.05)
+    got = sites.ping(10, interval=0.05)
     story.check("ping from host-a to host-b", got == 10, f"{got} of 10 answers")
     counts = [s.usage(d)[0] for s in (a, b) for d in ("out", "in")]
     story.check("both sites count 10 packets out and 10 in", counts == [10] * 4, str(counts))
@@ -143,23 +106,24 @@ def tell(story, lab):
     for command in ("sa",), ("policy",), ("port",), ("lcores",), ("graph", "stats"):
         print(f"\n# cygnetctl {' '.join(command)}")
         print(a.router.ctl(*command).stdout.rstrip())
-    return a, b, captures, out
+    return sites, captures, out
 
 
-def after(story, a, b, captures, sealed):
+def after(story, sites, captures, sealed):
     story.title("After the tunnel")
-    a.charon.terminate("site")
-    wait_for("the SAs to go", lambda: not a.router.sas() and not b.router.sas(), 10)
-    no_leak(story, a, b, captures, "after the tunnel is down")
+    sites.a.charon.terminate("site")
+    wait_for("the SAs to go", lambda: not any(s.router.sas() for s in sites), 10)
+    no_leak(story, sites, "after the tunnel is down")
     esp, lost = observe(story, captures)
     story.check("the capture holds as many ESP packets as the sites sealed", esp + lost >= sealed and esp <= sealed,
                 f"{esp} of {sealed}" + (f", {lost} missed by tcpdump" if lost else ""))
-    for s in a, b:
+    for s in sites:
         story.check(f"charon of {s.ns.short} ends", s.charon.stop() == 0)
         story.check(f"cygnet of {s.ns.short} ends", s.router.stop() == 0)
 
 
-def stay(a, b):
+def stay(sites):
+    a, b = sites
     ctl = f"{CYGNETCTL} --socket {a.router.socket}"
     print(f"""
 It stays. Try:
@@ -187,14 +151,14 @@ def main(args):
     lab = Lab(NAME)
     staying = False
     try:
-        a, b, captures, sealed = tell(story, lab)
+        sites, captures, sealed = tell(story, lab)
         if args == ["--stay"]:
-            esp, _ = observe(story, captures)
+            observe(story, captures)
             staying = story.failures == 0
             if staying:
-                stay(a, b)
+                stay(sites)
         else:
-            after(story, a, b, captures, sealed)
+            after(story, sites, captures, sealed)
     except Failed as e:
         story.check(str(e), False)
     except KeyboardInterrupt:

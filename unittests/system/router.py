@@ -13,9 +13,10 @@ CYGNET = BUILD / "cygnet"
 CYGNETCTL = BUILD / "ctl" / "cygnetctl"
 
 
-def port(name, addresses=(), mtu=1500, default_action="discard", workers=None, **more):
-    """A port on the veth end v-NAME of its namespace; its tap is NAME."""
-    p = {"name": name, "devargs": f"net_af_packet_{name},iface=v-{name}", "addresses": list(addresses),
+def port(name, addresses=(), mtu=1500, default_action="discard", workers=None, qpairs=1, **more):
+    """A port on the veth end v-NAME of its namespace; its tap is NAME. It needs a queue
+    pair for each worker."""
+    p = {"name": name, "devargs": f"net_af_packet_{name},iface=v-{name},qpairs={qpairs}", "addresses": list(addresses),
          "mtu": mtu, "default-action": default_action}
     if workers:
         p["workers"] = workers
@@ -82,18 +83,24 @@ class Router:
     def drops(self):
         """Packets dropped, by reason; reasons that never happened are absent."""
         sums = {}
-        for d in self.json("graph", "stats")["drops"]:
-            sums[d["reason"]] = sums.get(d["reason"], 0) + d["packets"]
+        for lcore in self.json("graph", "stats"):
+            for d in lcore["drops"]:
+                sums[d["reason"]] = sums.get(d["reason"], 0) + d["packets"]
         return sums
 
+    def nodes(self):
+        """Names of the nodes that the graphs have."""
+        return {n["name"] for lcore in self.json("graph", "stats") for n in lcore["nodes"]}
+
     def sas(self):
-        return self.json("sa")["sas"]
+        """SAs with keys: no reserved SPIs."""
+        return [s for s in self.json("sa") if s["state"] == "live"]
 
     def policies(self):
-        return self.json("policy")["policies"]
+        return self.json("policy")
 
     def routes(self):
-        return self.json("route")["routes"]
+        return self.json("route")
 
 
 class Drops:

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Two sites with a router and a charon each, and a host behind each: host-a -- site-a === site-b -- host-b."""
+
+from charon import Charon, psk_connection
+from lab import Failed, wait_for
+from router import Router, config, port
+
+PLAN = {
+    "a": {"wan": "192.0.2.1", "lan": "10.1.0.1", "net": "10.1.0.0/24", "host": "10.1.0.2"},
+    "b": {"wan": "192.0.2.2", "lan": "10.2.0.1", "net": "10.2.0.0/24", "host": "10.2.0.2"},
+}
+PSK = "quick-start-of-two-sites"
+
+
+class Site:
+    def __init__(self, lab, which, **conf):
+        self.lab = lab
+        self.me, self.peer = PLAN[which], PLAN["b" if which == "a" else "a"]
+        self.ns = lab.ns(f"site-{which}")
+        self.host = lab.ns(f"host-{which}")
+        self.host.no_ipv6()
+        lab.veth(self.ns, "v-lan", self.host, "eth0")
+        self.host.addr("eth0", self.me["host"] + "/24")
+        self.host.route("default", "via", self.me["lan"])
+        ports = [port("lan", [self.me["lan"] + "/24"]), port("wan", [self.me["wan"] + "/24"])]
+        self.router = Router(self.ns, config(ports, **conf))
+        self.charon = None
+
+    def start_router(self, wait=True):
+        self.router.start(wait=wait)
+
+    def add_route(self):
+        self.ns.route(self.peer["net"], "via", self.peer["wan"], "dev", "wan")
+
+    def make_charon(self, charon="", plugin=""):
+        self.charon = Charon(self.ns, self.router.name, charon=charon, plugin=plugin)
+        return self.charon
+
+    def load(self, **kw):
+        self.charon.load(psk_connection("site", self.me["wan"], self.peer["wan"], self.me["net"],
+                                        self.peer["net"], PSK, **kw))
+
+    def usage(self, direction):
+        """Packets and bytes of the SAs of a direction, as long as they live."""
+        sas = [s for s in self.router.sas() if s["direction"] == direction]
+        return sum(s["packets"] for s in sas), sum(s["bytes"] for s in sas)
+
+
+class TwoSites:
+    def __init__(self, lab, **conf):
+        self.lab = lab
+        self.a, self.b = Site(lab, "a", **conf), Site(lab, "b", **conf)
+        lab.veth(self.a.ns, "v-wan", self.b.ns, "v-wan")
+
+    def __iter__(self):
+        return iter((self.a, self.b))
+
+    def start(self, charon="", plugin="", **connection):
+        for s in self:
+            s.start_router(wait=False)
+        for s in self:
+            s.router.wait_ready()
+            s.add_route()
+            s.make_charon(charon, plugin)
+        for s in self:
+            s.charon.start()
+            s.load(**connection)
+        return self
+
+    def up(self):
+        p = self.a.charon.initiate(check=False)
+        if p.returncode != 0:
+            raise Failed(f"no tunnel: {p.stdout[-800:]}{p.stderr}\n{self.a.charon.tail()}")
+        self.wait_sas()
+        return self
+
+    def wait_sas(self, timeout=10):
+        """One SA for each direction in both routers."""
+        wait_for("SAs in both routers", lambda: all(
+            sorted(x["direction"] for x in s.router.sas()) == ["in", "out"] for s in self), timeout, 0.2)
+
+    def ping(self, count=3, **kw):
+        return self.a.host.ping(PLAN["b"]["host"], count=count, **kw)
+
+    def wait_ping(self, timeout):
+        """Until the tunnel carries packets (again)."""
+        wait_for("a ping through the tunnel", lambda: self.ping(1, wait=0.5) == 1, timeout, 0.2)
+
+    def stop(self):
+        """Exit codes of the charons and the routers."""
+        return [s.charon.stop() for s in self], [s.router.stop() for s in self]

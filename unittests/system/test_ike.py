@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tunnels that charon negotiates, and what happens when a part of it all dies, stops or hangs."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import huge_files, run, wait_for
+from sites import PLAN, TwoSites
+from wire import Capture, kind
+
+
+@pytest.fixture
+def sites(lab):
+    return TwoSites(lab)
+
+
+class NoClear:
+    """Between the sites there is not one clear packet of the hosts while this context lasts."""
+
+    def __init__(self, sites):
+        self.sites = sites
+
+    def __enter__(self):
+        self.captures = [Capture(s.ns, "v-wan", "in") for s in self.sites]
+        return self
+
+    def __exit__(self, exc_type, *exc):
+        kinds = {kind(f) for c in self.captures for f in c.stop()[0]}
+        if exc_type is None:
+            assert kinds <= {"esp", "ike", "arp"}, kinds
+
+
+def agents(site):
+    """Process ids of the agents in a site's namespace."""
+    pids = run(["ip", "netns", "pids", site.ns.name]).stdout.split()
+    return [int(p) for p in pids if Path(f"/proc/{p}/comm").exists()
+            and Path(f"/proc/{p}/comm").read_text().strip() == "cygnet-agent"]
+
+
+def test_tunnel(sites):
+    """Up, traffic, down; what charon says of the SAs is what the routers say."""
+    with NoClear(sites):
+        sites.start()
+        assert sites.ping(2, wait=0.3) == 0
+        sites.up()
+        assert sites.ping(10, interval=0.05) == 10
+        for s in sites:
+            for d in "in", "out":
+                assert s.usage(d)[0] == 10
+            spis = {x["spi"].removeprefix("0x").zfill(8) for x in s.router.sas()}
+            assert spis == set(re.findall(r"^\s+(?:in|out)\s+([0-9a-f]{8}),", s.charon.sas(), re.M))
+            counts = re.findall(r"(\d+) packets", s.charon.sas())
+            assert counts == ["10", "10"], s.charon.sas()
+        assert sites.ping(3, size=1372) == 3  # the largest that fits
+        sites.a.charon.terminate("site")
+        wait_for("SAs to go", lambda: not any(s.router.sas() for s in sites))
+        assert not any(s.router.policies() for s in sites)
+        assert sites.ping(2, wait=0.3) == 0
+    assert sites.stop() == ([0, 0], [0, 0])
+
+
+def test_rekey_under_traffic(sites):
+    """Make before break: not one ping of a steady stream is lost."""
+    sites.start().up()
+    assert sites.ping(3) == 3
+    stream = sites.a.host.start("ping", "-n", "-i", "0.01", "-q", PLAN["b"]["host"])
+    for i in range(6):
+        time.sleep(0.5)
+        (sites.a, sites.b)[i % 2].charon.swanctl("--rekey", "--child", "net")
+    time.sleep(0.5)
+    stream.send(signal.SIGINT)
+    stream.wait()
+    sent, got = re.search(r"(\d+) packets transmitted, (\d+) received", stream.output()).groups()
+    assert int(sent) > 150 and sent == got, stream.output()
+    wait_for("old SAs to go", lambda: all(len(s.router.sas()) == 2 for s in sites), 15)
+
+
+def test_charon_before_router(sites):
+    """charon starts, waits, and the tunnel comes up once the routers are there."""
+    for s in sites:
+        s.make_charon()
+        s.charon.start()
+        s.load()
+    time.sleep(1)
+    assert all(s.charon.process.alive() for s in sites)
+    for s in sites:
+        s.start_router()
+        s.add_route()
+    wait_for("agents", lambda: all(len(agents(s)) == 1 for s in sites), 15, 0.3)
+    sites.up()
+    assert sites.ping() == 3
+
+
+def test_router_is_killed(sites):
+    """kill -9 under a living charon: nothing leaks, the agent leaves, and the tunnel is negotiated anew."""
+    sites.start(start="start|trap")
+    sites.wait_sas(20)
+    assert sites.ping() == 3
+    agent, charon = agents(sites.a), sites.a.charon.process.pid
+    before = {x["spi"] for x in sites.a.router.sas()}
+    with NoClear(sites):
+        sites.a.router.kill()
+        wait_for("the agent to leave", lambda: not agents(sites.a), 5)
+        assert sites.ping(2, wait=0.3) == 0
+        assert sites.a.charon.swanctl("--stats").returncode == 0
+        sites.a.start_router()
+        wait_for("the agent to come back", lambda: agents(sites.a), 15)
+        sites.wait_ping(30)
+    assert agents(sites.a) != agent and sites.a.charon.process.pid == charon and sites.a.charon.process.alive()
+    after = {x["spi"] for x in sites.a.router.sas()}
+    assert after and not after & before
+    assert sites.ping() == 3
+
+
+def test_charon_is_killed(sites):
+    """Traffic goes on over the orphans; a new charon brings the tunnel up again and they yield to it."""
+    sites.start()
+    sites.up()
+    assert sites.ping() == 3
+    with NoClear(sites):
+        orphans = {x["spi"] for x in sites.a.router.sas()}
+        sites.a.charon.kill()
+        wait_for("its agent to die with it", lambda: not agents(sites.a), 5)
+        assert sites.ping(10, interval=0.1) == 10
+        assert {x["spi"] for x in sites.a.router.sas()} == orphans
+        sites.a.charon.start()
+        sites.a.load()
+        assert sites.ping() == 3
+        sites.a.charon.initiate()
+        assert sites.ping(10, interval=0.1) == 10
+        fresh = [x for x in sites.a.router.sas() if x["spi"] not in orphans]
+        assert sorted(x["direction"] for x in fresh) == ["in", "out"]
+        out = next(x for x in fresh if x["direction"] == "out")
+        assert out["packets"] >= 10
+
+
+def test_agent_is_killed(sites):
+    """It is started again; no SA is lost."""
+    sites.start().up()
+    before = {x["spi"] for x in sites.a.router.sas()}
+    for pid in agents(sites.a):
+        os.kill(pid, signal.SIGKILL)
+    assert sites.ping(5, interval=0.1) == 5
+    wait_for("a new agent", lambda: agents(sites.a), 15)
+    assert {x["spi"] for x in sites.a.router.sas()} == before
+    time.sleep(1)
+    sites.a.charon.swanctl("--rekey", "--child", "net")
+    wait_for("rekeyed SAs", lambda: {x["spi"] for x in sites.a.router.sas()} - before, 10)
+    assert sites.ping() == 3
+
+
+def test_agent_hangs(sites):
+    """SIGSTOP for a minute: traffic, cygnetctl and the expiry of SAs go on."""
+    sites.start(extra_child="life_time = 20s\n\t\t\t\trekey_time = 0")
+    sites.up()
+    pids = agents(sites.a)
+    began = time.monotonic()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert sites.ping(20, interval=0.2) == 20
+        for _ in range(20):
+            asked = time.monotonic()
+            assert len(sites.a.router.sas()) == 2
+            assert time.monotonic() - asked < 2
+        # The SAs' hard lifetime passes though nobody can be told: they carry nothing any more.
+        wait_for("their end", lambda: sites.ping(1, wait=0.3) == 0, 40, 0.5)
+        assert sites.a.router.ctl("graph", "stats", timeout=5).returncode == 0
+        time.sleep(max(0, 60 - (time.monotonic() - began)))
+        assert sites.a.router.ctl("lcores", timeout=5).returncode == 0
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    wait_for("charon to answer", lambda: sites.a.charon.swanctl("--stats", check=False, timeout=5).returncode == 0, 30)
+    sites.a.charon.terminate("site", check=False)
+    time.sleep(1)
+    sites.up()
+    assert sites.ping() == 3
+
+
+# Keys
+
+
+def negotiated_keys(charon):
+    """The ESP keys, as charon logs them at its highest level; their first 16 bytes."""
+    keys, name, data = [], None, b""
+    for line in charon.output().splitlines():
+        head = re.search(r"encryption (?:initiator|responder) key => (\d+) bytes", line)
+        row = re.search(r"\[CHD\]\s+\d+: ((?:[0-9A-F]{2} )+)", line)
+        if head:
+            name, data = head.group(1), b""
+        elif row and name:
+            data += bytes.fromhex(row.group(1))
+            if len(data) >= 16:
+                keys.append(data[:16])
+                name = None
+    return keys
+
+
+def holders(pid, needles):
+    """Which of the needles stand in a process's memory."""
+    found = set()
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            ends, perms = line.split()[:2]
+            if "r" not in perms or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
+                continue
+            at, end = (int(x, 16) for x in ends.split("-"))
+            while at < end:
+                try:
+                    data = os.pread(mem.fileno(), min(end - at, 4 << 20), at)
+                except OSError:
+                    break
+                if not data:
+                    break
+                found |= {n for n in needles if n in data}
+                at += len(data) if at + len(data) >= end or len(data) < 64 else len(data) - 16
+    return found
+
+
+def in_files(prefix, needles):
+    return {n for f in huge_files(prefix) for n in needles if n in Path(f).read_bytes()}
+
+
+def test_keys_are_wiped(lab):
+    """Of every process and huge-page file after del_sa, SIGTERM and kill -9 with its cleaning start."""
+    sites = TwoSites(lab)
+    # charon logs the keys for us; its log buffers hold them as text, not as bytes.
+    sites.start(charon="")
+    for s in sites:
+        conf = s.charon.conf.read_text().replace("knl = 2", "knl = 2\n\t\t\tchd = 4")
+        s.charon.conf.write_text(conf)
+        s.charon.stop()
+        s.charon.start()
+        s.load()
+    sites.up()
+    assert sites.ping() == 3
+    keys = set(negotiated_keys(sites.a.charon))
+    assert len(keys) == 2
+    a = sites.a.router
+    # The search finds what is there: else its silence says nothing.
+    assert holders(a.process.pid, keys) == keys
+    assert not any(holders(pid, keys) for pid in agents(sites.a))
+    sites.a.charon.terminate("site")
+    wait_for("SAs to go", lambda: not any(s.router.sas() for s in sites))
+    time.sleep(1)
+    for s in sites:
+        for pid in [s.router.process.pid, s.charon.process.pid, *agents(s)]:
+            assert not holders(pid, keys), Path(f"/proc/{pid}/comm").read_text()
+        assert not in_files(s.router.name, keys)
+
+    sites.up()
+    keys = set(negotiated_keys(sites.a.charon)) - keys
+    assert len(keys) == 2 and holders(a.process.pid, keys) == keys
+    a.kill()
+    assert in_files(a.name, keys) == keys  # that is what the clean-up is for
+    sites.a.charon.stop()
+    a.start()
+    assert not in_files(a.name, keys) and not holders(a.process.pid, keys)
+    assert a.stop() == 0
+    assert not huge_files(a.name)
+
+
+def test_memory_is_closed(sites):
+    """Huge-page files for root alone, and no core dumps of a process that holds keys."""
+    sites.a.start_router()
+    pid = sites.a.router.process.pid
+    assert os.stat("/dev/hugepages").st_mode & 0o077 == 0
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert "CoreDumping:\t0" in status
+    assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+    assert os.stat(sites.a.router.socket).st_mode & 0o777 == 0o600
