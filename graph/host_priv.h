@@ -95,6 +95,8 @@ struct host {
 	struct rib *rib;
 	uint32_t nh_local, nh_blackhole, nh_unreachable, nh_foreign;
 	bool locals_changed, fib_full;
+	uint32_t fib_count; /* of routes when the FIB was full */
+	unsigned int fib_waited; /* seconds since */
 	LIST_HEAD(, rib_prefix) locals, gleans;
 
 	/* host_neigh.c */
@@ -132,6 +134,8 @@ void host_routes_stop(struct host *h);
 void host_route_msg(struct host *h, struct nlmsghdr *nlh, bool in_dump);
 /* After a batch of messages: publishes our own addresses when they changed. */
 void host_routes_flush(struct host *h);
+/* Each second: what the FIB had no room for, when it may have some. */
+void host_routes_retry(struct host *h);
 /* The route of a known neighbour in a connected subnet. */
 void host_route_neighbour(
 	struct host *h, const struct host_tap *tap, const struct ip_addr *addr, bool add);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crypto.h"
+
+#include "log.h"
+#include "pkt.h"
+#include "sa_setup.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_cryptodev.h>
+#include <rte_errno.h>
+
+#define QUEUE_DEPTH 2048
+
+struct dev {
+	char name[RTE_CRYPTODEV_NAME_MAX_LEN];
+	uint8_t id;
+	bool ours; /* a virtual device that we made */
+	bool started;
+};
+
+struct crypto {
+	struct dev devs[CRYPTO_MAX_DEVS];
+	unsigned int n_devs;
+	struct rte_mempool *sessions;
+};
+
+/* A device that EAL found, or a virtual one of that driver, made now. */
+static int
+find_or_make(struct dev *dev, const char *driver, unsigned int queue_pairs)
+{
+	char args[64];
+	int id = rte_cryptodev_get_dev_id(driver);
+
+	snprintf(dev->name, sizeof(dev->name), "%s", driver);
+	if (id < 0) {
+		snprintf(args, sizeof(args), "max_nb_queue_pairs=%u,socket_id=%u", queue_pairs,
+			rte_socket_id());
+		if (rte_vdev_init(driver, args) < 0)
+			return -ENODEV;
+		dev->ours = true;
+		id = rte_cryptodev_get_dev_id(driver);
+	}
+	if (id < 0)
+		return -ENODEV;
+	dev->id = id;
+	return 0;
+}
+
+static int
+start(struct crypto *c, struct dev *dev, unsigned int queue_pairs)
+{
+	struct rte_cryptodev_config conf = {
+		.socket_id = rte_cryptodev_socket_id(dev->id), .nb_queue_pairs = queue_pairs};
+	struct rte_cryptodev_qp_conf qp = {
+		.nb_descriptors = QUEUE_DEPTH, .mp_session = c->sessions};
+	int rc = rte_cryptodev_configure(dev->id, &conf);
+
+	for (unsigned int i = 0; rc == 0 && i < queue_pairs; i++)
+		rc = rte_cryptodev_queue_pair_setup(dev->id, i, &qp, conf.socket_id);
+	if (rc == 0)
+		rc = rte_cryptodev_start(dev->id);
+	dev->started = rc == 0;
+	return rc;
+}
+
+struct crypto *
+crypto_create(const struct config *config, unsigned int queue_pairs, unsigned int max_sessions)
+{
+	struct crypto *c = calloc(1, sizeof(*c));
+	unsigned int size = 0;
+
+	if (c == NULL)
+		return NULL;
+	for (unsigned int i = 0; i < config->crypto.n_devices && c->n_devs < CRYPTO_MAX_DEVS; i++) {
+		struct dev *dev = &c->devs[c->n_devs];
+
+		if (find_or_make(dev, config->crypto.devices[i], queue_pairs) < 0) {
+			LOG(WARNING, "crypto device %s is not there: left out",
+				config->crypto.devices[i]);
+			continue;
+		}
+		c->n_devs++;
+		size = RTE_MAX(size, rte_cryptodev_sym_get_private_session_size(dev->id));
+	}
+	if (c->n_devs == 0) {
+		LOG(ERR, "none of the crypto devices of the configuration is there");
+		goto fail;
+	}
+	c->sessions = rte_cryptodev_sym_session_pool_create(
+		"sessions", max_sessions, size, 0, 0, (int)rte_socket_id());
+	if (c->sessions == NULL) {
+		LOG(ERR, "no memory for %u crypto sessions of %u bytes", max_sessions, size);
+		goto fail;
+	}
+	for (unsigned int i = 0; i < c->n_devs; i++) {
+		int rc = start(c, &c->devs[i], queue_pairs);
+
+		if (rc < 0) {
+			LOG(ERR, "crypto device %s with %u queue pairs: %s", c->devs[i].name,
+				queue_pairs, strerror(-rc));
+			goto fail;
+		}
+	}
+	return c;
+fail:
+	crypto_destroy(c);
+	return NULL;
+}
+
+void
+crypto_destroy(struct crypto *c)
+{
+	if (c == NULL)
+		return;
+	for (unsigned int i = 0; i < c->n_devs; i++) {
+		if (c->devs[i].started)
+			rte_cryptodev_stop(c->devs[i].id);
+		if (c->devs[i].ours)
+			rte_vdev_uninit(c->devs[i].name);
+	}
+	rte_mempool_free(c->sessions);
+	free(c);
+}
+
+void
+crypto_assign(const struct crypto *c, struct crypto_server *server, uint16_t queue_pair)
+{
+	server->n_devs = c->n_devs;
+	for (unsigned int i = 0; i < c->n_devs; i++) {
+		server->dev_id[i] = c->devs[i].id;
+		server->qp[i] = queue_pair;
+	}
+}
+
+static int
+create_session(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8_t *key)
+{
+	struct crypto *c = ctx;
+	const struct sa_transform *t = sa_transform(conf->enc_alg);
+	uint16_t key_len = conf->enc_key_len - t->salt_len;
+	struct rte_crypto_sym_xform xform = {
+		.type = RTE_CRYPTO_SYM_XFORM_AEAD,
+		.aead =
+			{
+				.op = conf->dir == SA_DIR_OUT ? RTE_CRYPTO_AEAD_OP_ENCRYPT
+							      : RTE_CRYPTO_AEAD_OP_DECRYPT,
+				.algo = t->aead,
+				.key = {.data = key, .length = key_len},
+				.iv = {.offset = PKT_IV_OFFSET, .length = 12},
+				.digest_length = t->icv_len,
+				.aad_length = conf->flags & IKE_SA_ESN ? 12 : 8,
+			},
+	};
+	const struct rte_cryptodev_sym_capability_idx idx = {
+		.type = RTE_CRYPTO_SYM_XFORM_AEAD, .algo.aead = t->aead};
+	int rc = -ENOTSUP;
+
+	for (unsigned int i = 0; i < c->n_devs; i++) {
+		const struct rte_cryptodev_symmetric_capability *cap =
+			rte_cryptodev_sym_capability_get(c->devs[i].id, &idx);
+
+		if (cap == NULL || rte_cryptodev_sym_capability_check_aead(cap, key_len, t->icv_len,
+					   xform.aead.aad_length, xform.aead.iv.length) != 0)
+			continue;
+		sa->session = rte_cryptodev_sym_session_create(c->devs[i].id, &xform, c->sessions);
+		if (sa->session != NULL) {
+			sa->dev = i;
+			memcpy(&sa->salt, key + key_len, t->salt_len);
+			return 0;
+		}
+		rc = -rte_errno;
+	}
+	return rc;
+}
+
+static void
+destroy_session(void *ctx, struct sa *sa)
+{
+	struct crypto *c = ctx;
+
+	rte_cryptodev_sym_session_free(c->devs[sa->dev].id, sa->session);
+	/* Drivers do not all wipe what they derived from the key. Only this thread takes sessions
+	 * from the pool, so the object is still nobody's. */
+	explicit_bzero(sa->session, c->sessions->elt_size);
+	sa->session = NULL;
+}
+
+struct sad_crypto
+crypto_sad_ops(struct crypto *c)
+{
+	return (struct sad_crypto){create_session, destroy_session, c};
+}
+
+unsigned int
+crypto_devs(const struct crypto *c)
+{
+	return c->n_devs;
+}
+
+const char *
+crypto_dev_name(const struct crypto *c, unsigned int dev)
+{
+	return dev < c->n_devs ? c->devs[dev].name : "?";
+}

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fib.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include <rte_byteorder.h>
+#include <rte_cycles.h>
+#include <rte_ether.h>
+#include <rte_hash.h>
+#include <rte_jhash.h>
+#include <rte_malloc.h>
+#include <rte_rib.h>
+
+/* A route change that waits for its turn. */
+struct change {
+	STAILQ_ENTRY(change) next;
+	uint32_t dst; /* host order */
+	uint32_t nh; /* holds a reference; 0: delete */
+	uint8_t plen;
+};
+
+struct adj_key {
+	struct ip_addr addr;
+	uint32_t port;
+};
+
+/* Open addressing, at most half full; 0 is an empty place (0.0.0.0 is nobody's address). */
+struct local_set {
+	uint32_t mask;
+	uint32_t addr[]; /* network order */
+};
+
+struct fib {
+	struct rte_fib *fib4;
+	struct nexthop *nh; /* [max_nexthops] */
+	uint32_t (*members)[FIB_MAX_MULTIPATH]; /* [max_nexthops] */
+	struct local_set *_Atomic local;
+	struct rcu *rcu;
+	uint32_t max_nexthops, max_routes, routes;
+	/* The control thread's own. */
+	uint32_t *refs; /* [max_nexthops] */
+	uint32_t *free, n_free;
+	struct rte_hash *adj;
+	STAILQ_HEAD(, change) queue;
+	bool dirty; /* a group was freed less than a grace period ago */
+};
+
+static struct rte_fib *
+create_fib4(const struct fib_conf *conf)
+{
+	struct rte_fib_conf c = {
+		.type = RTE_FIB_DIR24_8,
+		.default_nh = 0,
+		.max_routes = (int)conf->max_routes,
+		.dir24_8 =
+			{
+				.nh_sz = RTE_FIB_DIR24_8_4B,
+				.num_tbl8 = RTE_MIN(RTE_MAX(conf->max_routes / 8, 256u), 1u << 20),
+			},
+	};
+
+	return rte_fib_create("fib4", (int)rte_socket_id(), &c);
+}
+
+struct fib *
+fib_create(const struct fib_conf *conf)
+{
+	struct fib *fib = rte_zmalloc("fib", sizeof(*fib), RTE_CACHE_LINE_SIZE);
+	struct rte_hash_parameters p = {
+		.name = "fib_adj",
+		.entries = RTE_MAX(conf->max_nexthops, 8u),
+		.key_len = sizeof(struct adj_key),
+		.hash_func = rte_jhash,
+		.socket_id = (int)rte_socket_id(),
+		.extra_flag = RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
+	};
+
+	if (fib == NULL)
+		return NULL;
+	STAILQ_INIT(&fib->queue);
+	fib->rcu = conf->rcu;
+	fib->max_nexthops = conf->max_nexthops;
+	fib->max_routes = conf->max_routes;
+	fib->fib4 = create_fib4(conf);
+	fib->nh = rte_zmalloc("nexthops", conf->max_nexthops * sizeof(*fib->nh), 64);
+	fib->members = rte_zmalloc("multipath", conf->max_nexthops * sizeof(*fib->members), 64);
+	fib->local = rte_zmalloc("local", sizeof(struct local_set) + sizeof(uint32_t), 0);
+	fib->refs = calloc(conf->max_nexthops, sizeof(*fib->refs));
+	fib->free = calloc(conf->max_nexthops, sizeof(*fib->free));
+	fib->adj = rte_hash_create(&p);
+	if (fib->fib4 == NULL || fib->nh == NULL || fib->members == NULL || fib->local == NULL ||
+		fib->refs == NULL || fib->free == NULL || fib->adj == NULL) {
+		LOG(ERR, "not enough memory for %u routes and %u next hops", conf->max_routes,
+			conf->max_nexthops);
+		fib_destroy(fib);
+		return NULL;
+	}
+	for (uint32_t i = conf->max_nexthops; i > 1; i--)
+		fib->free[fib->n_free++] = i - 1; /* index 0 is "no route" */
+	return fib;
+}
+
+void
+fib_destroy(struct fib *fib)
+{
+	struct change *c;
+
+	if (fib == NULL)
+		return;
+	while ((c = STAILQ_FIRST(&fib->queue)) != NULL) {
+		STAILQ_REMOVE_HEAD(&fib->queue, next);
+		free(c);
+	}
+	rte_fib_free(fib->fib4);
+	rte_hash_free(fib->adj);
+	rte_free(fib->local);
+	rte_free(fib->nh);
+	rte_free(fib->members);
+	free(fib->refs);
+	free(fib->free);
+	rte_free(fib);
+}
+
+int
+fib_nh_new(struct fib *fib, enum nh_type type, uint16_t port, uint16_t mtu, uint32_t *nh)
+{
+	struct nexthop *n;
+
+	if (fib->n_free == 0)
+		return -ENOSPC;
+	*nh = fib->free[--fib->n_free];
+	fib->refs[*nh] = 1;
+	n = &fib->nh[*nh];
+	memset(n, 0, sizeof(*n));
+	n->type = type;
+	n->port = port;
+	n->mtu = mtu;
+	return 0;
+}
+
+static void
+adj_key(struct adj_key *key, uint16_t port, const struct ip_addr *addr)
+{
+	memset(key, 0, sizeof(*key));
+	key->addr.family = addr->family;
+	memcpy(key->addr.b, addr->b, sizeof(key->addr.b));
+	key->port = port;
+}
+
+int
+fib_nh_find(const struct fib *fib, uint16_t port, const struct ip_addr *addr, uint32_t *nh)
+{
+	struct adj_key key;
+	void *data;
+
+	adj_key(&key, port, addr);
+	if (rte_hash_lookup_data(fib->adj, &key, &data) < 0)
+		return -ENOENT;
+	*nh = (uintptr_t)data;
+	return 0;
+}
+
+int
+fib_nh_adj(struct fib *fib, uint16_t port, const struct ip_addr *addr, const uint8_t src_mac[6],
+	uint16_t mtu, uint32_t *nh)
+{
+	struct rte_ether_hdr *eth;
+	struct adj_key key;
+	int rc;
+
+	if (fib_nh_find(fib, port, addr, nh) == 0) {
+		fib->refs[*nh]++;
+		return 0;
+	}
+	rc = fib_nh_new(fib, NH_ADJ, port, mtu, nh);
+	if (rc < 0)
+		return rc;
+	fib->nh[*nh].addr = *addr;
+	eth = (struct rte_ether_hdr *)fib->nh[*nh].eth;
+	memcpy(&eth->src_addr, src_mac, 6);
+	eth->ether_type =
+		rte_cpu_to_be_16(addr->family == 6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
+	adj_key(&key, port, addr);
+	rc = rte_hash_add_key_data(fib->adj, &key, (void *)(uintptr_t)*nh);
+	if (rc < 0)
+		fib_nh_put(fib, *nh);
+	return rc;
+}
+
+int
+fib_nh_multipath(struct fib *fib, const uint32_t *members, unsigned int n, uint32_t *nh)
+{
+	int rc;
+
+	if (n == 0 || n > FIB_MAX_MULTIPATH)
+		return -EINVAL;
+	rc = fib_nh_new(fib, NH_MULTIPATH, 0, 0, nh);
+	if (rc < 0)
+		return rc;
+	fib->nh[*nh].n = n;
+	for (unsigned int i = 0; i < n; i++) {
+		fib->members[*nh][i] = members[i];
+		fib->refs[members[i]]++;
+	}
+	return 0;
+}
+
+static void
+free_nh(void *ctx, void *obj)
+{
+	struct fib *fib = ctx;
+	uint32_t nh = (uintptr_t)obj;
+
+	if (fib->nh[nh].type == NH_MULTIPATH)
+		for (unsigned int i = 0; i < fib->nh[nh].n; i++)
+			fib_nh_put(fib, fib->members[nh][i]);
+	memset(&fib->nh[nh], 0, sizeof(fib->nh[nh]));
+	fib->free[fib->n_free++] = nh;
+}
+
+void
+fib_nh_put(struct fib *fib, uint32_t nh)
+{
+	struct adj_key key;
+
+	if (nh == 0 || --fib->refs[nh] > 0)
+		return;
+	if (fib->nh[nh].type == NH_ADJ) {
+		adj_key(&key, fib->nh[nh].port, &fib->nh[nh].addr);
+		rte_hash_del_key(fib->adj, &key);
+	}
+	rcu_defer(fib->rcu, free_nh, fib, (void *)(uintptr_t)nh);
+}
+
+void
+fib_nh_resolve(struct fib *fib, uint32_t nh, const uint8_t mac[6])
+{
+	struct nexthop *n = &fib->nh[nh];
+	union {
+		uint8_t b[8];
+		uint64_t u;
+	} first;
+
+	if (mac == NULL) {
+		atomic_store_explicit(&n->resolved, 0, memory_order_release);
+		return;
+	}
+	/* Six bytes of destination, two of source: a lcore reads the old MAC or the new one. */
+	memcpy(first.b, mac, 6);
+	memcpy(first.b + 6, n->eth + 6, 2);
+	__atomic_store_n((uint64_t *)n->eth, first.u, __ATOMIC_RELEASE);
+	atomic_store_explicit(&n->resolved, 1, memory_order_release);
+}
+
+struct nexthop *
+fib_nh(const struct fib *fib, uint32_t nh)
+{
+	return &fib->nh[nh];
+}
+
+uint32_t
+fib_nh_count(const struct fib *fib)
+{
+	return fib->max_nexthops;
+}
+
+static uint32_t
+prefix_mask(uint8_t plen)
+{
+	return plen == 0 ? 0 : UINT32_MAX << (32 - plen);
+}
+
+static struct rte_rib_node *
+exact(const struct fib *fib, uint32_t dst, uint8_t plen)
+{
+	return rte_rib_lookup_exact(rte_fib_get_rib(fib->fib4), dst, plen);
+}
+
+/* Whether routes longer than /24 lie under the prefix. */
+static bool
+has_long_children(const struct fib *fib, uint32_t dst, uint8_t plen)
+{
+	struct rte_rib *rib = rte_fib_get_rib(fib->fib4);
+	struct rte_rib_node *node = NULL;
+	uint8_t depth;
+
+	while ((node = rte_rib_get_nxt(rib, dst, plen, node, RTE_RIB_GET_NXT_ALL)) != NULL)
+		if (rte_rib_get_depth(node, &depth) == 0 && depth > 24)
+			return true;
+	return false;
+}
+
+/* Whether all of a /24 now goes one way: then rte_fib has given its group back. */
+static bool
+uniform24(const struct fib *fib, uint32_t dst)
+{
+	uint32_t ip[256];
+	uint64_t nh[256];
+
+	for (unsigned int i = 0; i < RTE_DIM(ip); i++)
+		ip[i] = (dst & 0xffffff00) | i;
+	rte_fib_lookup_bulk(fib->fib4, ip, nh, RTE_DIM(ip));
+	for (unsigned int i = 1; i < RTE_DIM(ip); i++)
+		if (nh[i] != nh[0])
+			return false;
+	return true;
+}
+
+static void run_queue(struct fib *fib);
+
+static void
+clean(void *ctx, void *obj)
+{
+	struct fib *fib = ctx;
+
+	(void)obj;
+	fib->dirty = false;
+	run_queue(fib);
+}
+
+static void
+apply(struct fib *fib, const struct change *c)
+{
+	struct rte_rib_node *node = exact(fib, c->dst, c->plen);
+	bool frees = c->plen <= 24 && has_long_children(fib, c->dst, c->plen);
+	uint64_t old = 0;
+	int rc;
+
+	if (node != NULL)
+		rte_rib_get_nh(node, &old);
+	if (c->nh != 0)
+		rc = rte_fib_add(fib->fib4, c->dst, c->plen, c->nh);
+	else
+		rc = rte_fib_delete(fib->fib4, c->dst, c->plen);
+	if (rc < 0) {
+		char buf[ADDR_STRLEN];
+		struct ip_addr dst = {.family = 4, .v4 = rte_cpu_to_be_32(c->dst)};
+
+		LOG(ERR, "route %s: %s", addr_prefix_str(&dst, c->plen, buf), strerror(-rc));
+		fib_nh_put(fib, c->nh);
+		if (node == NULL && c->nh != 0)
+			fib->routes--;
+		return;
+	}
+	fib_nh_put(fib, old);
+	if (c->plen > 24)
+		frees = uniform24(fib, c->dst);
+	if (frees && !fib->dirty) {
+		fib->dirty = true;
+		rcu_defer(fib->rcu, clean, fib, NULL);
+	}
+}
+
+static void
+run_queue(struct fib *fib)
+{
+	struct change *c;
+
+	while ((c = STAILQ_FIRST(&fib->queue)) != NULL) {
+		/* A route longer than /24 may take a group; one that was freed may still be read. */
+		if (fib->dirty && c->nh != 0 && c->plen > 24)
+			return;
+		STAILQ_REMOVE_HEAD(&fib->queue, next);
+		apply(fib, c);
+		free(c);
+	}
+}
+
+/* Whether the route will be there once the queue is done. */
+static bool
+will_exist(const struct fib *fib, uint32_t dst, uint8_t plen)
+{
+	bool there = exact(fib, dst, plen) != NULL;
+	const struct change *c;
+
+	STAILQ_FOREACH (c, &fib->queue, next) {
+		if (c->dst == dst && c->plen == plen)
+			there = c->nh != 0;
+	}
+	return there;
+}
+
+static int
+enqueue(struct fib *fib, uint32_t dst, uint8_t plen, uint32_t nh)
+{
+	struct change *c = malloc(sizeof(*c));
+
+	if (c == NULL)
+		return -ENOMEM;
+	*c = (struct change){.dst = dst, .plen = plen, .nh = nh};
+	STAILQ_INSERT_TAIL(&fib->queue, c, next);
+	run_queue(fib);
+	return 0;
+}
+
+int
+fib_route_set(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh)
+{
+	uint32_t ip = rte_be_to_cpu_32(dst->v4) & prefix_mask(plen);
+	bool there;
+	int rc;
+
+	if (dst->family != 4)
+		return -ENOTSUP;
+	if (plen > 32 || nh == 0 || nh >= fib->max_nexthops)
+		return -EINVAL;
+	there = will_exist(fib, ip, plen);
+	if (!there && fib->routes >= fib->max_routes)
+		return -ENOSPC;
+	fib->refs[nh]++;
+	fib->routes += !there;
+	rc = enqueue(fib, ip, plen, nh);
+	if (rc < 0) {
+		fib->routes -= !there;
+		fib_nh_put(fib, nh);
+	}
+	return rc;
+}
+
+int
+fib_route_del(struct fib *fib, const struct ip_addr *dst, uint8_t plen)
+{
+	uint32_t ip = rte_be_to_cpu_32(dst->v4) & prefix_mask(plen);
+	int rc;
+
+	if (dst->family != 4)
+		return -ENOTSUP;
+	if (plen > 32 || !will_exist(fib, ip, plen))
+		return -ENOENT;
+	rc = enqueue(fib, ip, plen, 0);
+	if (rc == 0)
+		fib->routes--;
+	return rc;
+}
+
+void
+fib_route_foreach(const struct fib *fib,
+	void (*fn)(void *ctx, const struct ip_addr *dst, uint8_t plen, uint32_t nh), void *ctx)
+{
+	struct rte_rib *rib = rte_fib_get_rib(fib->fib4);
+	struct rte_rib_node *node = NULL;
+	struct ip_addr dst = {.family = 4};
+	uint32_t ip;
+	uint64_t nh;
+	uint8_t plen;
+
+	/* 0/0 has no node above it in the walk: it comes first. */
+	node = exact(fib, 0, 0);
+	if (node != NULL && rte_rib_get_nh(node, &nh) == 0)
+		fn(ctx, &dst, 0, nh);
+	node = NULL;
+	while ((node = rte_rib_get_nxt(rib, 0, 0, node, RTE_RIB_GET_NXT_ALL)) != NULL) {
+		rte_rib_get_ip(node, &ip);
+		rte_rib_get_depth(node, &plen);
+		rte_rib_get_nh(node, &nh);
+		if (plen == 0)
+			continue;
+		dst.v4 = rte_cpu_to_be_32(ip);
+		fn(ctx, &dst, plen, nh);
+	}
+}
+
+/*
+ * The route after ip/plen where those within a prefix come before it, as the RIB walks: the first in the
+ * other half of the prefix above, else that prefix itself, and so on upwards.
+ */
+static struct rte_rib_node *
+route_after(struct rte_rib *rib, uint32_t ip, uint8_t plen)
+{
+	struct rte_rib_node *node;
+
+	for (; plen > 0; plen--) {
+		uint32_t bit = 1u << (32 - plen);
+
+		if ((ip & bit) == 0) {
+			node = rte_rib_get_nxt(rib, ip | bit, plen, NULL, RTE_RIB_GET_NXT_ALL);
+			if (node == NULL)
+				node = rte_rib_lookup_exact(rib, ip | bit, plen);
+			if (node != NULL)
+				return node;
+		}
+		ip &= ~bit;
+		node = rte_rib_lookup_exact(rib, ip, plen - 1);
+		if (node != NULL)
+			return node;
+	}
+	return NULL;
+}
+
+unsigned int
+fib_route_page(const struct fib *fib, const struct fib_route *after, struct fib_route *v,
+	unsigned int max)
+{
+	struct rte_rib *rib = rte_fib_get_rib(fib->fib4);
+	struct rte_rib_node *node;
+	unsigned int n = 0;
+	uint32_t ip;
+	uint64_t nh;
+
+	if (after != NULL) {
+		node = route_after(rib, rte_be_to_cpu_32(after->dst.v4), after->plen);
+	} else {
+		node = rte_rib_get_nxt(rib, 0, 0, NULL, RTE_RIB_GET_NXT_ALL);
+		if (node == NULL)
+			node = rte_rib_lookup_exact(rib, 0, 0);
+	}
+	for (; node != NULL && n < max; n++) {
+		rte_rib_get_ip(node, &ip);
+		rte_rib_get_depth(node, &v[n].plen);
+		rte_rib_get_nh(node, &nh);
+		v[n].dst = (struct ip_addr){.family = 4, .v4 = rte_cpu_to_be_32(ip)};
+		v[n].nh = nh;
+		node = route_after(rib, ip, v[n].plen);
+	}
+	return n;
+}
+
+uint32_t
+fib_route_count(const struct fib *fib)
+{
+	return fib->routes;
+}
+
+uint32_t
+fib_lookup(const struct fib *fib, const struct ip_addr *dst)
+{
+	uint32_t ip = rte_be_to_cpu_32(dst->v4);
+	uint64_t nh = 0;
+
+	if (dst->family == 4)
+		rte_fib_lookup_bulk(fib->fib4, &ip, &nh, 1);
+	return nh;
+}
+
+void
+fib_lookup4_bulk(const struct fib *fib, const uint32_t *dst, uint64_t *nh, unsigned int n)
+{
+	rte_fib_lookup_bulk(fib->fib4, (uint32_t *)(uintptr_t)dst, nh, n);
+}
+
+uint32_t
+fib_multipath(const struct fib *fib, const struct nexthop *nh, uint32_t hash)
+{
+	return fib->members[nh - fib->nh][(uint64_t)hash * nh->n >> 32];
+}
+
+static uint32_t
+local_hash(uint32_t addr)
+{
+	return addr * 2654435761u >> 7;
+}
+
+static void
+free_local(void *ctx, void *obj)
+{
+	(void)ctx;
+	rte_free(obj);
+}
+
+int
+fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n)
+{
+	uint32_t size = rte_align32pow2(2 * n + 1);
+	struct local_set *set, *old = fib->local;
+
+	set = rte_zmalloc("local", sizeof(*set) + size * sizeof(uint32_t), 0);
+	if (set == NULL)
+		return -ENOMEM;
+	set->mask = size - 1;
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t at = local_hash(addrs[i].v4) & set->mask;
+
+		if (addrs[i].family != 4 || addrs[i].v4 == 0)
+			continue;
+		while (set->addr[at] != 0)
+			at = (at + 1) & set->mask;
+		set->addr[at] = addrs[i].v4;
+	}
+	atomic_store_explicit(&fib->local, set, memory_order_release);
+	rcu_defer(fib->rcu, free_local, NULL, old);
+	return 0;
+}
+
+bool
+fib_local4(const struct fib *fib, uint32_t addr)
+{
+	const struct local_set *set = atomic_load_explicit(&fib->local, memory_order_acquire);
+	uint32_t at = local_hash(addr) & set->mask;
+
+	for (; set->addr[at] != 0; at = (at + 1) & set->mask)
+		if (set->addr[at] == addr)
+			return true;
+	return false;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_FIB_H
+#define CYGNET_FIB_H
+
+#include "addr.h"
+#include "rcu.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_fib.h>
+
+/*
+ * Forwarding: rte_fib maps a destination to the index of a next hop; next hops are an array.
+ *
+ * rte_fib of DPDK 22.11 hands a freed group of 256 entries (the routes longer than /24 of one /24) to the
+ * next route that wants one, while a lcore may still read it. So changes go through a queue: after one
+ * that may have freed a group, the next that may take one waits for a grace period. The control thread
+ * alone changes; lcores look up under RCU.
+ */
+
+#define FIB_MAX_MULTIPATH 16
+
+enum nh_type {
+	NH_NONE, /* index 0: no route */
+	NH_LOCAL, /* ours: to Linux */
+	NH_GLEAN, /* on the link, the neighbour is not known yet */
+	NH_ADJ, /* a neighbour, perhaps still unresolved */
+	NH_BLACKHOLE, /* dropped without a word */
+	NH_UNREACHABLE, /* also prohibit: dropped, with an ICMP error */
+	NH_FOREIGN, /* leaves by an interface that is not ours: not for the data plane */
+	NH_MULTIPATH,
+};
+
+/* One cache line; read by lcores. */
+struct nexthop {
+	/* Destination MAC, source MAC, EtherType IPv4: the first 8 bytes are changed by one store. */
+	_Alignas(64) uint8_t eth[16];
+	uint8_t type; /* enum nh_type */
+	_Atomic uint8_t resolved; /* ADJ: eth holds a MAC */
+	_Atomic uint8_t used; /* ADJ: set by lcores, cleared by the control thread */
+	uint8_t n; /* MULTIPATH: members */
+	uint16_t port; /* GLEAN, ADJ: the port */
+	uint16_t mtu; /* of the port or the route, layer 3 */
+	struct ip_addr addr; /* ADJ: the neighbour */
+};
+
+struct fib;
+
+struct fib_conf {
+	uint32_t max_routes;
+	uint32_t max_nexthops;
+	struct rcu *rcu;
+};
+
+struct fib *fib_create(const struct fib_conf *conf);
+void fib_destroy(struct fib *fib);
+
+/*
+ * Next hops, control thread. They are counted: fib_nh_new() and fib_nh_adj() give one reference, each route
+ * holds one, and the index is reused a grace period after the last is gone.
+ */
+int fib_nh_new(struct fib *fib, enum nh_type type, uint16_t port, uint16_t mtu, uint32_t *nh);
+/* The adjacency of that neighbour on that port, made unresolved when there is none. */
+int fib_nh_adj(struct fib *fib, uint16_t port, const struct ip_addr *addr, const uint8_t src_mac[6],
+	uint16_t mtu, uint32_t *nh);
+/* members: weights are given by repeating an index. */
+int fib_nh_multipath(struct fib *fib, const uint32_t *members, unsigned int n, uint32_t *nh);
+void fib_nh_put(struct fib *fib, uint32_t nh);
+/* Sets the MAC of an adjacency (NULL: unresolved), visible to lcores at once. */
+void fib_nh_resolve(struct fib *fib, uint32_t nh, const uint8_t mac[6]);
+/* Finds the adjacency without making one; -ENOENT. Takes no reference. */
+int fib_nh_find(const struct fib *fib, uint16_t port, const struct ip_addr *addr, uint32_t *nh);
+struct nexthop *fib_nh(const struct fib *fib, uint32_t nh);
+uint32_t fib_nh_count(
+	const struct fib *fib); /* array size, for walks; type NH_NONE is a free one */
+
+/*
+ * Routes, control thread: dst is network order, the route takes a reference of nh. Setting a route that is
+ * there changes its next hop. The change is queued and done in order, at once when nothing forbids it.
+ * Returns 0, -ENOENT, -ENOSPC, -ENOTSUP (IPv6 for now).
+ */
+int fib_route_set(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh);
+int fib_route_del(struct fib *fib, const struct ip_addr *dst, uint8_t plen);
+void fib_route_foreach(const struct fib *fib,
+	void (*fn)(void *ctx, const struct ip_addr *dst, uint8_t plen, uint32_t nh), void *ctx);
+uint32_t fib_route_count(const struct fib *fib);
+
+/*
+ * A part of the table: at most max routes after the given one (NULL: from the first), which need not be
+ * there any more; fewer than max means that the table is through. Control thread.
+ */
+struct fib_route {
+	struct ip_addr dst;
+	uint8_t plen;
+	uint32_t nh;
+};
+unsigned int fib_route_page(const struct fib *fib, const struct fib_route *after,
+	struct fib_route *v, unsigned int max);
+
+/* Next hop of one destination, as the control thread sees it. */
+uint32_t fib_lookup(const struct fib *fib, const struct ip_addr *dst);
+
+/* Any data-plane lcore: destinations in host order, n next-hop indexes. */
+void fib_lookup4_bulk(const struct fib *fib, const uint32_t *dst, uint64_t *nh, unsigned int n);
+
+/* The member of a multipath next hop for a flow hash. Any data-plane lcore. */
+uint32_t fib_multipath(const struct fib *fib, const struct nexthop *nh, uint32_t hash);
+
+/*
+ * Our own addresses, for "is this packet for us" without a route lookup. A small hash, swapped whole on a
+ * change. Set: control thread; local: any data-plane lcore, address in network order.
+ */
+int fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n);
+bool fib_local4(const struct fib *fib, uint32_t addr);
+
+#endif

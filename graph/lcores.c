@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "lcores.h"
+
+#include "log.h"
+#include "node_plugins.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+
+#define HANDOVER_RING 1024
+#define MAX_PATTERNS 64
+
+static struct rte_ring *
+make_ring(const char *prefix, unsigned int from, unsigned int to, unsigned int size, int socket,
+	unsigned int flags)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s-%u-%u", prefix, from, to);
+	return rte_ring_create(name, rte_align32pow2(size + 1), socket, flags);
+}
+
+static struct worker *
+make_context(struct router *r, const struct config_lcore *cl)
+{
+	int socket = (int)rte_lcore_to_socket_id(cl->lcore);
+	struct worker *w = rte_zmalloc_socket("worker", sizeof(*w), RTE_CACHE_LINE_SIZE, socket);
+
+	if (w == NULL)
+		return NULL;
+	w->lcore = cl->lcore;
+	w->worker = cl->role == ROLE_WORKER;
+	w->crypto = cl->role == ROLE_CRYPTO || r->config->crypto.mode == CRYPTO_INLINE;
+	w->index = r->n_lcores;
+	w->mbufs = r->mbufs;
+	w->tsc_hz = rte_get_tsc_hz();
+	w->sockets = &r->sockets;
+	w->pair_bypass = (const bool(*)[WORKER_MAX_PORTS])r->pair_bypass;
+	w->local_bypass = r->config->local_action == DEFAULT_BYPASS;
+	r->lcores[r->n_lcores++] = w;
+	r->n_workers += w->worker;
+	return w;
+}
+
+static int
+make_frames(struct router *r, struct worker *w)
+{
+	struct crypto_queue *q = &w->crypto_queue;
+	int socket = (int)rte_lcore_to_socket_id(w->lcore);
+	/* One more than may be in flight: the open one is nobody else's. */
+	uint32_t n = rte_align32pow2(r->config->crypto.frames + 1);
+
+	q->size = r->config->crypto.frames;
+	q->mask = n - 1;
+	q->frames =
+		rte_zmalloc_socket("frames", n * sizeof(*q->frames), RTE_CACHE_LINE_SIZE, socket);
+	w->handover =
+		make_ring("handover", w->index, w->index, HANDOVER_RING, socket, RING_F_SC_DEQ);
+	return q->frames != NULL && w->handover != NULL ? 0 : -ENOMEM;
+}
+
+/* A ring for each pair of worker and crypto lcore; inline: from a worker to itself. */
+static int
+join(struct router *r, struct worker *from, struct worker *to)
+{
+	struct crypto_queue *q = &from->crypto_queue;
+	struct crypto_server *s = &to->crypto_server;
+	struct rte_ring *ring =
+		make_ring("frames", from->lcore, to->lcore, r->config->crypto.frames,
+			(int)rte_lcore_to_socket_id(to->lcore), RING_F_SP_ENQ | RING_F_SC_DEQ);
+
+	if (ring == NULL)
+		return -ENOMEM;
+	q->to_server[q->n_servers++] = ring;
+	s->from_client[s->n_clients++] = ring;
+	return 0;
+}
+
+int
+lcores_create(struct router *r, const struct crypto *crypto)
+{
+	const struct config *config = r->config;
+	uint16_t queue_pair = 0;
+
+	r->lcores = calloc(config->n_lcores, sizeof(*r->lcores));
+	if (r->lcores == NULL)
+		return -ENOMEM;
+	/* Workers first: their indexes are those of counters and windows. */
+	for (int role = ROLE_WORKER; role <= ROLE_CRYPTO; role++)
+		for (unsigned int i = 0; i < config->n_lcores; i++)
+			if (config->lcores[i].role == (enum lcore_role)role &&
+				make_context(r, &config->lcores[i]) == NULL)
+				goto nomem;
+	for (unsigned int i = 0; i < r->n_lcores; i++) {
+		struct worker *w = r->lcores[i];
+
+		w->workers = r->lcores;
+		w->n_workers = r->n_workers;
+		if (w->crypto)
+			crypto_assign(crypto, &w->crypto_server, queue_pair++);
+		if (w->worker && make_frames(r, w) < 0)
+			goto nomem;
+	}
+	for (unsigned int i = 0; i < r->n_workers; i++)
+		for (unsigned int k = 0; k < r->n_lcores; k++)
+			if (r->lcores[k]->crypto &&
+				(config->crypto.mode == CRYPTO_DEDICATED || i == k) &&
+				join(r, r->lcores[i], r->lcores[k]) < 0)
+				goto nomem;
+	return 0;
+nomem:
+	LOG(ERR, "not enough memory for the lcores");
+	return -ENOMEM;
+}
+
+/* The worker that polls the port's first queue also serves its tap. */
+static void
+connect_port(struct router *r, struct worker *w, unsigned int i)
+{
+	const struct config_port *cp = &r->config->ports[i];
+	uint16_t id = r->port_ids[i];
+	struct worker_port *wp = &w->port[id];
+	struct rte_ether_addr mac;
+
+	wp->present = true;
+	if (rte_eth_macaddr_get(id, &mac) == 0)
+		memcpy(wp->mac, &mac, sizeof(wp->mac));
+	wp->mtu = cp->mtu;
+	wp->tx_queue = w->index;
+	for (unsigned int a = 0; a < cp->n_addresses && wp->addr4 == 0; a++)
+		if (cp->addrs[a].family == 4)
+			wp->addr4 = cp->addrs[a].v4;
+	if (cp->workers[0] == w->lcore)
+		wp->host_rx = host_rx_ring(r->host, id);
+}
+
+static int
+clone_rx_nodes(struct router *r, const struct worker *w, const char **patterns, unsigned int *n)
+{
+	for (unsigned int i = 0; i < r->config->n_ports; i++) {
+		const struct config_port *cp = &r->config->ports[i];
+
+		for (unsigned int q = 0; q < cp->rx_queues; q++) {
+			char suffix[32], *name;
+
+			if (cp->workers[q] != w->lcore)
+				continue;
+			snprintf(suffix, sizeof(suffix), "%u-%u", r->port_ids[i], q);
+			if (asprintf(&name, "port-rx-%s", suffix) < 0)
+				return -ENOMEM;
+			patterns[(*n)++] = name;
+			if (*n == MAX_PATTERNS)
+				return -ENOSPC;
+			if (rte_node_from_name(name) == RTE_NODE_ID_INVALID &&
+				rte_node_clone(rte_node_from_name("port-rx"), suffix) ==
+					RTE_NODE_ID_INVALID)
+				return -rte_errno;
+		}
+	}
+	return 0;
+}
+
+static int
+create_graph(struct router *r, struct worker *w)
+{
+	static const char *const worker_sources[] = {
+		"crypto-complete", "handover-rx", "neigh-release", "host-rx"};
+	static const char *const crypto_sources[] = {"crypto-enqueue", "crypto-dequeue"};
+	const char *patterns[MAX_PATTERNS + 8];
+	unsigned int n = 0, named;
+	struct rte_graph_param param = {
+		.socket_id = (int)rte_lcore_to_socket_id(w->lcore), .node_patterns = patterns};
+	char name[RTE_GRAPH_NAMESIZE];
+	int rc = w->worker ? clone_rx_nodes(r, w, patterns, &n) : 0;
+
+	named = n;
+	if (rc == 0) {
+		for (unsigned int i = 0; w->crypto && i < RTE_DIM(crypto_sources); i++)
+			patterns[n++] = crypto_sources[i];
+		for (unsigned int i = 0; w->worker && i < RTE_DIM(worker_sources); i++)
+			patterns[n++] = worker_sources[i];
+		param.nb_node_patterns = n;
+		snprintf(name, sizeof(name), "%s-%u", w->worker ? "worker" : "crypto", w->lcore);
+		worker_creating = w;
+		if (rte_graph_create(name, &param) == RTE_GRAPH_ID_INVALID)
+			rc = -rte_errno;
+		else
+			w->graph = rte_graph_lookup(name);
+	}
+	while (named > 0)
+		free((void *)(uintptr_t)patterns[--named]);
+	if (rc < 0)
+		LOG(ERR, "graph of lcore %u: %s", w->lcore, rte_strerror(-rc));
+	return rc;
+}
+
+int
+lcores_connect(struct router *r)
+{
+	int rc = node_plugins_load(r->config);
+
+	for (unsigned int i = 0; rc == 0 && i < r->n_lcores; i++) {
+		struct worker *w = r->lcores[i];
+
+		w->sad = r->sad;
+		w->spd = r->spd;
+		w->fib = r->fib;
+		if (w->worker) {
+			w->sa_counters = sad_worker_counters(r->sad, w->index);
+			w->neigh_requests = host_neigh_ring(r->host);
+			host_punt(r->host, &w->punt);
+			for (unsigned int p = 0; p < r->config->n_ports; p++)
+				connect_port(r, w, p);
+		}
+		rc = create_graph(r, w);
+	}
+	return rc;
+}
+
+int
+lcores_launch(struct router *r)
+{
+	for (unsigned int i = 0; i < r->n_lcores; i++) {
+		struct worker *w = r->lcores[i];
+		int rc;
+
+		w->rcu = rcu_lcore(r->rcu, w->index);
+		w->qsbr = rcu_qsbr(r->rcu);
+		w->stop = &r->stopping;
+		w->idle_poll = r->config->idle == IDLE_POLL;
+		rc = rte_eal_remote_launch(worker_loop, w, w->lcore);
+		if (rc < 0) {
+			LOG(ERR, "lcore %u: %s", w->lcore, strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
+void
+lcores_stop(struct router *r)
+{
+	atomic_store(&r->stopping, true);
+	rte_eal_mp_wait_lcore();
+}
+
+/* Packets that were on their way when the lcore stopped. */
+static void
+free_packets(struct worker *w)
+{
+	struct crypto_queue *q = &w->crypto_queue;
+	struct rte_mbuf *m;
+
+	for (uint64_t i = q->tail; q->frames != NULL && i <= q->head; i++)
+		rte_pktmbuf_free_bulk(q->frames[i & q->mask].pkts, q->frames[i & q->mask].n);
+	while (w->handover != NULL && rte_ring_dequeue(w->handover, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+	rte_pktmbuf_free_bulk(w->hold.pkts, w->hold.n);
+}
+
+void
+lcores_destroy(struct router *r)
+{
+	for (unsigned int i = 0; i < r->n_lcores; i++)
+		free_packets(r->lcores[i]);
+	for (unsigned int i = 0; i < r->n_lcores; i++) {
+		struct worker *w = r->lcores[i];
+
+		if (w->graph != NULL)
+			rte_graph_destroy(rte_graph_from_name(w->graph->name));
+		for (unsigned int k = 0; k < w->crypto_queue.n_servers; k++)
+			rte_ring_free(w->crypto_queue.to_server[k]);
+		rte_ring_free(w->handover);
+		rte_free(w->crypto_queue.frames);
+		rte_free(w);
+	}
+	free(r->lcores);
+	r->lcores = NULL;
+	r->n_lcores = 0;
+}

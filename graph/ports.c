@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ports.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <rte_ethdev.h>
+
+#define RX_DESCRIPTORS 1024
+#define TX_DESCRIPTORS 1024
+
+/* The device's name is what its devargs begin with. */
+static int
+find_port(const struct config_port *cp, uint16_t *id)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	int n = snprintf(name, sizeof(name), "%.*s", (int)strcspn(cp->devargs, ","), cp->devargs);
+
+	if (n >= (int)sizeof(name) || rte_eth_dev_get_port_by_name(name, id) != 0) {
+		LOG(ERR, "port %s: device \"%s\" is not there", cp->name, cp->devargs);
+		return -ENODEV;
+	}
+	if (*id >= WORKER_MAX_PORTS) {
+		LOG(ERR, "port %s: more than %d devices", cp->name, WORKER_MAX_PORTS);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+static int
+setup_queues(struct router *r, const struct config_port *cp, uint16_t id)
+{
+	uint16_t rxd = RX_DESCRIPTORS, txd = TX_DESCRIPTORS;
+	int socket = rte_eth_dev_socket_id(id), rc;
+
+	rc = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rxd, &txd);
+	for (unsigned int q = 0; rc == 0 && q < cp->rx_queues; q++)
+		rc = rte_eth_rx_queue_setup(id, q, rxd, socket, NULL, r->mbufs);
+	for (unsigned int q = 0; rc == 0 && q < r->n_workers; q++)
+		rc = rte_eth_tx_queue_setup(id, q, txd, socket, NULL);
+	return rc;
+}
+
+static int
+start_port(struct router *r, const struct config_port *cp, uint16_t id)
+{
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_dev_info info;
+	int rc = rte_eth_dev_info_get(id, &info);
+
+	if (rc < 0) {
+		LOG(ERR, "port %s: %s", cp->name, strerror(-rc));
+		return rc;
+	}
+	if (cp->rx_queues > info.max_rx_queues || r->n_workers > info.max_tx_queues) {
+		LOG(ERR,
+			"port %s: %u rx queues and a tx queue for each of %u workers are wanted, "
+			"the "
+			"device has %u and %u",
+			cp->name, cp->rx_queues, r->n_workers, info.max_rx_queues,
+			info.max_tx_queues);
+		return -EINVAL;
+	}
+	if (cp->rx_queues > 1) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf =
+			info.flow_type_rss_offloads &
+			(RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_ESP);
+		if (conf.rx_adv_conf.rss_conf.rss_hf == 0)
+			conf.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
+	}
+	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	rc = rte_eth_dev_configure(id, cp->rx_queues, r->n_workers, &conf);
+	if (rc == 0)
+		rc = setup_queues(r, cp, id);
+	if (rc == 0) {
+		rc = rte_eth_dev_set_mtu(id, cp->mtu);
+		if (rc == -ENOTSUP) /* the device has no limit of its own */
+			rc = 0;
+	}
+	if (rc == 0)
+		rc = rte_eth_dev_start(id);
+	if (rc < 0)
+		LOG(ERR, "port %s (%s): %s", cp->name, cp->devargs, strerror(-rc));
+	return rc;
+}
+
+int
+ports_start(struct router *r)
+{
+	const struct config *config = r->config;
+
+	for (unsigned int i = 0; i < config->n_ports; i++) {
+		int rc = find_port(&config->ports[i], &r->port_ids[i]);
+
+		if (rc == 0)
+			rc = start_port(r, &config->ports[i], r->port_ids[i]);
+		if (rc < 0)
+			return rc;
+	}
+	/* Clear forwarding with no policy needs the word of both ports. */
+	for (unsigned int i = 0; i < config->n_ports; i++)
+		for (unsigned int k = 0; k < config->n_ports; k++)
+			r->pair_bypass[r->port_ids[i]][r->port_ids[k]] =
+				config->ports[i].default_action == DEFAULT_BYPASS &&
+				config->ports[k].default_action == DEFAULT_BYPASS;
+	return 0;
+}
+
+void
+ports_stop(struct router *r)
+{
+	uint16_t id;
+
+	(void)r;
+	RTE_ETH_FOREACH_DEV (id) {
+		rte_eth_dev_stop(id);
+		rte_eth_dev_close(id);
+	}
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "router.h"
+
+#include "crypto.h"
+#include "lcores.h"
+#include "log.h"
+#include "ports.h"
+#include "telemetry.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_random.h>
+
+#define MBUF_CACHE 512
+#define SPI_MIN 0xc0000000u
+#define SPI_MAX 0xcfffffffu
+#define TICK_US 100000
+#define RCU_TICK_US 2000
+
+/* Room before and after a packet of the largest MTU for ESP in UDP over IPv6, padding and ICV. */
+#define PACKET_MARGIN 256
+
+static int
+create_mbufs(struct router *r)
+{
+	unsigned int room = RTE_MBUF_DEFAULT_DATAROOM;
+
+	for (unsigned int i = 0; i < r->config->n_ports; i++)
+		room = RTE_MAX(room, r->config->ports[i].mtu + PACKET_MARGIN);
+	r->mbufs = rte_pktmbuf_pool_create("mbufs", r->config->limits.mbufs, MBUF_CACHE,
+		RTE_ALIGN(sizeof(struct pkt), RTE_MBUF_PRIV_ALIGN), room + RTE_PKTMBUF_HEADROOM,
+		(int)rte_socket_id());
+	if (r->mbufs == NULL)
+		LOG(ERR, "not enough memory for %u packet buffers of %u bytes",
+			r->config->limits.mbufs, room);
+	return r->mbufs != NULL ? 0 : -ENOMEM;
+}
+
+static int
+create_tables(struct router *r)
+{
+	const struct config *config = r->config;
+	const struct sad_conf sad = {.max_sas = config->limits.sas,
+		.spi_min = SPI_MIN,
+		.spi_max = SPI_MAX,
+		.workers = r->n_workers,
+		.rcu = r->rcu};
+	const struct fib_conf fib = {.max_routes = config->limits.routes,
+		.max_nexthops = config->limits.nexthops,
+		.rcu = r->rcu};
+	struct sad_crypto ops = crypto_sad_ops(r->crypto);
+
+	r->sad = sad_create(&sad, &ops);
+	r->spd = r->sad != NULL ? spd_create(config->limits.policies, r->rcu) : NULL;
+	r->fib = r->spd != NULL ? fib_create(&fib) : NULL;
+	return r->fib != NULL ? 0 : -ENOMEM;
+}
+
+static void
+free_sockets(void *ctx, void *obj)
+{
+	(void)ctx;
+	rte_free(obj);
+}
+
+int
+router_set_sockets(struct router *r, const struct worker_sockets *s)
+{
+	struct worker_sockets *new = rte_malloc("sockets", sizeof(*new), 0), *old = r->sockets;
+
+	if (new == NULL)
+		return -ENOMEM;
+	*new = *s;
+	atomic_store_explicit(&r->sockets, new, memory_order_release);
+	if (old != NULL)
+		rcu_defer(r->rcu, free_sockets, NULL, old);
+	return 0;
+}
+
+static unsigned int
+crypto_lcores(const struct config *config)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < config->n_lcores; i++)
+		n += config->lcores[i].role ==
+		     (config->crypto.mode == CRYPTO_INLINE ? ROLE_WORKER : ROLE_CRYPTO);
+	return n;
+}
+
+static int
+start_host(struct router *r)
+{
+	struct host_port ports[CONFIG_MAX_PORTS] = {0};
+	struct host_conf conf = {.ports = ports,
+		.n_ports = r->config->n_ports,
+		.base = r->base,
+		.fib = r->fib,
+		.mbufs = r->mbufs,
+		.punt_rate = r->config->limits.punt_rate,
+		.cpu = -1};
+	struct rte_ether_addr mac;
+
+	for (unsigned int i = 0; i < conf.n_ports; i++) {
+		const struct config_port *cp = &r->config->ports[i];
+
+		if (rte_eth_macaddr_get(r->port_ids[i], &mac) != 0)
+			return -ENODEV;
+		ports[i] = (struct host_port){.name = cp->name,
+			.netdev = cp->netdev,
+			.mtu = cp->mtu,
+			.port_id = r->port_ids[i],
+			.addrs = cp->addrs,
+			.plens = cp->plens,
+			.n_addrs = cp->n_addresses};
+		memcpy(ports[i].mac, &mac, sizeof(ports[i].mac));
+	}
+	r->host = host_start(&conf);
+	return r->host != NULL ? 0 : -EIO;
+}
+
+static int
+add_static_sas(struct router *r)
+{
+	for (unsigned int i = 0; i < r->config->n_sas; i++) {
+		struct config_sa *cs = &r->config->sas[i];
+		const char *why;
+		uint32_t slot;
+		int rc = sad_add(r->sad, &cs->conf, cs->key, false, &slot, &why);
+
+		explicit_bzero(cs->key, sizeof(cs->key));
+		if (rc < 0) {
+			LOG(ERR, "%s: SA %s: %s (%s)", r->config->path, cs->name, why,
+				strerror(-rc));
+			return rc;
+		}
+		if (cs->insecure_test)
+			LOG(WARNING, "SA %s is for tests: its nonces repeat after a restart",
+				cs->name);
+	}
+	return 0;
+}
+
+static int
+add_static_policies(struct router *r)
+{
+	for (unsigned int i = 0; i < r->config->n_policies; i++) {
+		const struct spd_policy_conf *p = &r->config->policies[i];
+		uint32_t slot;
+		int rc = spd_add(r->spd, p, NULL);
+
+		if (rc < 0) {
+			LOG(ERR, "%s: policies[%u]: %s", r->config->path, i, strerror(-rc));
+			return rc;
+		}
+		for (slot = 0; p->dir == SPD_OUT && p->spi != 0 && slot < sad_slots(r->sad); slot++)
+			if (sad_cold(r->sad, slot)->state == SA_LIVE &&
+				sad_cold(r->sad, slot)->conf.dir == SA_DIR_OUT &&
+				sad_cold(r->sad, slot)->conf.spi == p->spi &&
+				(p->sa_dst.family == 0 ||
+					addr_equal(&p->sa_dst, &sad_cold(r->sad, slot)->conf.dst)))
+				spd_bind(r->spd, spd_find(r->spd, p), slot);
+	}
+	if (r->config->static_only)
+		spd_set_complete(r->spd, true);
+	return 0;
+}
+
+static void
+expired(void *ctx, uint32_t slot, bool hard)
+{
+	struct router *r = ctx;
+
+	if (hard)
+		spd_unbind_sa(r->spd, slot);
+	channel_expire(r->channel, slot, hard);
+}
+
+/* Outbound SAs learn the MTU of the route that their packets take: a tenth of them each tick. */
+static void
+update_mtus(struct router *r)
+{
+	uint32_t n = (sad_slots(r->sad) + 9) / 10;
+
+	for (; n > 0; n--, r->mtu_at = (r->mtu_at + 1) % sad_slots(r->sad)) {
+		const struct sa_cold *cold = sad_cold(r->sad, r->mtu_at);
+
+		if (cold->state == SA_LIVE && cold->conf.dir == SA_DIR_OUT)
+			sad_set_mtu(r->sad, r->mtu_at,
+				fib_nh(r->fib, fib_lookup(r->fib, &cold->conf.dst))->mtu);
+	}
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct router *r = arg;
+
+	(void)fd;
+	(void)what;
+	sad_tick(r->sad, expired, r);
+	update_mtus(r);
+	channel_tick(r->channel);
+}
+
+static void
+on_rcu_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct router *r = arg;
+
+	(void)fd;
+	(void)what;
+	rcu_poll(r->rcu);
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct router *r = arg;
+
+	(void)what;
+	LOG(NOTICE, "%s: ending", sig == SIGTERM ? "SIGTERM" : "SIGINT");
+	event_base_loopbreak(r->base);
+}
+
+static int
+add_events(struct router *r)
+{
+	const struct timeval tick = {.tv_usec = TICK_US}, rcu = {.tv_usec = RCU_TICK_US};
+
+	r->events[0] = evsignal_new(r->base, SIGTERM, on_signal, r);
+	r->events[1] = evsignal_new(r->base, SIGINT, on_signal, r);
+	r->events[2] = event_new(r->base, -1, EV_PERSIST, on_tick, r);
+	r->events[3] = event_new(r->base, -1, EV_PERSIST, on_rcu_tick, r);
+	for (unsigned int i = 0; i < RTE_DIM(r->events); i++)
+		if (r->events[i] == NULL)
+			return -ENOMEM;
+	event_add(r->events[0], NULL);
+	event_add(r->events[1], NULL);
+	event_add(r->events[2], &tick);
+	event_add(r->events[3], &rcu);
+	return 0;
+}
+
+int
+router_start(struct router *r, struct config *config)
+{
+	const struct worker_sockets none = {0};
+	int rc = -ENOMEM;
+
+	memset(r, 0, sizeof(*r));
+	r->config = config;
+	r->epoch = rte_rand() | 1;
+	r->base = event_base_new();
+	r->rcu = rcu_create();
+	if (r->base == NULL || r->rcu == NULL || router_set_sockets(r, &none) < 0) {
+		LOG(ERR, "not enough memory");
+		return rc;
+	}
+	rc = create_mbufs(r);
+	if (rc == 0) {
+		r->crypto = crypto_create(config, crypto_lcores(config), config->limits.sas + 64);
+		rc = r->crypto != NULL ? lcores_create(r, r->crypto) : -ENODEV;
+	}
+	if (rc == 0)
+		rc = create_tables(r);
+	if (rc == 0)
+		rc = ports_start(r);
+	if (rc == 0)
+		rc = start_host(r);
+	if (rc == 0)
+		rc = add_static_sas(r);
+	if (rc == 0)
+		rc = add_static_policies(r);
+	if (rc == 0)
+		rc = lcores_connect(r);
+	if (rc == 0)
+		rc = lcores_launch(r);
+	if (rc == 0)
+		rc = add_events(r);
+	if (rc == 0 && (r->channel = channel_start(r)) == NULL)
+		rc = -EIO;
+	if (rc == 0 && (r->ctl = ctl_start(r)) == NULL)
+		rc = -EIO;
+	if (rc == 0)
+		telemetry_start(r);
+	return rc;
+}
+
+void
+router_run(struct router *r)
+{
+	event_base_dispatch(r->base);
+}
+
+/* Traffic stops first; then those who could change tables; then what waits for a grace period, tables last. */
+void
+router_stop(struct router *r)
+{
+	if (r->lcores != NULL)
+		lcores_stop(r);
+	telemetry_stop();
+	ctl_stop(r->ctl);
+	channel_stop(r->channel);
+	host_stop(r->host);
+	if (r->lcores != NULL)
+		lcores_destroy(r);
+	ports_stop(r);
+	if (r->rcu != NULL)
+		rcu_flush(r->rcu);
+	fib_destroy(r->fib);
+	spd_destroy(r->spd);
+	sad_destroy(r->sad);
+	crypto_destroy(r->crypto);
+	rte_mempool_free(r->mbufs);
+	rte_free(r->sockets);
+	rcu_destroy(r->rcu);
+	for (unsigned int i = 0; i < RTE_DIM(r->events); i++)
+		if (r->events[i] != NULL)
+			event_free(r->events[i]);
+	if (r->base != NULL)
+		event_base_free(r->base);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_ROUTER_H
+#define CYGNET_ROUTER_H
+
+#include "config.h"
+#include "fib.h"
+#include "host.h"
+#include "rcu.h"
+#include "sad.h"
+#include "spd.h"
+#include "worker.h"
+
+#include <event2/event.h>
+
+struct channel;
+struct crypto;
+struct ctl;
+
+/* The SAD's range, and charon's own default (charon.spi_min, spi_max). */
+#define ROUTER_SPI_MIN 0xc0000000u
+#define ROUTER_SPI_MAX 0xcfffffffu
+
+/* The running router: owned by the control thread; what lcores see of it is in their struct worker. */
+struct router {
+	struct config *config;
+	struct event_base *base;
+	uint64_t epoch; /* of this start */
+	struct rcu *rcu;
+	struct crypto *crypto;
+	struct sad *sad;
+	struct spd *spd;
+	struct fib *fib;
+	struct host *host;
+	struct channel *channel; /* to the plugin */
+	struct ctl *ctl; /* cygnetctl's socket */
+	struct rte_mempool *mbufs;
+	struct worker **lcores; /* workers first, then crypto lcores */
+	unsigned int n_lcores, n_workers;
+	uint16_t port_ids[CONFIG_MAX_PORTS]; /* DPDK port of config->ports[i] */
+	struct worker_sockets *_Atomic sockets; /* of charon */
+	bool pair_bypass[WORKER_MAX_PORTS][WORKER_MAX_PORTS];
+	uint32_t mtu_at; /* where the walk over the SAs' MTUs is */
+	struct event *events[4];
+	_Atomic bool stopping;
+};
+
+/*
+ * Starts everything in its order; config stays the caller's. After a failure, which it has logged, call
+ * router_stop() all the same. EAL runs. Control thread, as all here.
+ */
+int router_start(struct router *r, struct config *config);
+void router_run(struct router *r); /* until SIGTERM or SIGINT */
+void router_stop(struct router *r);
+
+/* graph/channel.c: the router's end of rte_mp. Control thread. */
+struct channel *channel_start(struct router *r);
+void channel_stop(struct channel *c);
+void channel_tick(
+	struct channel *c); /* each 100 ms: owners, orphans, acquires, expiries to be sent */
+void channel_expire(struct channel *c, uint32_t slot, bool hard); /* an SA's lifetime ran out */
+
+struct channel_owner {
+	uint64_t owner;
+	bool alive; /* the agent answers for it */
+	unsigned int sas, policies;
+	int pid;
+	uint64_t lost_events;
+};
+/* The owners known; returns how many were written. */
+unsigned int channel_owners(const struct channel *c, struct channel_owner *v, unsigned int max);
+
+/* graph/ctl.c: the socket of cygnetctl. Control thread. */
+struct ctl *ctl_start(struct router *r);
+void ctl_stop(struct ctl *ctl);
+
+/* Replaces charon's sockets as lcores see them; the old set goes by RCU. */
+int router_set_sockets(struct router *r, const struct worker_sockets *s);
+
+#endif

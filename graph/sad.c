@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sad.h"
+
+#include "log.h"
+#include "sa_setup.h"
+#include "sad_lookup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_jhash.h>
+#include <rte_malloc.h>
+#include <rte_random.h>
+
+#define LARVAL_SECONDS 165
+#define NSEC 1000000000ull
+
+const char *const sa_error_names[SA_ERR_MAX] = {
+	[SA_ERR_REPLAY] = "replay",
+	[SA_ERR_ICV] = "icv",
+	[SA_ERR_MALFORMED] = "malformed",
+	[SA_ERR_SELECTOR] = "selector",
+	[SA_ERR_OVERFLOW] = "overflow",
+	[SA_ERR_OVERLOAD] = "overload",
+	[SA_ERR_MTU] = "mtu",
+};
+
+struct out_key {
+	uint32_t spi;
+	uint32_t proto;
+	struct ip_addr dst;
+};
+
+struct sad {
+	struct sad_view view;
+	struct sad_conf conf;
+	struct sad_crypto crypto;
+	struct sa_cold *cold; /* [slots] */
+	struct sa_counters **counters; /* [worker][slots] */
+	struct rte_hash *out; /* control thread alone: outbound SAs by SPI, protocol, destination */
+	uint32_t slots;
+	uint32_t *free; /* a FIFO, so that a slot rests as long as it can */
+	uint32_t free_head, n_free;
+	uint32_t tick_at;
+	uint32_t count[SA_DYING + 1];
+};
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NSEC + ts.tv_nsec;
+}
+
+static void
+set_state(struct sad *sad, uint32_t slot, enum sa_state state)
+{
+	sad->count[sad->cold[slot].state]--;
+	sad->count[state]++;
+	sad->cold[slot].state = state;
+}
+
+static int
+create_hashes(struct sad *sad)
+{
+	struct rte_hash_parameters p = {
+		.name = "sad_foreign",
+		.entries = RTE_MAX(sad->slots, 8u),
+		.key_len = sizeof(struct sad_foreign_key),
+		.hash_func = rte_jhash,
+		.socket_id = (int)rte_socket_id(),
+		.extra_flag =
+			RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
+	};
+	struct rte_hash_rcu_config rcu = {
+		.v = rcu_qsbr(sad->conf.rcu),
+		.mode = RTE_HASH_QSBR_MODE_DQ,
+	};
+
+	sad->view.foreign = rte_hash_create(&p);
+	if (sad->view.foreign == NULL || rte_hash_rcu_qsbr_add(sad->view.foreign, &rcu) != 0)
+		return -ENOMEM;
+	p.name = "sad_out";
+	p.key_len = sizeof(struct out_key);
+	p.extra_flag = RTE_HASH_EXTRA_FLAGS_EXT_TABLE;
+	sad->out = rte_hash_create(&p);
+	return sad->out != NULL ? 0 : -ENOMEM;
+}
+
+struct sad *
+sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
+{
+	struct sad *sad = rte_zmalloc("sad", sizeof(*sad), RTE_CACHE_LINE_SIZE);
+	uint32_t slots = rte_align32pow2(RTE_MAX(conf->max_sas, 8u));
+
+	if (sad == NULL)
+		return NULL;
+	sad->conf = *conf;
+	sad->crypto = *crypto;
+	if (slots > 1u << 20 || conf->spi_max <= conf->spi_min ||
+		(conf->spi_max - conf->spi_min) / slots < 255) {
+		LOG(ERR, "%u SAs do not fit into the SPI range 0x%08x..0x%08x", slots,
+			conf->spi_min, conf->spi_max);
+		goto fail;
+	}
+	sad->slots = slots;
+	sad->view.mask = slots - 1;
+	sad->view.spi_min = conf->spi_min;
+	sad->view.sas = rte_zmalloc("sas", slots * sizeof(struct sa), RTE_CACHE_LINE_SIZE);
+	sad->cold = calloc(slots, sizeof(*sad->cold));
+	sad->free = calloc(slots, sizeof(*sad->free));
+	sad->counters = calloc(conf->workers, sizeof(*sad->counters));
+	if (sad->view.sas == NULL || sad->cold == NULL || sad->free == NULL ||
+		sad->counters == NULL)
+		goto nomem;
+	for (unsigned int i = 0; i < conf->workers; i++) {
+		sad->counters[i] = rte_zmalloc(
+			"sa_counters", slots * sizeof(struct sa_counters), RTE_CACHE_LINE_SIZE);
+		if (sad->counters[i] == NULL)
+			goto nomem;
+	}
+	for (uint32_t i = 0; i < slots; i++)
+		sad->free[i] = i;
+	sad->n_free = sad->count[SA_FREE] = slots;
+	if (create_hashes(sad) < 0)
+		goto nomem;
+	return sad;
+nomem:
+	LOG(ERR, "not enough memory for %u SAs", slots);
+fail:
+	sad_destroy(sad);
+	return NULL;
+}
+
+static void
+clear_slot(struct sad *sad, uint32_t slot)
+{
+	struct sa *sa = &sad->view.sas[slot];
+
+	if (sa->session != NULL)
+		sad->crypto.destroy(sad->crypto.ctx, sa);
+	rte_free(sa->replay);
+	explicit_bzero(sa, sizeof(*sa));
+	for (unsigned int i = 0; i < sad->conf.workers; i++)
+		memset(&sad->counters[i][slot], 0, sizeof(struct sa_counters));
+}
+
+void
+sad_destroy(struct sad *sad)
+{
+	if (sad == NULL)
+		return;
+	for (uint32_t i = 0; sad->view.sas != NULL && i < sad->slots; i++)
+		clear_slot(sad, i);
+	rte_hash_free(sad->view.foreign);
+	rte_hash_free(sad->out);
+	for (unsigned int i = 0; sad->counters != NULL && i < sad->conf.workers; i++)
+		rte_free(sad->counters[i]);
+	free(sad->counters);
+	free(sad->free);
+	free(sad->cold);
+	rte_free(sad->view.sas);
+	rte_free(sad);
+}
+
+/* Hands a slot back: after its grace period, or at once when no lcore has ever seen it. */
+static void
+free_slot(void *ctx, void *obj)
+{
+	struct sad *sad = ctx;
+	uint32_t slot = (uintptr_t)obj;
+
+	clear_slot(sad, slot);
+	memset(&sad->cold[slot].conf, 0, sizeof(sad->cold[slot].conf));
+	set_state(sad, slot, SA_FREE);
+	sad->free[(sad->free_head + sad->n_free++) % sad->slots] = slot;
+}
+
+static int
+take_slot(struct sad *sad, uint32_t *slot)
+{
+	if (sad->n_free == 0)
+		return -ENOSPC;
+	*slot = sad->free[sad->free_head];
+	sad->free_head = (sad->free_head + 1) % sad->slots;
+	sad->n_free--;
+	memset(&sad->cold[*slot].conf, 0, sizeof(sad->cold[*slot].conf));
+	sad->cold[*slot].soft_sent = sad->cold[*slot].hard_sent = false;
+	sad->cold[*slot].added = now_ns();
+	return 0;
+}
+
+static uint32_t
+slot_of_spi(const struct sad *sad, uint32_t spi)
+{
+	return (rte_be_to_cpu_32(spi) - sad->view.spi_min) & sad->view.mask;
+}
+
+/* Whether an SPI has the form that sad_get_spi() gives: then its slot is in it. */
+static bool
+spi_is_ours(const struct sad *sad, uint32_t spi, uint32_t slot)
+{
+	return slot_of_spi(sad, spi) == slot;
+}
+
+int
+sad_get_spi(
+	struct sad *sad, uint64_t owner, uint8_t proto, const struct ip_addr *dst, uint32_t *spi)
+{
+	uint32_t generations = (sad->conf.spi_max - sad->conf.spi_min) / sad->slots;
+	struct sa_cold *cold;
+	uint32_t slot, other, try;
+	int rc = take_slot(sad, &slot);
+
+	if (rc < 0)
+		return rc;
+	/* A static SA may have taken the number: another generation then. */
+	do {
+		try = rte_cpu_to_be_32(sad->conf.spi_min +
+				       (uint32_t)rte_rand_max(generations) * sad->slots + slot);
+	} while (try == 0 || sad_find(sad, SA_DIR_IN, proto, try, NULL, &other) == 0);
+	cold = &sad->cold[slot];
+	cold->conf.spi = try;
+	cold->conf.owner = owner;
+	cold->conf.proto = proto;
+	cold->conf.dst = *dst;
+	cold->conf.dir = SA_DIR_IN;
+	set_state(sad, slot, SA_LARVAL);
+	*spi = try;
+	return 0;
+}
+
+static void
+out_key(struct out_key *key, uint32_t spi, uint8_t proto, const struct ip_addr *dst)
+{
+	memset(key, 0, sizeof(*key));
+	key->spi = spi;
+	key->proto = proto;
+	key->dst.family = dst->family;
+	memcpy(key->dst.b, dst->b, sizeof(key->dst.b));
+}
+
+int
+sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi, const struct ip_addr *dst,
+	uint32_t *slot)
+{
+	struct sad_foreign_key in = {spi, proto};
+	struct out_key out;
+	void *data;
+
+	if (dir == SA_DIR_OUT) {
+		if (dst == NULL)
+			return -ENOENT;
+		out_key(&out, spi, proto, dst);
+		if (rte_hash_lookup_data(sad->out, &out, &data) < 0)
+			return -ENOENT;
+		*slot = (uintptr_t)data;
+		return 0;
+	}
+	*slot = slot_of_spi(sad, spi);
+	if (sad->cold[*slot].conf.spi == spi && sad->cold[*slot].conf.dir == SA_DIR_IN &&
+		sad->cold[*slot].conf.proto == proto &&
+		(sad->cold[*slot].state == SA_LARVAL || sad->cold[*slot].state == SA_LIVE))
+		return 0;
+	if (rte_hash_lookup_data(sad->view.foreign, &in, &data) < 0)
+		return -ENOENT;
+	*slot = (uintptr_t)data;
+	return 0;
+}
+
+/* Makes the indexes know the slot. */
+static int
+index_add(struct sad *sad, uint32_t slot)
+{
+	const struct sa_conf *conf = &sad->cold[slot].conf;
+	struct sad_foreign_key in = {conf->spi, conf->proto};
+	struct out_key out;
+
+	if (conf->dir == SA_DIR_OUT) {
+		out_key(&out, conf->spi, conf->proto, &conf->dst);
+		return rte_hash_add_key_data(sad->out, &out, (void *)(uintptr_t)slot);
+	}
+	if (spi_is_ours(sad, conf->spi, slot))
+		return 0;
+	if (rte_hash_add_key_data(sad->view.foreign, &in, (void *)(uintptr_t)slot) < 0)
+		return -ENOSPC;
+	atomic_fetch_add(&sad->view.n_foreign, 1);
+	return 0;
+}
+
+static void
+index_del(struct sad *sad, uint32_t slot)
+{
+	const struct sa_conf *conf = &sad->cold[slot].conf;
+	struct sad_foreign_key in = {conf->spi, conf->proto};
+	struct out_key out;
+
+	if (conf->dir == SA_DIR_OUT) {
+		out_key(&out, conf->spi, conf->proto, &conf->dst);
+		rte_hash_del_key(sad->out, &out);
+	} else if (rte_hash_del_key(sad->view.foreign, &in) >= 0) {
+		atomic_fetch_sub(&sad->view.n_foreign, 1);
+	}
+}
+
+int
+sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool from_get_spi,
+	uint32_t *slot, const char **why)
+{
+	bool larval = false;
+	struct sa *sa;
+	int rc;
+
+	*why = "";
+	rc = sa_check(conf, why);
+	if (rc < 0)
+		return rc;
+	if (sad_find(sad, conf->dir, conf->proto, conf->spi, &conf->dst, slot) == 0) {
+		larval = sad->cold[*slot].state == SA_LARVAL;
+		*why = "an SA with this SPI is there";
+		if (!larval || !from_get_spi || sad->cold[*slot].conf.owner != conf->owner)
+			return -EEXIST;
+	} else if (from_get_spi && conf->dir == SA_DIR_IN) {
+		*why = "its SPI was not reserved, or the reservation expired";
+		return -ENOENT;
+	} else {
+		*why = "all SA slots are taken";
+		rc = take_slot(sad, slot);
+		if (rc < 0)
+			return rc;
+	}
+
+	sa = &sad->view.sas[*slot];
+	rc = sa_setup(sa, conf, *slot, sad->conf.workers, why);
+	if (rc == 0)
+		rc = sad->crypto.create(sad->crypto.ctx, sa, conf, key);
+	if (rc == 0) {
+		sad->cold[*slot].conf = *conf;
+		rc = index_add(sad, *slot);
+	} else if (rc == -ENOTSUP) {
+		*why = "no crypto device of the configuration has this transform";
+	} else if (**why == '\0') {
+		*why = "its crypto session could not be made";
+	}
+	if (rc < 0) {
+		if (larval) { /* the reservation stays: charon deletes it */
+			clear_slot(sad, *slot);
+			sad->cold[*slot].conf.dir = SA_DIR_IN;
+		} else {
+			set_state(sad, *slot, SA_LARVAL);
+			free_slot(sad, (void *)(uintptr_t)*slot);
+		}
+		return rc;
+	}
+	sad->cold[*slot].added = now_ns();
+	set_state(sad, *slot, SA_LIVE);
+	atomic_store_explicit(&sa->spi, conf->spi, memory_order_release);
+	return 0;
+}
+
+int
+sad_del(struct sad *sad, uint32_t slot)
+{
+	if (slot >= sad->slots)
+		return -ENOENT;
+	if (sad->cold[slot].state == SA_LARVAL) {
+		free_slot(sad, (void *)(uintptr_t)slot);
+		return 0;
+	}
+	if (sad->cold[slot].state != SA_LIVE)
+		return -ENOENT;
+	atomic_store_explicit(&sad->view.sas[slot].spi, 0, memory_order_release);
+	index_del(sad, slot);
+	set_state(sad, slot, SA_DYING);
+	rcu_defer(sad->conf.rcu, free_slot, sad, (void *)(uintptr_t)slot);
+	return 0;
+}
+
+void
+sad_usage(const struct sad *sad, uint32_t slot, struct sa_usage *usage)
+{
+	uint64_t last = 0, ago;
+
+	memset(usage, 0, sizeof(*usage));
+	for (unsigned int i = 0; i < sad->conf.workers; i++) {
+		const volatile struct sa_counters *c = &sad->counters[i][slot];
+
+		usage->packets += c->packets;
+		usage->bytes += c->bytes;
+		last = RTE_MAX(last, c->last_use);
+		for (unsigned int e = 0; e < SA_ERR_MAX; e++)
+			usage->errors[e] += c->errors[e];
+	}
+	if (last != 0) {
+		ago = rte_get_tsc_cycles();
+		ago = ago > last ? (ago - last) / rte_get_tsc_hz() : 0;
+		usage->last_use = now_ns() / NSEC - ago;
+	}
+}
+
+const struct sa_cold *
+sad_cold(const struct sad *sad, uint32_t slot)
+{
+	return &sad->cold[slot];
+}
+
+const struct sa *
+sad_hot(const struct sad *sad, uint32_t slot)
+{
+	return &sad->view.sas[slot];
+}
+
+uint32_t
+sad_slots(const struct sad *sad)
+{
+	return sad->slots;
+}
+
+uint32_t
+sad_count(const struct sad *sad, enum sa_state state)
+{
+	return sad->count[state];
+}
+
+void
+sad_set_owner(struct sad *sad, uint32_t slot, uint64_t owner)
+{
+	sad->cold[slot].conf.owner = owner;
+}
+
+void
+sad_set_mtu(struct sad *sad, uint32_t slot, uint16_t mtu)
+{
+	atomic_store_explicit(&sad->view.sas[slot].mtu, mtu, memory_order_relaxed);
+}
+
+struct sa_counters *
+sad_worker_counters(struct sad *sad, uint16_t worker)
+{
+	return sad->counters[worker];
+}
+
+static bool
+over(uint64_t value, uint64_t limit)
+{
+	return limit != 0 && value >= limit;
+}
+
+/* Which lifetimes ran out: 0 none, 1 soft, 2 hard. */
+static int
+expired(const struct sad *sad, uint32_t slot, uint64_t now)
+{
+	const struct sa_cold *cold = &sad->cold[slot];
+	const struct sa_lifetime *life = &cold->conf.life;
+	const struct sa *sa = &sad->view.sas[slot];
+	uint64_t age = (now - cold->added) / NSEC, sqn = atomic_load(&sa->sqn);
+	struct sa_usage use;
+
+	sad_usage(sad, slot, &use);
+	if (over(age, life->time_hard) || over(use.bytes, life->bytes_hard) ||
+		over(use.packets, life->packets_hard) ||
+		(sa->dir == SA_DIR_OUT && sqn >= sa->sqn_max))
+		return 2;
+	/* The last sixteenth of the numbers is the time that a rekey has. */
+	if (over(age, life->time_soft) || over(use.bytes, life->bytes_soft) ||
+		over(use.packets, life->packets_soft) ||
+		(sa->dir == SA_DIR_OUT && sqn >= sa->sqn_max - (sa->sqn_max >> 4)))
+		return 1;
+	return 0;
+}
+
+void
+sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), void *ctx)
+{
+	uint32_t n = (sad->slots + 9) / 10;
+	uint64_t now = now_ns();
+
+	for (; n > 0; n--, sad->tick_at = (sad->tick_at + 1) & sad->view.mask) {
+		struct sa_cold *cold = &sad->cold[sad->tick_at];
+		int what;
+
+		if (cold->state == SA_LARVAL && now - cold->added > LARVAL_SECONDS * NSEC) {
+			free_slot(sad, (void *)(uintptr_t)sad->tick_at);
+			continue;
+		}
+		if (cold->state != SA_LIVE || cold->hard_sent)
+			continue;
+		what = expired(sad, sad->tick_at, now);
+		if (what == 2) {
+			atomic_store_explicit(
+				&sad->view.sas[sad->tick_at].spi, 0, memory_order_release);
+			cold->hard_sent = true;
+			expire(ctx, sad->tick_at, true);
+		} else if (what == 1 && !cold->soft_sent) {
+			cold->soft_sent = true;
+			expire(ctx, sad->tick_at, false);
+		}
+	}
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_SAD_H
+#define CYGNET_SAD_H
+
+#include "addr.h"
+#include "rcu.h"
+#include "replay.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+
+/*
+ * The security association database (RFC 4301, 4.4.2).
+ *
+ * A slot array. The SPI that sad_get_spi() reserves carries its slot number in the low bits and a random
+ * generation above it, so that an inbound lookup is one array access; SPIs that others chose (static
+ * SAs) go through a hash. Outbound SAs have slots of the same array and are reached through policies.
+ *
+ * The control thread is the only writer. Lcores find an SA by sad_lookup() or through a policy and may
+ * use the pointer until their next quiescent state, and as long as a frame that they submitted holds
+ * it (rcu.h). Whatever parks a packet for longer keeps SPI and slot, never the pointer.
+ */
+
+/* IKEv2 transform IDs (IANA), type 1 and type 3. */
+enum {
+	ENCR_NULL = 11,
+	ENCR_AES_CBC = 12,
+	ENCR_AES_CTR = 13,
+	ENCR_AES_CCM_8 = 14,
+	ENCR_AES_CCM_12 = 15,
+	ENCR_AES_CCM_16 = 16,
+	ENCR_AES_GCM_8 = 18,
+	ENCR_AES_GCM_12 = 19,
+	ENCR_AES_GCM_16 = 20,
+	ENCR_NULL_AUTH_AES_GMAC = 21,
+	ENCR_CHACHA20_POLY1305 = 28,
+};
+enum {
+	AUTH_NONE = 0,
+	AUTH_HMAC_SHA1_96 = 2,
+	AUTH_AES_XCBC_96 = 5,
+	AUTH_AES_CMAC_96 = 8,
+	AUTH_HMAC_SHA2_256_128 = 12,
+	AUTH_HMAC_SHA2_384_192 = 13,
+	AUTH_HMAC_SHA2_512_256 = 14,
+	AUTH_HMAC_SHA2_256_96 = 1024, /* private use, as strongSwan numbers it */
+};
+
+#define SA_DIR_IN 1
+#define SA_DIR_OUT 2
+#define SA_MODE_TRANSPORT 1
+#define SA_MODE_TUNNEL 2
+
+#define SA_KEY_MAX 128
+#define SA_SALT_MAX 4
+#define SA_TEMPLATE_MAX 48 /* IPv6 and UDP */
+#define SA_REPLAY_WINDOW_MAX 131072
+
+struct sa_lifetime {
+	uint64_t time_soft, time_hard; /* seconds from the add; 0 is none */
+	uint64_t bytes_soft, bytes_hard;
+	uint64_t packets_soft, packets_hard;
+};
+
+/* What an SA shall be: from charon or from the configuration. No key: that is handed over beside it. */
+struct sa_conf {
+	struct ip_addr src, dst;
+	struct sa_lifetime life;
+	uint64_t owner; /* of the plugin's start; 0: the configuration */
+	uint32_t spi; /* network order */
+	uint32_t reqid;
+	uint32_t replay_window;
+	uint32_t tfc;
+	uint32_t if_id;
+	uint32_t mark, mark_mask;
+	uint32_t flags; /* IKE_SA_* of ike/wire.h */
+	uint16_t src_port, dst_port; /* UDP encapsulation, network order */
+	uint16_t enc_alg, enc_key_len; /* key length in bytes with the salt */
+	uint16_t int_alg, int_key_len;
+	uint8_t dir; /* SA_DIR_* */
+	uint8_t mode; /* SA_MODE_* */
+	uint8_t proto; /* 50 or 51 */
+};
+
+enum sa_state {
+	SA_FREE, /* the slot is nobody's */
+	SA_LARVAL, /* its SPI is reserved, no keys yet */
+	SA_LIVE,
+	SA_DYING, /* unlinked, waits for its grace period */
+};
+
+/* Losses of one SA; names in sa_error_names[]. */
+enum sa_error {
+	SA_ERR_REPLAY,
+	SA_ERR_ICV,
+	SA_ERR_MALFORMED,
+	SA_ERR_SELECTOR,
+	SA_ERR_OVERFLOW,
+	SA_ERR_OVERLOAD,
+	SA_ERR_MTU,
+	SA_ERR_MAX,
+};
+extern const char *const sa_error_names[SA_ERR_MAX];
+
+#define SA_F_ESN (1u << 0)
+#define SA_F_TUNNEL (1u << 1)
+#define SA_F_UDP (1u << 2)
+#define SA_F_OUTER6 (1u << 3)
+#define SA_F_AEAD (1u << 4)
+#define SA_F_COPY_DF (1u << 5)
+#define SA_F_NO_ECN (1u << 6)
+#define SA_F_COPY_DSCP_OUT (1u << 7)
+#define SA_F_COPY_DSCP_IN (1u << 8)
+#define SA_F_SHARED (1u << 9) /* more than one worker may seal with it */
+
+#define SA_NO_WORKER 0xffff
+
+/*
+ * The hot half: what a packet needs. The first line is the same for both directions; the second is the
+ * outbound template; the third changes with traffic.
+ */
+struct sa {
+	/* Line 1: read for each packet. */
+	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t spi; /* network order; 0: not for packets */
+	uint16_t flags; /* SA_F_* */
+	uint8_t icv_len;
+	uint8_t iv_len;
+	uint8_t align; /* of payload and trailer: 4, or the cipher's block */
+	uint8_t template_len;
+	uint8_t dev; /* index of its crypto device */
+	uint8_t dir;
+	uint32_t slot;
+	uint32_t reqid;
+	uint32_t salt; /* as it stands in the nonce */
+	void *session; /* of its crypto device */
+	struct replay *replay; /* inbound; NULL without a window */
+	uint8_t reserved[16];
+	/* Line 2: the outer header(s) to be put before the packet; lengths, checksum and SPI too. */
+	_Alignas(RTE_CACHE_LINE_SIZE) uint8_t template[SA_TEMPLATE_MAX];
+	uint16_t template_csum; /* IPv4: one's complement sum of the template, total length zero */
+	uint16_t reserved1;
+	uint32_t template_spi; /* network order; stays when spi goes to 0 */
+	_Atomic uint16_t mtu; /* of the path to the peer, layer 3, ESP included; 0: not known */
+	uint8_t reserved2[6];
+	/* Line 3 */
+	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t sqn; /* outbound: last number given */
+	uint64_t sqn_max; /* outbound: last number that may be given */
+	_Atomic uint16_t worker; /* inbound: the worker that owns the window, or SA_NO_WORKER */
+};
+
+_Static_assert(sizeof(struct sa) == 3 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
+
+/* Written by one lcore alone, read by all; an SA's sum is over the workers. */
+struct sa_counters {
+	uint64_t packets, bytes;
+	uint64_t last_use; /* TSC; 0: never */
+	uint32_t errors[SA_ERR_MAX];
+	uint32_t reserved[3];
+};
+
+_Static_assert(sizeof(struct sa_counters) == RTE_CACHE_LINE_SIZE, "one line an SA and worker");
+
+struct sa_usage {
+	uint64_t packets, bytes;
+	uint64_t last_use; /* CLOCK_MONOTONIC seconds; 0: never */
+	uint64_t errors[SA_ERR_MAX];
+};
+
+/* The cold half, for the control thread. */
+struct sa_cold {
+	struct sa_conf conf;
+	enum sa_state state;
+	uint64_t added; /* CLOCK_MONOTONIC nanoseconds: of the reservation while larval */
+	bool soft_sent, hard_sent;
+};
+
+struct sad;
+
+struct sad_conf {
+	uint32_t max_sas; /* slots; rounded up to a power of two, at most 2^20 */
+	uint32_t spi_min, spi_max; /* host order; a range of at least 2^8 times the slots */
+	uint16_t workers; /* number of counter sets */
+	struct rcu *rcu;
+};
+
+/* Makes and destroys the crypto session of an SA: crypto_session_create() in the router. */
+struct sad_crypto {
+	/* key: conf->enc_key_len bytes with the salt, then conf->int_key_len. Sets sa->session and
+	 * sa->dev; returns 0, or -ENOTSUP when no device has the transform, or another negative errno. */
+	int (*create)(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8_t *key);
+	void (*destroy)(void *ctx, struct sa *sa);
+	void *ctx;
+};
+
+struct sad *sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto);
+void sad_destroy(struct sad *sad);
+
+/*
+ * Reserves an inbound SPI for dst (network order in *spi). Control thread. It expires when no sad_add()
+ * comes within 165 s. Returns -ENOSPC when all slots are taken.
+ */
+int sad_get_spi(
+	struct sad *sad, uint64_t owner, uint8_t proto, const struct ip_addr *dst, uint32_t *spi);
+
+/*
+ * Adds an SA, all or nothing; key as for sad_crypto.create (wiped by the caller). Control thread.
+ * from_get_spi: the SPI must have been reserved by that owner and becomes live.
+ * Returns 0; -EINVAL for a configuration that is not possible (*why says what), -ENOTSUP for an unknown
+ * algorithm or a mode that is not there, -EEXIST, -ENOENT (from_get_spi without a reservation), -ENOSPC.
+ */
+int sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool from_get_spi,
+	uint32_t *slot, const char **why);
+
+/* Removes an SA or a reservation; packets in flight still finish. Returns 0 or -ENOENT. Control thread. */
+int sad_del(struct sad *sad, uint32_t slot);
+
+/* Slot of the SA with these (spi in network order, dst may be NULL for inbound), or -ENOENT. Control. */
+int sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi,
+	const struct ip_addr *dst, uint32_t *slot);
+
+/* Sum of the counters over the workers. Control thread. */
+void sad_usage(const struct sad *sad, uint32_t slot, struct sa_usage *usage);
+
+const struct sa_cold *sad_cold(const struct sad *sad, uint32_t slot);
+const struct sa *sad_hot(const struct sad *sad, uint32_t slot);
+uint32_t sad_slots(const struct sad *sad); /* size of the array: slots are 0 .. n-1 */
+uint32_t sad_count(const struct sad *sad, enum sa_state state);
+
+/* Changes the owner (a new charon that takes over); control thread. */
+void sad_set_owner(struct sad *sad, uint32_t slot, uint64_t owner);
+
+/* Tells an outbound SA the MTU of its path; control thread. */
+void sad_set_mtu(struct sad *sad, uint32_t slot, uint16_t mtu);
+
+/*
+ * Looks at a part of the table (all of it once a second when called at each 100 ms tick): raises
+ * expire(ctx, slot, hard) for lifetimes that ran out, once soft and once hard, and drops larval SPIs
+ * after 165 s. A hard expiry stops an SA before the call: it takes no more packets. Control thread.
+ */
+void sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), void *ctx);
+
+/* The counters of a worker for a slot. That worker alone writes. */
+struct sa_counters *sad_worker_counters(struct sad *sad, uint16_t worker);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_SAD_LOOKUP_H
+#define CYGNET_SAD_LOOKUP_H
+
+#include "sad.h"
+
+#include <rte_byteorder.h>
+#include <rte_hash.h>
+
+/* The part of the SAD that lcores read; it is the first member of struct sad. */
+struct sad_view {
+	struct sa *sas; /* [slots] */
+	uint32_t spi_min; /* host order: the SPI of slot 0, generation 0 */
+	uint32_t mask; /* slots - 1 */
+	struct rte_hash *foreign; /* inbound SPIs that are not of get_spi, to their slots */
+	_Atomic uint32_t n_foreign;
+};
+
+struct sad_foreign_key {
+	uint32_t spi; /* network order */
+	uint32_t proto;
+};
+
+/*
+ * The live inbound SA of that SPI (network order) and protocol, or NULL. Any data-plane lcore; the pointer
+ * is good until the next quiescent state. RFC 4301, 4.1: a unicast SA is found by its SPI.
+ */
+static inline struct sa *
+sad_lookup(const struct sad *sad, uint32_t spi, uint8_t proto)
+{
+	const struct sad_view *v = (const struct sad_view *)sad;
+	struct sa *sa = &v->sas[(rte_be_to_cpu_32(spi) - v->spi_min) & v->mask];
+	struct sad_foreign_key key;
+	void *slot;
+
+	if (likely(atomic_load_explicit(&sa->spi, memory_order_acquire) == spi &&
+		    sa->dir == SA_DIR_IN && spi != 0))
+		return sa;
+	if (atomic_load_explicit(&v->n_foreign, memory_order_relaxed) == 0)
+		return NULL;
+	key.spi = spi;
+	key.proto = proto;
+	if (rte_hash_lookup_data(v->foreign, &key, &slot) < 0)
+		return NULL;
+	sa = &v->sas[(uintptr_t)slot];
+	return atomic_load_explicit(&sa->spi, memory_order_acquire) == spi ? sa : NULL;
+}
+
+/* An SA that a policy names, or NULL when it takes no packets any more. Any data-plane lcore. */
+static inline struct sa *
+sad_at(const struct sad *sad, uint32_t slot)
+{
+	struct sa *sa = &((const struct sad_view *)sad)->sas[slot];
+
+	return atomic_load_explicit(&sa->spi, memory_order_acquire) != 0 ? sa : NULL;
+}
+
+#endif

@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "spd.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_byteorder.h>
+#include <rte_hash.h>
+#include <rte_jhash.h>
+#include <rte_malloc.h>
+
+#define MAX_TUPLES 256
+#define LOOKUP_MAX 64
+
+/* A shape of policies: which bits of a packet their key has. Ports are compared along the chain. */
+struct tuple {
+	uint32_t src_mask, dst_mask; /* network order */
+	uint32_t best; /* no policy of the tuple has a smaller priority */
+	uint32_t count;
+	uint16_t id;
+	uint8_t src_plen, dst_plen;
+	bool proto; /* the protocol counts */
+};
+
+/* What lcores read: sorted by best priority, never changed once published. */
+struct tuples {
+	uint32_t n;
+	struct tuple t[];
+};
+
+struct key4 {
+	uint32_t src, dst;
+	uint16_t tuple;
+	uint8_t proto;
+	uint8_t zero[5];
+};
+
+_Static_assert(sizeof(struct key4) == 16, "hashed as a whole");
+
+struct view {
+	struct tuples *_Atomic tuples;
+	struct rte_hash *hash; /* key4 to the first struct spd_policy of its chain */
+	uint32_t count;
+};
+
+LIST_HEAD(policy_list, spd_policy);
+
+struct spd {
+	struct view view[SPD_DIRS];
+	_Atomic bool complete;
+	struct rcu *rcu;
+	uint32_t max, order;
+	uint32_t reqid_mask;
+	struct policy_list *of_reqid; /* [reqid_mask + 1] */
+	struct policy_list *of_sa; /* [n_sas] by slot, grown as slots appear */
+	uint32_t n_sas;
+};
+
+struct spd *
+spd_create(uint32_t max_policies, struct rcu *rcu)
+{
+	static const char *const names[SPD_DIRS] = {"spd_in", "spd_out", "spd_fwd"};
+	struct spd *spd = rte_zmalloc("spd", sizeof(*spd), RTE_CACHE_LINE_SIZE);
+	struct rte_hash_rcu_config rcu_config = {.v = rcu_qsbr(rcu), .mode = RTE_HASH_QSBR_MODE_DQ};
+
+	if (spd == NULL)
+		return NULL;
+	spd->rcu = rcu;
+	spd->max = max_policies;
+	spd->reqid_mask = rte_align32pow2(RTE_MAX(max_policies, 64u)) - 1;
+	spd->of_reqid = calloc(spd->reqid_mask + 1, sizeof(*spd->of_reqid));
+	if (spd->of_reqid == NULL)
+		goto fail;
+	for (int dir = 0; dir < SPD_DIRS; dir++) {
+		struct view *v = &spd->view[dir];
+		struct rte_hash_parameters p = {
+			.name = names[dir],
+			.entries = RTE_MAX(max_policies, 64u),
+			.key_len = sizeof(struct key4),
+			.hash_func = rte_jhash,
+			.socket_id = (int)rte_socket_id(),
+			.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF |
+				      RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
+		};
+
+		v->hash = rte_hash_create(&p);
+		v->tuples = rte_zmalloc("tuples", sizeof(struct tuples), 0);
+		if (v->hash == NULL || v->tuples == NULL ||
+			rte_hash_rcu_qsbr_add(v->hash, &rcu_config) != 0)
+			goto fail;
+	}
+	return spd;
+fail:
+	LOG(ERR, "not enough memory for %u policies", max_policies);
+	spd_destroy(spd);
+	return NULL;
+}
+
+void
+spd_destroy(struct spd *spd)
+{
+	const void *key;
+	void *data;
+
+	if (spd == NULL)
+		return;
+	for (int dir = 0; dir < SPD_DIRS; dir++) {
+		struct view *v = &spd->view[dir];
+		uint32_t at = 0;
+
+		while (v->hash != NULL && rte_hash_iterate(v->hash, &key, &data, &at) >= 0)
+			for (struct spd_policy *p = data, *next; p != NULL; p = next) {
+				next = p->next;
+				rte_free(p);
+			}
+		rte_hash_free(v->hash);
+		rte_free(v->tuples);
+	}
+	free(spd->of_reqid);
+	free(spd->of_sa);
+	rte_free(spd);
+}
+
+/* RFC 4301 leaves ties open; kernel-netlink's rule: a reqid beats none, then the newest. */
+static inline bool
+beats(const struct spd_policy *a, const struct spd_policy *b)
+{
+	if (b == NULL || a->priority != b->priority)
+		return b == NULL || a->priority < b->priority;
+	if ((a->reqid != 0) != (b->reqid != 0))
+		return a->reqid != 0;
+	return a->order > b->order;
+}
+
+static uint32_t
+plen_mask(uint8_t plen)
+{
+	return plen == 0 ? 0 : rte_cpu_to_be_32(UINT32_MAX << (32 - plen));
+}
+
+static void
+defer_free(void *ctx, void *obj)
+{
+	(void)ctx;
+	rte_free(obj);
+}
+
+static void
+publish_tuples(struct spd *spd, struct view *v, struct tuples *new)
+{
+	struct tuples *old = v->tuples;
+
+	atomic_store_explicit(&v->tuples, new, memory_order_release);
+	rcu_defer(spd->rcu, defer_free, NULL, old);
+}
+
+static struct tuples *
+copy_tuples(const struct tuples *old, uint32_t n)
+{
+	struct tuples *new = rte_zmalloc("tuples", sizeof(*new) + n * sizeof(new->t[0]), 0);
+
+	if (new != NULL) {
+		new->n = n;
+		memcpy(new->t, old->t, RTE_MIN(n, old->n) * sizeof(new->t[0]));
+	}
+	return new;
+}
+
+static int
+by_best(const void *a, const void *b)
+{
+	uint32_t x = ((const struct tuple *)a)->best, y = ((const struct tuple *)b)->best;
+
+	return (x > y) - (x < y);
+}
+
+static struct tuple *
+find_tuple(struct view *v, const struct spd_selector *sel)
+{
+	struct tuples *ts = v->tuples;
+
+	for (uint32_t i = 0; i < ts->n; i++)
+		if (ts->t[i].src_plen == sel->src_plen && ts->t[i].dst_plen == sel->dst_plen &&
+			ts->t[i].proto == (sel->proto != 0))
+			return &ts->t[i];
+	return NULL;
+}
+
+/* A tuple for the selector whose best priority is at most that; *id names it in keys. */
+static int
+want_tuple(struct spd *spd, struct view *v, const struct spd_selector *sel, uint32_t priority,
+	uint16_t *id)
+{
+	struct tuple *t = find_tuple(v, sel);
+	struct tuples *new;
+	bool used[MAX_TUPLES] = {false};
+
+	if (t != NULL && t->best <= priority) {
+		*id = t->id;
+		return 0;
+	}
+	if (t == NULL && v->tuples->n == MAX_TUPLES)
+		return -ENOSPC;
+	new = copy_tuples(v->tuples, v->tuples->n + (t == NULL));
+	if (new == NULL)
+		return -ENOMEM;
+	if (t != NULL) {
+		*id = t->id;
+		new->t[t - v->tuples->t].best = priority;
+	} else {
+		for (uint32_t i = 0; i + 1 < new->n; i++)
+			used[new->t[i].id] = true;
+		for (*id = 0; used[*id];)
+			(*id)++;
+		new->t[new->n - 1] = (struct tuple){
+			.src_mask = plen_mask(sel->src_plen),
+			.dst_mask = plen_mask(sel->dst_plen),
+			.best = priority,
+			.id = *id,
+			.src_plen = sel->src_plen,
+			.dst_plen = sel->dst_plen,
+			.proto = sel->proto != 0,
+		};
+	}
+	qsort(new->t, new->n, sizeof(new->t[0]), by_best);
+	publish_tuples(spd, v, new);
+	return 0;
+}
+
+/* The tuple lost a policy; the last one takes it away. */
+static void
+drop_tuple(struct spd *spd, struct view *v, const struct spd_selector *sel)
+{
+	struct tuple *t = find_tuple(v, sel);
+	struct tuples *new;
+	uint32_t at;
+
+	if (t == NULL || --t->count > 0)
+		return;
+	new = copy_tuples(v->tuples, v->tuples->n - 1);
+	if (new == NULL)
+		return; /* an empty tuple costs a lookup, no more */
+	at = t - v->tuples->t;
+	memmove(&new->t[at], &v->tuples->t[at + 1], (new->n - at) * sizeof(new->t[0]));
+	publish_tuples(spd, v, new);
+}
+
+static void
+selector_key(const struct spd_selector *sel, uint16_t tuple, struct key4 *key)
+{
+	memset(key, 0, sizeof(*key));
+	key->src = sel->src.v4 & plen_mask(sel->src_plen);
+	key->dst = sel->dst.v4 & plen_mask(sel->dst_plen);
+	key->tuple = tuple;
+	key->proto = sel->proto;
+}
+
+/* Same selector, direction, if_id and mark: one policy at a time. */
+static bool
+same_policy(const struct spd_policy_conf *a, const struct spd_policy_conf *b)
+{
+	return a->dir == b->dir && a->if_id == b->if_id && a->mark == b->mark &&
+	       a->mark_mask == b->mark_mask && a->sel.src_plen == b->sel.src_plen &&
+	       a->sel.dst_plen == b->sel.dst_plen && a->sel.proto == b->sel.proto &&
+	       a->sel.src_port_lo == b->sel.src_port_lo &&
+	       a->sel.src_port_hi == b->sel.src_port_hi &&
+	       a->sel.dst_port_lo == b->sel.dst_port_lo &&
+	       a->sel.dst_port_hi == b->sel.dst_port_hi &&
+	       addr_in(&a->sel.src, &b->sel.src, b->sel.src_plen) &&
+	       addr_in(&a->sel.dst, &b->sel.dst, b->sel.dst_plen);
+}
+
+static struct spd_policy *
+chain_of(struct view *v, const struct key4 *key)
+{
+	void *data;
+
+	return rte_hash_lookup_data(v->hash, key, &data) >= 0 ? data : NULL;
+}
+
+struct spd_policy *
+spd_find(struct spd *spd, const struct spd_policy_conf *conf)
+{
+	struct view *v = &spd->view[conf->dir];
+	struct tuple *t = find_tuple(v, &conf->sel);
+	struct key4 key;
+
+	if (t == NULL)
+		return NULL;
+	selector_key(&conf->sel, t->id, &key);
+	for (struct spd_policy *p = chain_of(v, &key); p != NULL; p = p->next)
+		if (same_policy(&p->conf, conf))
+			return p;
+	return NULL;
+}
+
+static int
+check_conf(const struct spd_policy_conf *conf)
+{
+	const struct spd_selector *sel = &conf->sel;
+
+	if (conf->dir >= SPD_DIRS || conf->action < SPD_PROTECT || conf->action > SPD_DISCARD ||
+		sel->src_port_lo > sel->src_port_hi || sel->dst_port_lo > sel->dst_port_hi)
+		return -EINVAL;
+	if (sel->src.family != sel->dst.family || sel->src_plen > addr_bits(&sel->src) ||
+		sel->dst_plen > addr_bits(&sel->dst))
+		return -EINVAL;
+	if (sel->src.family != 4 || conf->if_id != 0 || conf->mark_mask != 0)
+		return -ENOTSUP;
+	return 0;
+}
+
+static struct spd_policy *
+make_policy(struct spd *spd, const struct spd_policy_conf *conf)
+{
+	struct spd_policy *p = rte_zmalloc("policy", sizeof(*p), RTE_CACHE_LINE_SIZE);
+
+	if (p == NULL)
+		return NULL;
+	p->conf = *conf;
+	p->priority = conf->priority;
+	p->order = p->id = ++spd->order;
+	p->reqid = conf->reqid;
+	p->action = conf->action;
+	p->mode = conf->mode;
+	p->proto = conf->proto;
+	p->sa = SPD_NO_SA;
+	p->ports = conf->sel.src_port_lo != 0 || conf->sel.src_port_hi != UINT16_MAX ||
+		   conf->sel.dst_port_lo != 0 || conf->sel.dst_port_hi != UINT16_MAX;
+	return p;
+}
+
+/* Puts the policy into its chain, in order. Lcores see either chain. */
+static int
+link_policy(struct view *v, const struct key4 *key, struct spd_policy *p)
+{
+	struct spd_policy *prev = NULL, *at = chain_of(v, key);
+
+	while (at != NULL && beats(at, p)) {
+		prev = at;
+		at = at->next;
+	}
+	p->next = at;
+	if (prev != NULL) {
+		atomic_store_explicit(&prev->next, p, memory_order_release);
+		return 0;
+	}
+	return rte_hash_add_key_data(v->hash, key, p) == 0 ? 0 : -ENOSPC;
+}
+
+static void
+unlink_policy(struct view *v, const struct key4 *key, struct spd_policy *p)
+{
+	struct spd_policy *head = chain_of(v, key), *next = p->next;
+
+	if (head != p) {
+		while (head->next != p)
+			head = head->next;
+		atomic_store_explicit(&head->next, next, memory_order_release);
+	} else if (next != NULL) {
+		rte_hash_add_key_data(v->hash, key, next); /* the key is there: cannot fail */
+	} else {
+		rte_hash_del_key(v->hash, key);
+	}
+}
+
+static void
+remove_policy(struct spd *spd, struct spd_policy *p)
+{
+	struct view *v = &spd->view[p->conf.dir];
+	struct tuple *t = find_tuple(v, &p->conf.sel);
+	struct key4 key;
+
+	selector_key(&p->conf.sel, t->id, &key);
+	unlink_policy(v, &key, p);
+	v->count--;
+	LIST_REMOVE(p, of_reqid);
+	if (p->sa != SPD_NO_SA)
+		LIST_REMOVE(p, of_sa);
+	drop_tuple(spd, v, &p->conf.sel);
+	rcu_defer(spd->rcu, defer_free, NULL, p);
+}
+
+int
+spd_add(struct spd *spd, const struct spd_policy_conf *conf, uint32_t *id)
+{
+	struct view *v;
+	struct spd_policy *p, *old;
+	struct key4 key;
+	uint16_t tuple;
+	int rc = check_conf(conf);
+
+	if (rc < 0)
+		return rc;
+	v = &spd->view[conf->dir];
+	old = spd_find(spd, conf);
+	if (old == NULL && v->count >= spd->max)
+		return -ENOSPC;
+	p = make_policy(spd, conf);
+	if (p == NULL)
+		return -ENOMEM;
+	rc = want_tuple(spd, v, &conf->sel, conf->priority, &tuple);
+	if (rc < 0) {
+		rte_free(p);
+		return rc;
+	}
+	if (old != NULL && conf->dir == SPD_OUT && conf->action == SPD_PROTECT)
+		spd_bind(spd, p, old->sa);
+	selector_key(&conf->sel, tuple, &key);
+	find_tuple(v, &conf->sel)->count++;
+	rc = link_policy(v, &key, p);
+	if (rc < 0) {
+		spd_bind(spd, p, SPD_NO_SA);
+		drop_tuple(spd, v, &conf->sel);
+		rte_free(p);
+		return rc;
+	}
+	v->count++;
+	LIST_INSERT_HEAD(&spd->of_reqid[p->reqid & spd->reqid_mask], p, of_reqid);
+	if (old != NULL)
+		remove_policy(spd, old);
+	if (id != NULL)
+		*id = p->id;
+	return 0;
+}
+
+int
+spd_del(struct spd *spd, const struct spd_policy_conf *conf)
+{
+	struct spd_policy *p = conf->dir < SPD_DIRS ? spd_find(spd, conf) : NULL;
+
+	if (p == NULL)
+		return -ENOENT;
+	remove_policy(spd, p);
+	return 0;
+}
+
+static int
+grow_of_sa(struct spd *spd, uint32_t slot)
+{
+	uint32_t n = rte_align32pow2(slot + 1);
+	struct policy_list *v;
+
+	if (slot < spd->n_sas)
+		return 0;
+	/* LIST entries point back at their heads: a moved head is told to its first entry. */
+	v = calloc(n, sizeof(*v));
+	if (v == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < spd->n_sas; i++) {
+		v[i] = spd->of_sa[i];
+		if (v[i].lh_first != NULL)
+			v[i].lh_first->of_sa.le_prev = &v[i].lh_first;
+	}
+	free(spd->of_sa);
+	spd->of_sa = v;
+	spd->n_sas = n;
+	return 0;
+}
+
+void
+spd_bind(struct spd *spd, struct spd_policy *p, uint32_t slot)
+{
+	if (p->sa == slot)
+		return;
+	if (slot != SPD_NO_SA && grow_of_sa(spd, slot) < 0) {
+		LOG(ERR, "no memory to bind a policy of reqid %u to its SA", p->reqid);
+		slot = SPD_NO_SA;
+	}
+	if (p->sa != SPD_NO_SA)
+		LIST_REMOVE(p, of_sa);
+	if (slot != SPD_NO_SA)
+		LIST_INSERT_HEAD(&spd->of_sa[slot], p, of_sa);
+	atomic_store_explicit(&p->sa, slot, memory_order_release);
+}
+
+void
+spd_bind_sa(struct spd *spd, uint32_t reqid, uint32_t spi, const struct ip_addr *dst, uint8_t proto,
+	uint32_t slot)
+{
+	struct spd_policy *p;
+
+	LIST_FOREACH (p, &spd->of_reqid[reqid & spd->reqid_mask], of_reqid) {
+		if (p->conf.dir == SPD_OUT && p->action == SPD_PROTECT && p->reqid == reqid &&
+			p->conf.spi == spi && p->proto == proto &&
+			(p->conf.sa_dst.family == 0 || addr_equal(&p->conf.sa_dst, dst)))
+			spd_bind(spd, p, slot);
+	}
+}
+
+void
+spd_unbind_sa(struct spd *spd, uint32_t slot)
+{
+	struct spd_policy *p;
+
+	while (slot < spd->n_sas && (p = LIST_FIRST(&spd->of_sa[slot])) != NULL)
+		spd_bind(spd, p, SPD_NO_SA);
+}
+
+void
+spd_foreach(struct spd *spd, void (*fn)(void *ctx, struct spd_policy *p), void *ctx)
+{
+	const void *key;
+	void *data;
+
+	for (int dir = 0; dir < SPD_DIRS; dir++) {
+		uint32_t at = 0;
+
+		while (rte_hash_iterate(spd->view[dir].hash, &key, &data, &at) >= 0)
+			for (struct spd_policy *p = data; p != NULL; p = p->next)
+				fn(ctx, p);
+	}
+}
+
+/* By buckets of reqids, and in a bucket, whose list begins with the newest, from the oldest on. */
+unsigned int
+spd_page(struct spd *spd, struct spd_cursor *c, struct spd_policy **v, unsigned int max)
+{
+	unsigned int n = 0, later, take;
+	struct spd_policy *p;
+
+	for (; c->bucket <= spd->reqid_mask; c->bucket++, c->id = 0) {
+		later = 0;
+		LIST_FOREACH (p, &spd->of_reqid[c->bucket], of_reqid) {
+			if (p->id <= c->id)
+				break;
+			later++;
+		}
+		take = RTE_MIN(later, max - n);
+		p = LIST_FIRST(&spd->of_reqid[c->bucket]);
+		for (; later > take; later--)
+			p = LIST_NEXT(p, of_reqid);
+		for (unsigned int i = take; i > 0; i--, p = LIST_NEXT(p, of_reqid))
+			v[n + i - 1] = p;
+		n += take;
+		if (n == max) {
+			if (take > 0)
+				c->id = v[n - 1]->id;
+			return n;
+		}
+	}
+	return n;
+}
+
+uint32_t
+spd_count(const struct spd *spd, enum spd_dir dir)
+{
+	return spd->view[dir].count;
+}
+
+void
+spd_set_complete(struct spd *spd, bool complete)
+{
+	atomic_store(&spd->complete, complete);
+}
+
+bool
+spd_complete(const struct spd *spd)
+{
+	return atomic_load_explicit(&spd->complete, memory_order_relaxed);
+}
+
+/* The best policies of one packet so far. */
+struct best {
+	struct spd_policy *certain;
+	struct spd_policy *discard,
+		*protect; /* ports unknown: they would match with the right ports */
+};
+
+static inline void
+match_chain(struct best *best, struct spd_policy *p, const struct spd_key *key)
+{
+	for (; p != NULL; p = atomic_load_explicit(&p->next, memory_order_acquire)) {
+		const struct spd_selector *sel = &p->conf.sel;
+
+		if (best->certain != NULL && beats(best->certain, p))
+			return;
+		if (!p->ports) {
+			best->certain = p;
+			return;
+		}
+		if (key->no_ports) {
+			if (p->action == SPD_DISCARD &&
+				(best->discard == NULL || beats(p, best->discard)))
+				best->discard = p;
+			if (p->action == SPD_PROTECT &&
+				(best->protect == NULL || beats(p, best->protect)))
+				best->protect = p;
+		} else if (key->src_port >= sel->src_port_lo && key->src_port <= sel->src_port_hi &&
+			   key->dst_port >= sel->dst_port_lo && key->dst_port <= sel->dst_port_hi) {
+			best->certain = p;
+			return;
+		}
+	}
+}
+
+/* RFC 4301, 7: without ports, the strictest of those that might match before the certain one. */
+static inline struct spd_policy *
+strictest(const struct best *best)
+{
+	struct spd_policy *p = best->certain;
+
+	if (p != NULL && p->action == SPD_DISCARD)
+		return p;
+	if (best->discard != NULL && beats(best->discard, p))
+		return best->discard;
+	if (best->protect != NULL && beats(best->protect, p))
+		return best->protect;
+	return p;
+}
+
+void
+spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
+	unsigned int n, struct spd_policy **found)
+{
+	const struct view *v = &spd->view[dir];
+	const struct tuples *ts = atomic_load_explicit(&v->tuples, memory_order_acquire);
+	struct best best[LOOKUP_MAX];
+	struct key4 key[LOOKUP_MAX];
+	const void *key_ptr[LOOKUP_MAX];
+	void *data[LOOKUP_MAX];
+	uint64_t hits;
+
+	memset(best, 0, n * sizeof(best[0]));
+	for (unsigned int i = 0; i < n; i++)
+		key_ptr[i] = &key[i];
+	for (uint32_t t = 0; t < ts->n; t++) {
+		const struct tuple *tuple = &ts->t[t];
+		bool open = false;
+
+		for (unsigned int i = 0; i < n; i++) {
+			open |= best[i].certain == NULL || best[i].certain->priority >= tuple->best;
+			key[i] = (struct key4){
+				.src = keys[i]->src4 & tuple->src_mask,
+				.dst = keys[i]->dst4 & tuple->dst_mask,
+				.tuple = tuple->id,
+				.proto = tuple->proto ? keys[i]->proto : 0,
+			};
+		}
+		if (!open)
+			break;
+		if (rte_hash_lookup_bulk_data(v->hash, key_ptr, n, &hits, data) <= 0)
+			continue;
+		for (; hits != 0; hits &= hits - 1) {
+			unsigned int i = __builtin_ctzll(hits);
+
+			match_chain(&best[i], data[i], keys[i]);
+		}
+	}
+	for (unsigned int i = 0; i < n; i++)
+		found[i] = strictest(&best[i]);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_SPD_H
+#define CYGNET_SPD_H
+
+#include "addr.h"
+#include "rcu.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+/*
+ * The security policy database (RFC 4301, 4.4.1): one ordered view per direction.
+ *
+ * Tuple space search: policies with the same shape (prefix lengths, whether protocol and exact ports
+ * count) share a tuple; a tuple is a key shape in one hash table per direction and family. A lookup
+ * visits the tuples in the order of their best priority and stops when no later one can win. An update
+ * touches one hash entry, so it costs the same at 10 and at 100,000 policies; readers never wait.
+ *
+ * The control thread is the only writer; lcores read under RCU (rcu.h).
+ */
+
+enum spd_dir { SPD_IN, SPD_OUT, SPD_FWD, SPD_DIRS };
+enum spd_action { SPD_NONE, SPD_PROTECT, SPD_BYPASS, SPD_DISCARD };
+
+struct spd_selector {
+	struct ip_addr src, dst; /* both of one family */
+	uint8_t src_plen, dst_plen;
+	uint8_t proto; /* 0 is any */
+	uint16_t src_port_lo, src_port_hi; /* inclusive, host order; 0..65535 is any */
+	uint16_t dst_port_lo, dst_port_hi; /* ICMP: type in src, code in dst */
+};
+
+struct spd_policy_conf {
+	struct spd_selector sel;
+	struct ip_addr sa_src, sa_dst; /* tunnel end points; family 0: not said */
+	uint64_t owner; /* of the plugin's start; 0: the configuration */
+	uint32_t spi; /* OUT: the SA to use, network order; 0: a trap */
+	uint32_t reqid;
+	uint32_t priority; /* smaller wins */
+	uint32_t if_id;
+	uint32_t mark, mark_mask;
+	uint8_t dir; /* enum spd_dir */
+	uint8_t action; /* enum spd_action */
+	uint8_t mode; /* SA_MODE_* */
+	uint8_t proto; /* of the SA */
+};
+
+#define SPD_NO_SA 0xffffffffu
+
+/* A policy as lcores see it. */
+struct spd_policy {
+	struct spd_policy *_Atomic next; /* same key, later in order */
+	uint32_t priority;
+	uint32_t order; /* newer is larger: the tie-break */
+	uint32_t reqid;
+	_Atomic uint32_t sa; /* OUT, PROTECT: slot of the SA to use, or SPD_NO_SA */
+	_Atomic uint32_t
+		acquire; /* set by a lcore whose packet found no SA; cleared by the control thread */
+	_Atomic uint32_t used; /* CLOCK_MONOTONIC seconds of the last use; 0: never */
+	uint8_t action;
+	uint8_t mode;
+	uint8_t proto;
+	bool ports; /* the selector names ports: they count */
+	struct spd_policy_conf conf;
+	uint32_t id;
+	/* The control thread's own: policies of one reqid, and those bound to one SA. */
+	LIST_ENTRY(spd_policy) of_reqid, of_sa;
+};
+
+/* What a packet shows of itself: addresses in network order, ports in host order. */
+struct spd_key {
+	uint32_t src4, dst4;
+	uint16_t src_port, dst_port; /* ICMP: type and code */
+	uint8_t proto;
+	bool no_ports; /* a later fragment or an unreadable chain: the strictest policy wins */
+};
+
+struct spd;
+
+struct spd *spd_create(uint32_t max_policies, struct rcu *rcu);
+void spd_destroy(struct spd *spd);
+
+/*
+ * Adds a policy; a second one of the same selector, direction, if_id and mark replaces the first in
+ * place (the plugin sends flat winners), and an OUT policy that protects keeps the SA of the one that it
+ * replaces until spd_bind() says otherwise. Control thread. Returns 0, -EINVAL, -ENOTSUP (what the nodes
+ * do not enforce: IPv6, if_id, mark), -ENOSPC.
+ */
+int spd_add(struct spd *spd, const struct spd_policy_conf *conf, uint32_t *id);
+
+/* Removes the policy of that selector, direction, if_id and mark. Returns 0 or -ENOENT. Control thread. */
+int spd_del(struct spd *spd, const struct spd_policy_conf *conf);
+
+/* The policy of that selector, direction, if_id and mark, or NULL. Control thread. */
+struct spd_policy *spd_find(struct spd *spd, const struct spd_policy_conf *conf);
+
+/* Points an OUT policy at the SA of the slot; SPD_NO_SA makes it a trap. Control thread. */
+void spd_bind(struct spd *spd, struct spd_policy *p, uint32_t slot);
+
+/* Points every OUT policy of the reqid that names this SPI (network order) at the slot. Control thread. */
+void spd_bind_sa(struct spd *spd, uint32_t reqid, uint32_t spi, const struct ip_addr *dst,
+	uint8_t proto, uint32_t slot);
+
+/* No policy points at the slot afterwards: they are traps again. Control thread, before the SA goes. */
+void spd_unbind_sa(struct spd *spd, uint32_t slot);
+
+/* All policies in no particular order. The callback may not change the table. Control thread. */
+void spd_foreach(struct spd *spd, void (*fn)(void *ctx, struct spd_policy *p), void *ctx);
+uint32_t spd_count(const struct spd *spd, enum spd_dir dir);
+
+/*
+ * A part of the table: at most max policies after *c (zero at first), which moves on; fewer than max means
+ * that the table is through. Between two parts it may change: what is there all the time comes once.
+ * Control thread.
+ */
+struct spd_cursor {
+	uint32_t bucket, id;
+};
+unsigned int spd_page(
+	struct spd *spd, struct spd_cursor *c, struct spd_policy **v, unsigned int max);
+
+/* Whether the owner of the policies has said that they are complete; until then nothing is forwarded. */
+void spd_set_complete(struct spd *spd, bool complete);
+bool spd_complete(const struct spd *spd);
+
+/*
+ * The best policy for each of n packets (n at most 64); NULL where none matches. Any data-plane lcore.
+ */
+void spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
+	unsigned int n, struct spd_policy **found);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crypto_frame.h"
+#include "worker.h"
+
+#include <rte_cryptodev.h>
+
+#define DEQUEUE_BURST 64
+
+/* Tells frames how many of their operations are done; the last one lets the worker collect it. */
+static void
+mark_done(struct rte_crypto_op *const *ops, uint16_t n)
+{
+	for (uint16_t at = 0, end; at < n; at = end) {
+		struct crypto_frame *f = pkt_of_op(ops[at])->frame;
+
+		end = at + 1;
+		while (end < n && pkt_of_op(ops[end])->frame == f)
+			end++;
+		/* This lcore alone counts; the worker reads and, after it, resets. */
+		atomic_store_explicit(&f->done,
+			atomic_load_explicit(&f->done, memory_order_relaxed) + (end - at),
+			memory_order_release);
+	}
+}
+
+static uint16_t
+crypto_dequeue_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct worker *w = worker_of(node);
+	struct crypto_server *s = &w->crypto_server;
+	struct rte_crypto_op *ops[DEQUEUE_BURST];
+
+	(void)graph;
+	(void)objs;
+	n = 0;
+	for (uint16_t dev = 0; dev < s->n_devs; dev++) {
+		uint16_t got;
+
+		while (s->in_flight[dev] > 0) {
+			got = rte_cryptodev_dequeue_burst(
+				s->dev_id[dev], s->qp[dev], ops, DEQUEUE_BURST);
+			if (got == 0)
+				break;
+			s->in_flight[dev] -= got;
+			mark_done(ops, got);
+			n += got;
+		}
+	}
+	w->work += n;
+	return n;
+}
+
+static struct rte_node_register crypto_dequeue_node = {
+	.name = "crypto-dequeue",
+	.flags = RTE_NODE_SOURCE_F,
+	.init = worker_node_init,
+	.process = crypto_dequeue_process,
+};
+RTE_NODE_REGISTER(crypto_dequeue_node);

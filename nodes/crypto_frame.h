@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_CRYPTO_FRAME_H
+#define CYGNET_CRYPTO_FRAME_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+/*
+ * Frames carry packets to the crypto lcores and back.
+ *
+ * A worker has a FIFO of frames. It fills the open one, gives it to the least loaded crypto lcore by a
+ * single-producer ring when it is full or the walk ends, and collects frames strictly in the order in
+ * which it submitted them, so packets of an SA keep their order however many crypto lcores work on
+ * them. A frame's done count is the only thing that both sides write.
+ *
+ * Admission comes before sequence numbers: crypto_admit() promises room for a number of packets until
+ * the end of the walk, and what it does not admit is dropped without having taken a number.
+ *
+ * Inline mode is the same with a worker that is its own crypto lcore.
+ */
+
+#define CRYPTO_FRAME_SIZE 64
+#define CRYPTO_MAX_FRAMES 1024
+
+struct crypto_frame {
+	_Alignas(RTE_CACHE_LINE_SIZE) uint16_t n;
+	uint16_t server; /* which crypto lcore has it */
+	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint16_t done; /* == n: may be collected */
+	_Alignas(RTE_CACHE_LINE_SIZE) struct rte_mbuf *pkts[CRYPTO_FRAME_SIZE];
+};
+
+/* A worker's end. */
+struct crypto_queue {
+	struct crypto_frame *frames; /* FIFO: a ring array of size a power of two */
+	uint32_t mask;
+	uint32_t size; /* frames that may be in flight */
+	uint64_t head; /* next to be opened: frames submitted ever */
+	uint64_t tail; /* next to be collected */
+	uint32_t admitted; /* packets admitted in this walk and not yet put into a frame */
+	uint16_t n_servers;
+	struct rte_ring *to_server[32];
+	uint32_t load[32]; /* frames that each server has of ours */
+};
+
+/* A crypto lcore's end. */
+struct crypto_server {
+	uint16_t n_clients;
+	uint16_t next_client; /* round robin */
+	struct rte_ring *from_client[32];
+	uint16_t qp[8]; /* its queue pair on each crypto device */
+	uint16_t n_devs;
+	uint8_t dev_id[8];
+	uint32_t in_flight[8]; /* operations in each device */
+	struct crypto_frame *stalled; /* a frame that a device took in part */
+	uint16_t stalled_at;
+};
+
+/* Promises room for up to n packets in this walk; returns how many. */
+static inline unsigned int
+crypto_admit(struct crypto_queue *q, unsigned int n)
+{
+	uint64_t used = q->head - q->tail;
+	uint64_t room = (q->size - used) * CRYPTO_FRAME_SIZE;
+	uint64_t taken = q->frames[q->head & q->mask].n + q->admitted;
+
+	if (used >= q->size || room <= taken)
+		return 0;
+	if (n > room - taken)
+		n = room - taken;
+	q->admitted += n;
+	return n;
+}
+
+/* Gives the open frame to a crypto lcore, if it holds anything. */
+void crypto_flush(struct crypto_queue *q);
+
+/* Puts an admitted packet into the open frame. */
+static inline void
+crypto_push(struct crypto_queue *q, struct rte_mbuf *m)
+{
+	struct crypto_frame *f = &q->frames[q->head & q->mask];
+
+	f->pkts[f->n++] = m;
+	q->admitted--;
+	if (f->n == CRYPTO_FRAME_SIZE)
+		crypto_flush(q);
+}
+
+/* Gives back the room of an admitted packet that is not going to be pushed. */
+static inline void
+crypto_unadmit(struct crypto_queue *q, unsigned int n)
+{
+	q->admitted -= n;
+}
+
+/* The next frame in order, when it is done; NULL otherwise. It stays valid until crypto_collected(). */
+static inline struct crypto_frame *
+crypto_done(struct crypto_queue *q)
+{
+	struct crypto_frame *f;
+
+	if (q->tail == q->head)
+		return NULL;
+	f = &q->frames[q->tail & q->mask];
+	return atomic_load_explicit(&f->done, memory_order_acquire) == f->n ? f : NULL;
+}
+
+static inline void
+crypto_collected(struct crypto_queue *q, struct crypto_frame *f)
+{
+	q->load[f->server]--;
+	f->n = 0;
+	atomic_store_explicit(&f->done, 0, memory_order_relaxed);
+	q->tail++;
+}
+
+/* Frames in flight. */
+static inline uint64_t
+crypto_in_flight(const struct crypto_queue *q)
+{
+	return q->head - q->tail;
+}
+
+#endif

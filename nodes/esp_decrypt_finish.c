@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "esp.h"
+#include "fib.h"
+#include "ip4.h"
+#include "stream.h"
+#include "worker.h"
+
+enum { EDGE_CHECK, EDGE_DROP };
+
+#define ECN_MASK 3
+#define ECN_CE 3
+
+static inline rte_edge_t
+refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error error)
+{
+	w->sa_counters[p->sa->slot].errors[error]++;
+	p->drop = reason;
+	return EDGE_DROP;
+}
+
+/* Trailer bytes 1, 2, 3, …: RFC 4303, 2.4. The ICV is right, so this is the peer's mistake. */
+static inline bool
+padding_is_right(const uint8_t *pad, uint8_t len)
+{
+	for (uint8_t i = 0; i < len; i++)
+		if (unlikely(pad[i] != i + 1))
+			return false;
+	return true;
+}
+
+/* RFC 6040, 4.2: a congestion mark of the tunnel goes inside, or the packet goes away. */
+static inline bool
+decapsulate_ecn(struct rte_ipv4_hdr *inner, uint8_t outer_tos)
+{
+	uint16_t old, new;
+	uint32_t sum;
+
+	if (likely((outer_tos & ECN_MASK) != ECN_CE ||
+		    (inner->type_of_service & ECN_MASK) == ECN_CE))
+		return true;
+	if ((inner->type_of_service & ECN_MASK) == 0)
+		return false;
+	/* RFC 1624, equation 3, over the first two bytes */
+	memcpy(&old, inner, sizeof(old));
+	inner->type_of_service |= ECN_CE;
+	memcpy(&new, inner, sizeof(new));
+	sum = (uint16_t)~inner->hdr_checksum + (uint16_t)~old + new;
+	sum = (sum & 0xffff) + (sum >> 16);
+	inner->hdr_checksum = ~(sum + (sum >> 16));
+	return true;
+}
+
+/* RFC 4303, 3.4.4 and 3.4.3: integrity first, then the window moves, then the rest is believed. */
+static inline rte_edge_t
+finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
+{
+	struct sa *sa = p->sa;
+	struct sa_counters *c = &w->sa_counters[sa->slot];
+	uint8_t tos = ip4_hdr(m)->type_of_service;
+	const uint8_t *trailer;
+	enum drop_reason reason;
+	uint32_t clear;
+
+	p->flags &= ~(PKT_F_DECRYPT | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP);
+	if (unlikely(pkt_op(p)->status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
+		if (pkt_op(p)->status == RTE_CRYPTO_OP_STATUS_AUTH_FAILED)
+			return refuse(w, p, DROP_ESP_ICV, SA_ERR_ICV);
+		p->drop = DROP_CRYPTO_ERROR;
+		return EDGE_DROP;
+	}
+	if (sa->replay != NULL && unlikely(!replay_update(sa->replay, p->sqn)))
+		return refuse(w, p, DROP_ESP_REPLAY, SA_ERR_REPLAY);
+
+	clear = rte_pktmbuf_pkt_len(m) - p->l3_len - sa->icv_len;
+	trailer = rte_pktmbuf_mtod_offset(m, uint8_t *, p->l3_len + clear - ESP_TRAILER_LEN);
+	if (unlikely(trailer[0] + ESP_TRAILER_LEN > (int)clear ||
+		     !padding_is_right(trailer - trailer[0], trailer[0])))
+		return refuse(w, p, DROP_ESP_PADDING, SA_ERR_MALFORMED);
+	p->next_header = trailer[1];
+	c->last_use = w->now;
+	if (unlikely(p->next_header != IPPROTO_IPIP)) {
+		if (p->next_header != ESP_NH_DUMMY)
+			return refuse(w, p, DROP_ESP_NEXT_HEADER, SA_ERR_MALFORMED);
+		p->drop = DROP_ESP_DUMMY;
+		return EDGE_DROP;
+	}
+	rte_pktmbuf_trim(m, trailer[0] + ESP_TRAILER_LEN + sa->icv_len);
+	rte_pktmbuf_adj(m, p->l3_len);
+
+	/* What TFC padding follows the inner packet is cut off by its own length. */
+	reason = ip4_validate(m);
+	if (reason == DROP_NONE && unlikely(!decapsulate_ecn(ip4_hdr(m), tos)))
+		reason = DROP_IP4_ECN;
+	if (unlikely(reason != DROP_NONE))
+		return refuse(w, p, reason, SA_ERR_MALFORMED);
+	c->packets++;
+	c->bytes += rte_pktmbuf_pkt_len(m);
+	p->flags |= PKT_F_DECRYPTED;
+	if (fib_local4(w->fib, ip4_hdr(m)->dst_addr))
+		p->flags |= PKT_F_LOCAL;
+	return EDGE_CHECK;
+}
+
+static uint16_t
+esp_decrypt_finish_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct stream s = stream_begin(graph, node, objs);
+	struct worker *w = worker_of(node);
+
+	for (uint16_t i = 0; i < n; i++)
+		stream_put(&s, i, finish(w, objs[i], pkt(objs[i])));
+	return stream_end(&s, n);
+}
+
+static struct rte_node_register esp_decrypt_finish_node = {
+	.name = "esp-decrypt-finish",
+	.init = worker_node_init,
+	.process = esp_decrypt_finish_process,
+	.nb_edges = 2,
+	.next_nodes = {[EDGE_CHECK] = "ipsec-input-check", [EDGE_DROP] = "drop"},
+};
+RTE_NODE_REGISTER(esp_decrypt_finish_node);

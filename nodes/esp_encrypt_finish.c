@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "esp.h"
+#include "stream.h"
+#include "worker.h"
+
+enum { EDGE_LOOKUP, EDGE_DROP };
+
+/* The packet is sealed: it is counted, and its outer header finds its way. */
+static inline rte_edge_t
+finish(struct worker *w, struct pkt *p)
+{
+	struct sa_counters *c = &w->sa_counters[p->sa->slot];
+
+	p->sa = NULL;
+	p->flags = (p->flags & ~PKT_F_OWN_L2) | PKT_F_SEALED;
+	if (unlikely(pkt_op(p)->status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
+		p->drop = DROP_CRYPTO_ERROR;
+		return EDGE_DROP;
+	}
+	c->packets++;
+	c->bytes += p->l3_len;
+	c->last_use = w->now;
+	return EDGE_LOOKUP;
+}
+
+static uint16_t
+esp_encrypt_finish_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct stream s = stream_begin(graph, node, objs);
+	struct worker *w = worker_of(node);
+
+	for (uint16_t i = 0; i < n; i++)
+		stream_put(&s, i, finish(w, pkt(objs[i])));
+	return stream_end(&s, n);
+}
+
+static struct rte_node_register esp_encrypt_finish_node = {
+	.name = "esp-encrypt-finish",
+	.init = worker_node_init,
+	.process = esp_encrypt_finish_process,
+	.nb_edges = 2,
+	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop"},
+};
+RTE_NODE_REGISTER(esp_encrypt_finish_node);

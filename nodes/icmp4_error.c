@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ip4.h"
+#include "stream.h"
+#include "worker.h"
+
+#include <netinet/ip_icmp.h>
+#include <rte_icmp.h>
+
+/*
+ * Answers a packet with an ICMP error (RFC 792, RFC 1812, 4.3.2), made in place: the new headers before what
+ * is quoted of it. The packet itself counts as dropped for its reason.
+ */
+
+enum { EDGE_LOOKUP, EDGE_DROP };
+
+#define QUOTED_MAX (576 - 28) /* RFC 1812, 4.3.2.3 */
+#define ERRORS_PER_SECOND 100
+#define ERRORS_BURST 20
+
+/* RFC 1122, 3.2.2: never about these. */
+static bool
+must_be_silent(const struct rte_mbuf *m, const struct pkt *p)
+{
+	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
+	uint16_t hdr_len = ip4_hdr_len(ip);
+	uint8_t type;
+
+	if (p->in_port == PKT_PORT_HOST || p->flags & PKT_F_L2_GROUP || ip4_is_later_fragment(ip) ||
+		ip->src_addr == 0)
+		return true;
+	if (ip->next_proto_id != IPPROTO_ICMP)
+		return false;
+	if (rte_pktmbuf_data_len(m) <= hdr_len)
+		return true;
+	type = *rte_pktmbuf_mtod_offset(m, const uint8_t *, hdr_len);
+	return type != ICMP_ECHO && type != ICMP_ECHOREPLY && type != ICMP_TIMESTAMP &&
+	       type != ICMP_TIMESTAMPREPLY;
+}
+
+/* A bucket of tokens, kept as the time up to which it is used. */
+static bool
+rate_allows(struct worker *w)
+{
+	uint64_t cost = w->tsc_hz / ERRORS_PER_SECOND;
+
+	if (w->icmp_tokens_at + ERRORS_BURST * cost < w->now)
+		w->icmp_tokens_at = w->now - ERRORS_BURST * cost;
+	if (w->icmp_tokens_at + cost > w->now)
+		return false;
+	w->icmp_tokens_at += cost;
+	return true;
+}
+
+static bool
+answer(struct worker *w, struct rte_mbuf *m, struct pkt *p)
+{
+	uint32_t quoted = RTE_MIN(rte_pktmbuf_data_len(m), QUOTED_MAX);
+	uint32_t to = ip4_hdr(m)->src_addr, from = w->port[p->in_port].addr4;
+	uint8_t tos = (ip4_hdr(m)->type_of_service & 0x1c) | 0xc0; /* internetwork control */
+	struct rte_icmp_hdr *icmp;
+	struct rte_ipv4_hdr *ip;
+
+	if (from == 0)
+		return false;
+	if (m->nb_segs > 1) {
+		rte_pktmbuf_free(m->next);
+		m->next = NULL;
+		m->nb_segs = 1;
+	}
+	m->data_len = m->pkt_len = quoted;
+	ip = (struct rte_ipv4_hdr *)rte_pktmbuf_prepend(m, sizeof(*ip) + sizeof(*icmp));
+	if (ip == NULL)
+		return false;
+	icmp = (struct rte_icmp_hdr *)(ip + 1);
+	memset(ip, 0, sizeof(*ip) + sizeof(*icmp));
+	icmp->icmp_type = p->icmp_type;
+	icmp->icmp_code = p->icmp_code;
+	icmp->icmp_seq_nb = rte_cpu_to_be_16(p->icmp_mtu); /* RFC 1191, 4: next-hop MTU */
+	icmp->icmp_cksum = ~rte_raw_cksum(icmp, sizeof(*icmp) + quoted);
+	ip->version_ihl = RTE_IPV4_VHL_DEF;
+	ip->type_of_service = tos;
+	ip->total_length = rte_cpu_to_be_16(rte_pktmbuf_pkt_len(m));
+	ip->time_to_live = 64;
+	ip->next_proto_id = IPPROTO_ICMP;
+	ip->src_addr = from;
+	ip->dst_addr = to;
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	p->in_port = PKT_PORT_HOST; /* our own now: local policies */
+	p->flags = 0;
+	p->sa = NULL;
+	return true;
+}
+
+static uint16_t
+icmp4_error_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct stream s = stream_begin(graph, node, objs);
+	struct worker *w = worker_of(node);
+
+	for (uint16_t i = 0; i < n; i++) {
+		struct pkt *p = pkt(objs[i]);
+		uint8_t reason = p->drop;
+
+		if (must_be_silent(objs[i], p) || !rate_allows(w) || !answer(w, objs[i], p)) {
+			stream_put(&s, i, EDGE_DROP);
+			continue;
+		}
+		w->drops[reason]++;
+		stream_put(&s, i, EDGE_LOOKUP);
+	}
+	return stream_end(&s, n);
+}
+
+static struct rte_node_register icmp4_error_node = {
+	.name = "icmp4-error",
+	.init = worker_node_init,
+	.process = icmp4_error_process,
+	.nb_edges = 2,
+	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop"},
+};
+RTE_NODE_REGISTER(icmp4_error_node);

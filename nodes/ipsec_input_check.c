@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fib.h"
+#include "ip4.h"
+#include "sad.h"
+#include "sockets.h"
+#include "spd_batch.h"
+#include "stream.h"
+#include "worker.h"
+
+enum { EDGE_LOOKUP, EDGE_HOST, EDGE_DROP };
+
+#define PORT_BGP 179
+#define PORT_BFD 3784
+#define PORT_BFD_MULTIHOP 4784
+
+/* IKE's own bypass: to a local address and the port that charon bound. ESP never comes this way. */
+static inline bool
+is_ike(const struct worker *w, const struct spd_key *key)
+{
+	const struct worker_socket *s;
+
+	if (key->proto != IPPROTO_UDP || key->no_ports)
+		return false;
+	s = worker_socket_find(w, key->dst4, rte_cpu_to_be_16(key->dst_port));
+	return s != NULL && s->ike;
+}
+
+static inline enum punt_class
+punt_class(const struct spd_key *key)
+{
+	switch (key->proto) {
+	case IPPROTO_TCP:
+		return key->dst_port == PORT_BGP || key->src_port == PORT_BGP ? PUNT_ROUTING
+									      : PUNT_OTHER;
+	case IPPROTO_UDP:
+		return key->dst_port == PORT_BFD || key->dst_port == PORT_BFD_MULTIHOP
+			       ? PUNT_ROUTING
+			       : PUNT_OTHER;
+	case 88: /* EIGRP */
+	case 89: /* OSPF */
+	case 103: /* PIM */
+	case 112: /* VRRP */
+	case IPPROTO_IGMP:
+		return PUNT_ROUTING;
+	}
+	return PUNT_OTHER;
+}
+
+/* RFC 4301, 5.2, steps 3a and 4: whether what came may come this way. */
+static inline enum drop_reason
+verdict(struct worker *w, struct pkt *p, const struct spd_policy *policy)
+{
+	if (p->flags & PKT_F_DECRYPTED) {
+		if (likely(policy != NULL && policy->action == SPD_PROTECT &&
+			    policy->reqid == p->sa->reqid && policy->mode == SA_MODE_TUNNEL)) {
+			p->flags |= PKT_F_PROTECTED;
+			return DROP_NONE;
+		}
+		w->sa_counters[p->sa->slot].errors[SA_ERR_SELECTOR]++;
+		return DROP_POLICY_MISMATCH;
+	}
+	if (policy == NULL)
+		return (p->flags & PKT_F_LOCAL) && !w->local_bypass ? DROP_POLICY_DEFAULT
+								    : DROP_NONE;
+	if (policy->action == SPD_PROTECT)
+		return DROP_POLICY_CLEAR;
+	return policy->action == SPD_DISCARD ? DROP_POLICY_DISCARD : DROP_NONE;
+}
+
+static inline rte_edge_t
+check(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_policy *policy)
+{
+	bool ike = (p->flags & (PKT_F_LOCAL | PKT_F_DECRYPTED)) == PKT_F_LOCAL && is_ike(w, key);
+	enum drop_reason reason = ike ? DROP_NONE : verdict(w, p, policy);
+
+	if (policy != NULL)
+		spd_batch_used(w, policy);
+	if (unlikely(reason != DROP_NONE)) {
+		p->drop = reason;
+		return EDGE_DROP;
+	}
+	if (p->flags & PKT_F_DECRYPTED) {
+		p->reqid = p->sa->reqid;
+		p->sa = NULL;
+	}
+	if (!(p->flags & PKT_F_LOCAL))
+		return EDGE_LOOKUP;
+	p->punt = ike ? PUNT_IKE : punt_class(key);
+	return EDGE_HOST;
+}
+
+static uint16_t
+ipsec_input_check_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct stream s = stream_begin(graph, node, objs);
+	struct worker *w = worker_of(node);
+	struct spd_batch b;
+
+	for (uint16_t at = 0; at < n; at += b.n) {
+		spd_batch_fill(&b, &objs[at], n - at);
+		spd_batch_lookup_in(w, &b, &objs[at]);
+		for (uint16_t i = 0; i < b.n; i++)
+			stream_put(&s, at + i, check(w, pkt(objs[at + i]), &b.key[i], b.policy[i]));
+	}
+	return stream_end(&s, n);
+}
+
+static struct rte_node_register ipsec_input_check_node = {
+	.name = "ipsec-input-check",
+	.init = worker_node_init,
+	.process = ipsec_input_check_process,
+	.nb_edges = 3,
+	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_HOST] = "host-tx", [EDGE_DROP] = "drop"},
+};
+RTE_NODE_REGISTER(ipsec_input_check_node);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fib.h"
+#include "ip4.h"
+#include "sad_lookup.h"
+#include "sockets.h"
+#include "spd_batch.h"
+#include "stream.h"
+#include "worker.h"
+
+enum { EDGE_REWRITE, EDGE_ENCRYPT, EDGE_DROP };
+
+/* IKE's own bypass: from the tap, with a local address and the port that charon bound. */
+static inline bool
+is_ike(const struct worker *w, const struct pkt *p, const struct spd_key *key)
+{
+	const struct worker_socket *s;
+
+	if (!(p->flags & PKT_F_OWN_L2) || key->proto != IPPROTO_UDP || key->no_ports)
+		return false;
+	s = worker_socket_find(w, key->src4, rte_cpu_to_be_16(key->src_port));
+	return s != NULL && s->ike && fib_local4(w->fib, key->src4);
+}
+
+/* No policy: what comes out of a tunnel may go on, our own as configured, the rest by its pair of ports. */
+static inline bool
+default_bypass(const struct worker *w, const struct pkt *p)
+{
+	if (p->flags & PKT_F_PROTECTED)
+		return true;
+	if (p->in_port == PKT_PORT_HOST)
+		return w->local_bypass;
+	return w->pair_bypass[p->in_port][p->out_port];
+}
+
+static inline rte_edge_t
+drop(struct pkt *p, enum drop_reason reason)
+{
+	p->drop = reason;
+	return EDGE_DROP;
+}
+
+/* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. */
+static inline rte_edge_t
+output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_policy *policy)
+{
+	uint32_t slot;
+
+	if (unlikely(is_ike(w, p, key)))
+		return EDGE_REWRITE;
+	if (policy == NULL)
+		return likely(default_bypass(w, p)) ? EDGE_REWRITE : drop(p, DROP_POLICY_DEFAULT);
+	spd_batch_used(w, policy);
+	if (policy->action == SPD_BYPASS)
+		return EDGE_REWRITE;
+	if (policy->action == SPD_DISCARD)
+		return drop(p, DROP_POLICY_DISCARD);
+	slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
+	p->sa = likely(slot != SPD_NO_SA) ? sad_at(w->sad, slot) : NULL;
+	if (unlikely(p->sa == NULL)) {
+		atomic_store_explicit(&policy->acquire, 1, memory_order_relaxed);
+		return drop(p, DROP_POLICY_NO_SA);
+	}
+	return EDGE_ENCRYPT;
+}
+
+static uint16_t
+ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct stream s = stream_begin(graph, node, objs);
+	struct worker *w = worker_of(node);
+	bool complete = spd_complete(w->spd);
+	struct spd_batch b;
+
+	for (uint16_t at = 0; at < n; at += b.n) {
+		spd_batch_fill(&b, &objs[at], n - at);
+		spd_batch_lookup(w, SPD_OUT, &b);
+		for (uint16_t i = 0; i < b.n; i++) {
+			struct pkt *p = pkt(objs[at + i]);
+
+			if (unlikely(!complete && p->in_port != PKT_PORT_HOST))
+				stream_put(&s, at + i, drop(p, DROP_POLICY_INCOMPLETE));
+			else
+				stream_put(&s, at + i, output(w, p, &b.key[i], b.policy[i]));
+		}
+	}
+	return stream_end(&s, n);
+}
+
+static struct rte_node_register ipsec_output_node = {
+	.name = "ipsec-output",
+	.init = worker_node_init,
+	.process = ipsec_output_process,
+	.nb_edges = 3,
+	.next_nodes = {[EDGE_REWRITE] = "ip4-rewrite",
+		[EDGE_ENCRYPT] = "esp-encrypt",
+		[EDGE_DROP] = "drop"},
+};
+RTE_NODE_REGISTER(ipsec_output_node);

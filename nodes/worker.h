@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_WORKER_H
+#define CYGNET_WORKER_H
+
+#include "crypto_frame.h"
+#include "drop.h"
+#include "pkt.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_graph.h>
+#include <rte_graph_worker.h>
+#include <rte_ring.h>
+
+/* What the nodes of one data-plane lcore share. The router fills it before the graph is created. */
+
+#define WORKER_MAX_PORTS 32
+#define WORKER_MAX_CRYPTO 32
+#define WORKER_MAX_SOCKETS 16
+
+struct rcu_lcore;
+struct rte_rcu_qsbr;
+struct sad;
+struct spd;
+struct fib;
+struct sa_counters;
+
+struct worker_port {
+	bool present;
+	uint8_t mac[6];
+	uint16_t mtu; /* layer 3 */
+	uint16_t tx_queue; /* this lcore's */
+	uint32_t addr4; /* our first address, network order: source of ICMP errors */
+	struct rte_ring *host_rx; /* from the tap; only for the one worker that serves it */
+};
+
+/* IKE's socket, as charon bound it: its packets pass the policies. */
+struct worker_socket {
+	uint32_t addr4; /* network order; 0 any */
+	uint16_t port; /* network order; 0: entry unused */
+	bool ike; /* bypass_socket */
+	bool decap; /* enable_udp_decap */
+};
+
+/* Changed by the control thread, read by lcores under RCU. */
+struct worker_sockets {
+	unsigned int n;
+	struct worker_socket s[WORKER_MAX_SOCKETS];
+};
+
+/* The ways to the host thread (graph/host.h), one ring a class. */
+struct worker_punt {
+	struct rte_ring *ring[PUNT_CLASSES];
+	int eventfd; /* wakes the host thread */
+	_Atomic bool *asleep; /* of the host thread */
+};
+
+/* Asks the control thread to resolve a neighbour; a ring of these, several producers. */
+struct neigh_request {
+	uint32_t addr4; /* network order */
+	uint16_t port;
+	uint16_t reserved;
+};
+
+struct worker {
+	unsigned int lcore;
+	uint16_t index; /* among the workers; crypto lcores continue */
+	bool worker, crypto; /* roles; inline: both */
+
+	struct rte_graph *graph;
+	struct rcu_lcore *rcu; /* where it reports its frames */
+	struct rte_rcu_qsbr *qsbr; /* its thread id there is index */
+	const _Atomic bool *stop;
+	bool idle_poll; /* never sleeps */
+
+	struct sad *sad;
+	struct spd *spd;
+	struct fib *fib;
+	struct sa_counters *sa_counters; /* [slot] */
+	struct worker_sockets *_Atomic *sockets; /* shared by all */
+	const bool (*pair_bypass)[WORKER_MAX_PORTS]; /* [in][out]: default action is bypass */
+	bool local_bypass; /* default action of clear packets to and from ourselves */
+
+	struct worker_port port[WORKER_MAX_PORTS];
+	struct worker_punt punt;
+	struct rte_ring *neigh_requests; /* elements are struct neigh_request */
+	struct rte_ring *handover; /* ESP of SAs whose window this worker owns */
+	struct worker *const *workers; /* all, by index */
+	uint16_t n_workers;
+
+	struct crypto_queue crypto_queue; /* of a worker: its frames */
+	struct crypto_server crypto_server; /* of a crypto lcore: whom it serves */
+
+	struct rte_mempool *mbufs;
+	uint64_t tsc_hz;
+	uint64_t now; /* TSC at the start of this walk */
+	uint32_t seconds; /* CLOCK_MONOTONIC, as of a recent walk */
+	uint64_t work; /* packets or operations that source nodes found, ever: idle when it rests */
+
+	_Alignas(RTE_CACHE_LINE_SIZE) uint64_t drops[DROP_REASONS_MAX];
+	uint64_t walks, idle_walks, sleeps, sleep_cycles, busy_cycles, punted[PUNT_CLASSES];
+	struct neigh_hold {
+		unsigned int n;
+		uint64_t next_look; /* TSC */
+		struct rte_mbuf *pkts[64];
+		uint64_t deadline[64]; /* TSC */
+	} hold; /* packets that wait for a neighbour */
+	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
+};
+
+/* The lcore whose graph is being created: node init functions keep it in their context. */
+extern struct worker *worker_creating;
+
+/* A node's context: its lcore, and eight bytes of its own. */
+struct worker_ctx {
+	struct worker *w;
+	uint64_t data;
+};
+
+static inline struct worker *
+worker_of(const struct rte_node *node)
+{
+	return ((const struct worker_ctx *)(const void *)node->ctx)->w;
+}
+
+static inline uint64_t *
+worker_data(struct rte_node *node)
+{
+	return &((struct worker_ctx *)(void *)node->ctx)->data;
+}
+
+/* The life of a data-plane lcore until *stop; arg is its struct worker. For rte_eal_remote_launch(). */
+int worker_loop(void *arg);
+
+/* .init of every node. */
+int worker_node_init(const struct rte_graph *graph, struct rte_node *node);
+
+#endif
