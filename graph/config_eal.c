@@ -7,10 +7,10 @@
 
 #define NODES_MAX 32
 
+/* Arguments as they are collected: each with its zero byte. */
 struct args {
-	char **v;
+	FILE *f;
 	int n;
-	bool failed;
 };
 
 static void __attribute__((format(printf, 2, 3))) add(struct args *a, const char *fmt, ...)
@@ -18,11 +18,10 @@ static void __attribute__((format(printf, 2, 3))) add(struct args *a, const char
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (a->failed || vasprintf(&a->v[a->n], fmt, ap) < 0)
-		a->failed = true;
-	else
-		a->n++;
+	vfprintf(a->f, fmt, ap);
 	va_end(ap);
+	fputc('\0', a->f);
+	a->n++;
 }
 
 /* "0@0,1@0,2@1": several lcores may share a cpu. */
@@ -90,54 +89,75 @@ allows_pci(const struct config *c)
 	return false;
 }
 
+static void
+add_all(struct args *a, const struct config *c, const char *argv0, const char *lcores,
+	unsigned int control, const char *memory)
+{
+	add(a, "%s", argv0);
+	add(a, "--lcores");
+	add(a, "%s", lcores);
+	add(a, "--main-lcore");
+	add(a, "%u", control);
+	add(a, "--file-prefix");
+	add(a, "%s", c->eal.file_prefix);
+	/* All memory now, and no more later: growing asks every secondary to follow, and waits for it. */
+	add(a, "--socket-mem");
+	add(a, "%s", memory);
+	add(a, "--socket-limit");
+	add(a, "%s", memory);
+	/* No process needs physical addresses: charon's agent runs without the capability to see them. */
+	add(a, "--iova-mode=va");
+	if (!allows_pci(c))
+		add(a, "--no-pci");
+	for (unsigned int i = 0; i < c->n_ports; i++) {
+		add(a, "%s", config_is_pci(c->ports[i].devargs) ? "-a" : "--vdev");
+		add(a, "%s", c->ports[i].devargs);
+	}
+	/* EAL stops at 256 bits otherwise; FIB and ciphers have AVX-512. */
+	add(a, "--force-max-simd-bitwidth=512");
+	add(a, "--log-level");
+	add(a, "lib.eal:warning");
+	for (unsigned int i = 0; i < c->eal.n_options; i++)
+		add(a, "%s", c->eal.options[i]);
+}
+
 char **
 config_eal_args(const struct config *c, const char *argv0, int *argc)
 {
 	unsigned int control = 0;
-	char *lcores = lcore_list(c, &control), *memory = memory_list(c);
-	struct args a = {.v = calloc(32 + 2 * c->n_ports + c->eal.n_options, sizeof(char *))};
+	char *lcores = lcore_list(c, &control), *memory = memory_list(c), *text = NULL;
+	struct args a = {.n = 0};
+	char **argv = NULL, *s;
+	size_t size = 0, vector;
 
-	a.failed = lcores == NULL || memory == NULL || a.v == NULL;
-	add(&a, "%s", argv0);
-	add(&a, "--lcores");
-	add(&a, "%s", lcores);
-	add(&a, "--main-lcore");
-	add(&a, "%u", control);
-	add(&a, "--file-prefix");
-	add(&a, "%s", c->eal.file_prefix);
-	/* All memory now, and no more later: growing asks every secondary to follow, and waits for it. */
-	add(&a, "--socket-mem");
-	add(&a, "%s", memory);
-	add(&a, "--socket-limit");
-	add(&a, "%s", memory);
-	/* No process needs physical addresses: charon's agent runs without the capability to see them. */
-	add(&a, "--iova-mode=va");
-	if (!allows_pci(c))
-		add(&a, "--no-pci");
-	for (unsigned int i = 0; i < c->n_ports; i++) {
-		add(&a, "%s", config_is_pci(c->ports[i].devargs) ? "-a" : "--vdev");
-		add(&a, "%s", c->ports[i].devargs);
+	a.f = open_memstream(&text, &size);
+	if (a.f == NULL || lcores == NULL || memory == NULL) {
+		if (a.f != NULL)
+			fclose(a.f);
+		goto out;
 	}
-	/* EAL stops at 256 bits otherwise; FIB and ciphers have AVX-512. */
-	add(&a, "--force-max-simd-bitwidth=512");
-	add(&a, "--log-level");
-	add(&a, "lib.eal:warning");
-	for (unsigned int i = 0; i < c->eal.n_options; i++)
-		add(&a, "%s", c->eal.options[i]);
+	add_all(&a, c, argv0, lcores, control, memory);
+	if (fclose(a.f) != 0)
+		goto out;
+	/* One piece, text after vector: EAL moves the pointers about and writes one of them over. */
+	vector = (a.n + 1) * sizeof(*argv);
+	argv = malloc(vector + size);
+	if (argv == NULL)
+		goto out;
+	s = memcpy((char *)argv + vector, text, size);
+	for (int i = 0; i < a.n; i++, s += strlen(s) + 1)
+		argv[i] = s;
+	argv[a.n] = NULL;
+	*argc = a.n;
+out:
 	free(lcores);
 	free(memory);
-	if (a.failed) {
-		config_eal_free(a.v);
-		return NULL;
-	}
-	*argc = a.n;
-	return a.v;
+	free(text);
+	return argv;
 }
 
 void
 config_eal_free(char **argv)
 {
-	for (unsigned int i = 0; argv != NULL && argv[i] != NULL; i++)
-		free(argv[i]);
 	free(argv);
 }

@@ -334,6 +334,8 @@ eal_line(const struct config *c)
 	ck_assert_ptr_null(argv[argc]);
 	for (int i = 0; i < argc; i++)
 		len += snprintf(line + len, sizeof(line) - len, "%s|", argv[i]);
+	/* As rte_eal_init() leaves it. */
+	argv[argc - 1] = argv[0];
 	config_eal_free(argv);
 	return line;
 }
