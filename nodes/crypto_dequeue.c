@@ -55,5 +55,8 @@ static struct rte_node_register crypto_dequeue_node = {
 	.flags = RTE_NODE_SOURCE_F,
 	.init = worker_node_init,
 	.process = crypto_dequeue_process,
+	/* Packets leave in their frames; rte_graph wants an edge of every source. */
+	.nb_edges = 1,
+	.next_nodes = {"drop"},
 };
 RTE_NODE_REGISTER(crypto_dequeue_node);
