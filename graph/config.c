@@ -202,7 +202,9 @@ read_eal(struct config_load *l)
 
 		snprintf(key, sizeof(key), "options[%u]", i);
 		for (unsigned int j = 0; j < RTE_DIM(ours); j++)
-			if (len == strlen(ours[j]) && strncmp(eal->options[i], ours[j], len) == 0)
+			/* "-l0-3" is -l as well. */
+			if (strncmp(eal->options[i], ours[j], strlen(ours[j])) == 0 &&
+				(len == strlen(ours[j]) || ours[j][1] != '-'))
 				return config_fail(l, w, key,
 					"'%s' is cygnet's own: it follows from the other keys",
 					ours[j]);

@@ -58,7 +58,7 @@ struct config {
 	char *name; /* of the router; prefix of its files */
 	struct {
 		char *file_prefix; /* default: name */
-		unsigned int memory; /* MiB of huge pages, all reserved at start */
+		unsigned int memory; /* MiB on each NUMA node in use, all reserved at start */
 		char **options; /* further EAL options */
 		unsigned int n_options;
 	} eal;
@@ -92,8 +92,8 @@ struct config {
 };
 
 /*
- * Reads and checks a file. On an error prints one line to stderr that names file, line (where libcyaml
- * knows it) and key, frees all and returns NULL. Nothing outside is touched.
+ * Reads and checks a file. On an error prints one line to stderr that names file, line
+ * and key, frees all and returns NULL. Nothing outside is touched.
  */
 struct config *config_load(const char *path);
 

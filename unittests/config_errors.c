@@ -58,6 +58,8 @@ static const struct refusal shapes[] = {
 		"4: socket: 'run.sock' is not an absolute path of at most 107 bytes"},
 	{HEAD "eal: {options: ['--log-level=8', '--lcores=0']}\n",
 		"4: eal.options[1]: '--lcores' is cygnet's own: it follows from the other keys"},
+	{HEAD "eal: {options: ['-l0-3']}\n",
+		"4: eal.options[0]: '-l' is cygnet's own: it follows from the other keys"},
 	{HEAD "limits: {mbufs: 5}\n", "4: limits.mbufs: value 5 is out of range (2048..8388608)"},
 	{HEAD "ipsec: {static-only: maybe}\n",
 		"4: ipsec.static-only: 'maybe' is not one of: false, true, no, yes, off, on"},
