@@ -66,7 +66,7 @@ config_isolated_cpus(const char *sysfs_isolated, const char *cgroup_root, cpu_se
 	CPU_ZERO(set);
 	read_line(sysfs_isolated, line, sizeof(line));
 	add_cpus(line, set);
-	fts = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+	fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
 	if (fts == NULL)
 		return;
 	while ((entry = fts_read(fts)) != NULL) {
