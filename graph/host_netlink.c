@@ -37,7 +37,10 @@
 
 typedef void (*message_t)(struct host *h, struct nlmsghdr *nlh);
 
-/* Reads a batch of datagrams. Returns 0, -ENOBUFS when something was lost, or another error. */
+/*
+ * Reads a batch of datagrams. Returns 0 when no more wait, 1 when some may, -ENOBUFS when something was lost, or
+ * another error.
+ */
 static int
 receive(struct host *h, struct nl_sock *sk, message_t fn)
 {
@@ -61,7 +64,7 @@ receive(struct host *h, struct nl_sock *sk, message_t fn)
 			fn(h, nlh);
 		free(buf);
 	}
-	return 0;
+	return 1;
 }
 
 static void
@@ -179,10 +182,7 @@ end_dump(struct host *h)
 	h->dump_now = 0;
 	h->sweeping = false;
 	flush(h);
-	if (h->dump_wanted != 0 && h->dump_delay == 0)
-		begin_dump(h);
-	else
-		event_add(h->ev_events, NULL);
+	event_add(h->ev_events, NULL);
 }
 
 static void
@@ -228,6 +228,19 @@ dump_msg(struct host *h, struct nlmsghdr *nlh)
 	}
 }
 
+/* Applies changes; as receive(). */
+static int
+follow(struct host *h)
+{
+	int ret = receive(h, h->events, event_msg);
+
+	if (ret == -ENOBUFS) {
+		h->resyncs++;
+		want_dump(h, DUMP_ALL, 0);
+	}
+	return ret;
+}
+
 static void
 on_events(evutil_socket_t fd, short what, void *ctx)
 {
@@ -235,10 +248,7 @@ on_events(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	if (receive(h, h->events, event_msg) == -ENOBUFS) {
-		h->resyncs++;
-		want_dump(h, DUMP_ALL, 0);
-	}
+	follow(h);
 	flush(h);
 }
 
@@ -271,7 +281,11 @@ advance_dump(struct host *h)
 	} else if (h->dump_now == 0 && h->dump_wanted != 0) {
 		if (h->dump_delay > 0)
 			h->dump_delay--;
-		if (h->dump_delay == 0)
+		/*
+		 * The kernel tells of an overflow once, until the socket was empty. So it has to be empty
+		 * first: what is lost from here on is told again.
+		 */
+		if (h->dump_delay == 0 && follow(h) == 0)
 			begin_dump(h);
 	}
 }
@@ -289,10 +303,8 @@ on_tick(evutil_socket_t fd, short what, void *ctx)
 	advance_dump(h);
 	if (h->ticks % SECOND == 0)
 		host_neigh_refresh(h);
-	if (h->fib_full && h->ticks % (10 * SECOND) == 0) {
-		h->fib_full = false;
-		rib_retry(h->rib);
-	}
+	if (h->ticks % SECOND == 0)
+		host_routes_retry(h);
 	flush(h);
 }
 

@@ -393,6 +393,18 @@ route_changed(void *ctx, struct rib_prefix *p)
 		LOG(ERR, "route %s (and others) cannot be added: %s",
 			addr_prefix_str(&p->dst, p->plen, buf), strerror(-ret));
 	h->fib_full = true;
+	h->fib_count = fib_route_count(h->fib);
+	h->fib_waited = 0;
+}
+
+void
+host_routes_retry(struct host *h)
+{
+	/* Routes went, or perhaps only next hops: that is not seen, so now and then. */
+	if (!h->fib_full || (fib_route_count(h->fib) >= h->fib_count && ++h->fib_waited < 10))
+		return;
+	h->fib_full = false;
+	rib_retry(h->rib);
 }
 
 void
