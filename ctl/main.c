@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client.h"
+#include "detail.h"
+#include "graph.h"
+#include "list.h"
+
+#include <getopt.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* cygnetctl: asks a running router and shows what it says. */
+
+struct options {
+	const char *socket, *name;
+	char path[CLIENT_PATH_MAX];
+	bool all, watch, human, exact, wide;
+	double interval;
+	const char *spi;
+	struct view view;
+};
+
+struct command {
+	const char *words; /* "graph stats" */
+	const char *arguments;
+	const char *summary;
+	const char *help;
+	const struct list *list;
+	int (*run)(const struct options *o, int fd);
+	bool watches; /* takes --watch and --all */
+};
+
+static int
+show_list(const struct list *list, const struct options *o, int fd)
+{
+	struct list_show s;
+	int rc;
+
+	list_begin(&s, list, &o->view);
+	rc = client_ask(fd, list->command, NULL, list_page, &s);
+	list_end(&s, rc == CTL_OK);
+	return rc;
+}
+
+/* One SPI can be in use in both directions, and outbound at several peers. */
+static int
+show_sa(const struct options *o, int fd)
+{
+	json_t *rows, *row;
+	struct list_show s;
+	size_t i;
+	int rc;
+
+	if (o->spi == NULL)
+		return show_list(&list_sa, o, fd);
+	rc = client_ask_all(fd, "sa", json_pack("{ss}", "spi", o->spi), &rows);
+	if (rc != CTL_OK)
+		return rc;
+	if (json_array_size(rows) == 0)
+		rc = client_fail(CTL_REFUSED, "no SA has the SPI %s", o->spi);
+	if (o->view.json && rc == CTL_OK) {
+		list_begin(&s, &list_sa, &o->view);
+		rc = list_page(&s, rows);
+		list_end(&s, rc == CTL_OK);
+	} else {
+		json_array_foreach (rows, i, row) {
+			if (i > 0)
+				fputc('\n', o->view.out);
+			detail_sa(&o->view, row);
+		}
+	}
+	json_decref(rows);
+	return rc;
+}
+
+static int
+show_status(const struct options *o, int fd)
+{
+	json_t *status;
+	int rc = client_ask_all(fd, "status", NULL, &status);
+
+	if (rc != CTL_OK)
+		return rc;
+	if (o->view.json) {
+		json_print(o->view.out, status);
+		fputc('\n', o->view.out);
+	} else {
+		detail_status(&o->view, status);
+	}
+	json_decref(status);
+	return CTL_OK;
+}
+
+/* The data as it is, an object a lcore; while watching, an array a line. */
+static void
+print_graph(const struct options *o, json_t *now, json_t *before)
+{
+	struct list_show s;
+
+	if (o->view.json && o->watch) {
+		json_print(o->view.out, now);
+		fputc('\n', o->view.out);
+	} else if (o->view.json) {
+		list_begin(&s, &list_lcores, &o->view);
+		list_page(&s, now);
+		list_end(&s, true);
+	} else {
+		if (o->watch && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[J", o->view.out);
+		else if (o->watch)
+			fputc('\n', o->view.out);
+		graph_print(&o->view, now, before, o->all);
+	}
+	fflush(o->view.out);
+}
+
+static int
+ask_graph(const struct options *o, int fd, json_t **data)
+{
+	return client_ask_all(fd, "graph", o->all ? json_pack("{sb}", "all", 1) : NULL, data);
+}
+
+/* After an interval, by a connection of its own: the router hangs up on those that are long silent. */
+static int
+ask_graph_again(const struct options *o, json_t **data)
+{
+	int fd, rc;
+
+	*data = NULL;
+	usleep((useconds_t)(o->interval * 1e6));
+	rc = client_connect(o->path, &fd);
+	if (rc == CTL_OK) {
+		rc = ask_graph(o, fd, data);
+		close(fd);
+	}
+	return rc;
+}
+
+static int
+show_graph(const struct options *o, int fd)
+{
+	json_t *now, *before = NULL;
+	int rc = ask_graph(o, fd, &now);
+
+	if (rc == CTL_OK && (!o->watch || o->view.json))
+		print_graph(o, now, NULL);
+	while (rc == CTL_OK && o->watch && !ferror(o->view.out)) {
+		json_decref(before);
+		before = now;
+		rc = ask_graph_again(o, &now);
+		if (rc == CTL_OK)
+			print_graph(o, now, before);
+	}
+	json_decref(before);
+	json_decref(now);
+	return rc;
+}
+
+static const struct command commands[] = {
+	{"graph stats", "[--watch [SECONDS]] [--all]",
+		"what each graph node does, and drops by reason",
+		"Shows for each lcore and node its calls, packets, packets a call and cycles a "
+		"packet,\n"
+		"and the dropped packets by reason. Nodes that were never called and reasons that "
+		"never\n"
+		"occurred are left out.\n\n"
+		"  -w, --watch [SECONDS]  show figures per second, again and again (default: every "
+		"second)\n"
+		"  -a, --all              show nodes and reasons that have nothing to say as "
+		"well\n",
+		NULL, show_graph, true},
+	{"sa", "[SPI]", "security associations",
+		"Lists the SAs, those of a tunnel together; with an SPI (0xc1234567, or decimal) "
+		"all that\n"
+		"is known of that one, and exit code 1 when there is none.\n\n"
+		"STATE is live, larval (an SPI that charon reserved) or dying (its last packets "
+		"are in\n"
+		"flight). OWNER is alive (a charon that answers), orphan (its charon died) or "
+		"static\n"
+		"(the configuration).\n",
+		NULL, show_sa, false},
+	{"policy", "", "security policies",
+		"Lists the policies in the order in which they are tried: by direction, then "
+		"priority\n"
+		"(the smaller wins). SA is the SPI that an outbound policy uses, or \"trap\" when "
+		"its first\n"
+		"packet will make charon negotiate one.\n",
+		&list_policy, NULL, false},
+	{"route", "", "routes and neighbours",
+		"Lists the routes as the data plane has them, with the next hop of each. KIND is "
+		"local\n"
+		"(ours), connected (neighbour not known yet), neighbour, blackhole, unreachable, "
+		"foreign\n"
+		"(by an interface that is no port) or multipath, whose members follow with a +.\n",
+		&list_route, NULL, false},
+	{"port", "", "ports with their counters",
+		"Lists the ports. LOST counts what was missed, refused for want of a buffer, or "
+		"broken.\n"
+		"TAP is the interface index of the port's mirror in Linux.\n",
+		&list_port, NULL, false},
+	{"lcores", "", "lcores with role, place and load",
+		"Lists the lcores: role, cpu, NUMA node, whether the kernel keeps other work away, "
+		"how\n"
+		"busy it was and how long it slept in the last second, graph walks, frames of "
+		"packets\n"
+		"that it has at crypto lcores, operations that its crypto devices have.\n",
+		&list_lcores, NULL, false},
+	{"status", "", "the router as a whole",
+		"Shows version, age, owners (the charons), the sizes of the tables and their "
+		"limits, and\n"
+		"what went to and came from Linux.\n",
+		NULL, show_status, false},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char common_help[] =
+	"  -s, --socket PATH      socket of the router (default: the only one in " CLIENT_RUN_DIR
+	")\n"
+	"  -n, --name NAME        name of the router: " CLIENT_RUN_DIR "/NAME.sock\n"
+	"  -j, --json             print the data as JSON\n"
+	"  -H, --human            numbers with k, M, G, ages with s, m, h, d (default on a "
+	"terminal)\n"
+	"  -x, --exact            plain numbers and seconds (default elsewhere)\n"
+	"  -W, --wide             all columns, however narrow the terminal\n"
+	"  -h, --help             this text; after a command the text about it\n"
+	"  -V, --version          print the version\n";
+
+static void
+help(const struct command *c)
+{
+	if (c != NULL) {
+		printf("usage: cygnetctl [OPTION...] %s%s%s\n\n%s\nOptions of all commands:\n%s",
+			c->words, *c->arguments != '\0' ? " " : "", c->arguments, c->help,
+			common_help);
+		return;
+	}
+	puts("usage: cygnetctl [OPTION...] COMMAND\n\nShows what a running cygnet does.\n");
+	for (unsigned int i = 0; i < N_COMMANDS; i++)
+		printf("  %-12s %-28s %s\n", commands[i].words, commands[i].arguments,
+			commands[i].summary);
+	printf("\n%s\nExit codes: 0 it is shown; 1 the router refused, or has no such thing; 2 the "
+	       "command line\nis wrong; 3 no router answers.\n",
+		common_help);
+}
+
+/* The command that the words begin with; *n is how many of them it took. */
+static const struct command *
+find(char **words, int n_words, int *n)
+{
+	char two[64];
+
+	for (unsigned int i = 0; i < N_COMMANDS; i++) {
+		*n = strchr(commands[i].words, ' ') != NULL ? 2 : 1;
+		if (n_words < *n)
+			continue;
+		snprintf(two, sizeof(two), "%s%s%s", words[0], *n == 2 ? " " : "",
+			*n == 2 ? words[1] : "");
+		if (strcmp(two, commands[i].words) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int
+usage(const char *what, const char *arg)
+{
+	return client_fail(CTL_USAGE, "%s%s%s%s: try cygnetctl --help", what,
+		arg != NULL ? " '" : "", arg != NULL ? arg : "", arg != NULL ? "'" : "");
+}
+
+static int
+parse_interval(const char *s, double *interval)
+{
+	char *end;
+
+	*interval = strtod(s, &end);
+	if (end == s || *end != '\0' || !(*interval >= 0.1 && *interval <= 3600))
+		return usage("seconds are a number from 0.1 to 3600, not", s);
+	return CTL_OK;
+}
+
+static int
+parse_spi(const char *s)
+{
+	unsigned long long v;
+	char *end;
+
+	v = strtoull(s, &end, strncmp(s, "0x", 2) == 0 ? 16 : 10);
+	if (*s < '0' || *s > '9' || *end != '\0' || v > UINT32_MAX)
+		return usage("an SPI is a number like 0xc1234567, not", s);
+	return CTL_OK;
+}
+
+/* What follows the command's own words. */
+static int
+parse_arguments(const struct command *c, struct options *o, char **words, int n)
+{
+	int rc = CTL_OK;
+
+	if ((o->watch || o->all) && !c->watches)
+		return usage("--watch and --all belong to graph stats, not to", c->words);
+	if (n > 0 && c->run == show_sa) {
+		o->spi = words[0];
+		rc = parse_spi(o->spi);
+		n--;
+	} else if (n > 0 && o->watch) {
+		rc = parse_interval(words[0], &o->interval);
+		n--;
+	}
+	if (rc != CTL_OK)
+		return rc;
+	return n > 0 ? usage("too many arguments after", c->words) : CTL_OK;
+}
+
+static void
+set_view(struct options *o)
+{
+	bool tty = isatty(STDOUT_FILENO);
+	struct winsize w;
+
+	o->view.out = stdout;
+	o->view.human = o->human || (tty && !o->exact);
+	if (tty && !o->wide && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0)
+		o->view.width = w.ws_col;
+}
+
+static int
+run(const struct command *c, struct options *o)
+{
+	int fd, rc;
+
+	rc = client_find(CLIENT_RUN_DIR, o->socket, o->name, o->path);
+	if (rc == CTL_OK)
+		rc = client_connect(o->path, &fd);
+	if (rc != CTL_OK)
+		return rc;
+	rc = c->list != NULL ? show_list(c->list, o, fd) : c->run(o, fd);
+	close(fd);
+	if (fflush(stdout) != 0 && rc == CTL_OK)
+		rc = client_fail(CTL_REFUSED, "the output cannot be written");
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"socket", required_argument, NULL, 's'},
+		{"name", required_argument, NULL, 'n'},
+		{"json", no_argument, NULL, 'j'},
+		{"human", no_argument, NULL, 'H'},
+		{"exact", no_argument, NULL, 'x'},
+		{"wide", no_argument, NULL, 'W'},
+		{"watch", optional_argument, NULL, 'w'},
+		{"all", no_argument, NULL, 'a'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
+	struct options o = {.interval = 1};
+	const struct command *c;
+	bool want_help = false;
+	int opt, n = 0, rc;
+
+	/* What the router says is UTF-8, whatever the locale of a service or a rescue shell is. */
+	setlocale(LC_CTYPE, "");
+	if (MB_CUR_MAX == 1)
+		setlocale(LC_CTYPE, "C.UTF-8");
+	while ((opt = getopt_long(argc, argv, "s:n:jHxWw::ahV", longs, NULL)) != -1) {
+		switch (opt) {
+		case 's':
+			o.socket = optarg;
+			break;
+		case 'n':
+			o.name = optarg;
+			break;
+		case 'j':
+			o.view.json = true;
+			break;
+		case 'H':
+			o.human = true;
+			break;
+		case 'x':
+			o.exact = true;
+			break;
+		case 'W':
+			o.wide = true;
+			break;
+		case 'w':
+			o.watch = true;
+			if (optarg != NULL && parse_interval(optarg, &o.interval) != CTL_OK)
+				return CTL_USAGE;
+			break;
+		case 'a':
+			o.all = true;
+			break;
+		case 'h':
+			want_help = true;
+			break;
+		case 'V':
+			puts("cygnetctl " CYGNET_VERSION);
+			return CTL_OK;
+		default:
+			return CTL_USAGE; /* getopt has said what */
+		}
+	}
+	c = find(argv + optind, argc - optind, &n);
+	if (want_help) {
+		help(c);
+		return CTL_OK;
+	}
+	if (optind == argc)
+		return usage("a command is missing", NULL);
+	if (c == NULL && strcmp(argv[optind], "graph") == 0)
+		return usage("graph takes one more word: graph stats", NULL);
+	if (c == NULL)
+		return usage("there is no command", argv[optind]);
+	rc = parse_arguments(c, &o, argv + optind + n, argc - optind - n);
+	if (rc != CTL_OK)
+		return rc;
+	set_view(&o);
+	return run(c, &o);
+}

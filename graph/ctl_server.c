@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctl.h"
+#include "log.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+/*
+ * The socket. A client costs bounded memory: its input ends at one line, and while its answer (a page) is
+ * not read it is not listened to, and goes after a while. One request is served a turn of the event loop.
+ */
+
+#define READ_SECONDS 60 /* a client that asks nothing */
+#define WRITE_SECONDS 10 /* one that does not read its answer */
+
+struct client {
+	LIST_ENTRY(client) next;
+	struct ctl_server *server;
+	struct bufferevent *bev;
+	bool closing; /* when its answer is written */
+};
+
+struct ctl_server {
+	struct ctl *ctl;
+	struct evconnlistener *listener;
+	struct event *tick, *resume;
+	LIST_HEAD(, client) clients;
+	unsigned int n_clients;
+	uint64_t refused_told; /* nanoseconds: the last log line about it */
+	dev_t dev; /* the socket file is ours while it is this one */
+	ino_t ino;
+};
+
+static void
+client_free(struct client *c)
+{
+	LIST_REMOVE(c, next);
+	c->server->n_clients--;
+	bufferevent_free(c->bev);
+	free(c);
+}
+
+static void
+answer(struct client *c, char *line, size_t len)
+{
+	if (line == NULL || bufferevent_write(c->bev, line, len) != 0) {
+		LOG(ERR, "not enough memory to answer cygnetctl");
+		c->closing = true;
+		bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+	}
+	free(line);
+	bufferevent_disable(c->bev, EV_READ);
+}
+
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+	struct client *c = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	size_t n, len;
+	char *line, *reply;
+
+	if (c->closing || evbuffer_get_length(bufferevent_get_output(bev)) > 0)
+		return;
+	line = evbuffer_readln(in, &n, EVBUFFER_EOL_LF);
+	if (line == NULL && evbuffer_get_length(in) <= CTL_LINE_MAX)
+		return;
+	if (line == NULL || n > CTL_LINE_MAX) {
+		c->closing = true;
+		reply = ctl_answer_error("the request is too long", &len);
+	} else {
+		reply = ctl_answer(c->server->ctl, line, n, &len);
+	}
+	free(line);
+	answer(c, reply, len);
+}
+
+/* The answer is written: on with the next request. */
+static void
+on_write(struct bufferevent *bev, void *arg)
+{
+	struct client *c = arg;
+
+	if (c->closing) {
+		client_free(c);
+		return;
+	}
+	bufferevent_enable(bev, EV_READ);
+	if (evbuffer_get_length(bufferevent_get_input(bev)) > 0)
+		bufferevent_trigger(
+			bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev;
+	(void)what; /* end of file, error, time-out: all the same */
+	client_free(arg);
+}
+
+static bool
+allowed(struct ctl_server *s, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	uint64_t now = ctl_now();
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
+		return false;
+	if (cred.uid == 0 || cred.uid == geteuid())
+		return true;
+	if (s->refused_told == 0 || now - s->refused_told > 10000000000ull) {
+		s->refused_told = now;
+		LOG(WARNING, "cygnetctl's socket: user %u (pid %d) is refused", cred.uid, cred.pid);
+	}
+	return false;
+}
+
+/* Into the socket's own buffer, which is empty: all of it or nothing. */
+static void
+turn_away(int fd, const char *message)
+{
+	size_t len;
+	char *line = ctl_answer_error(message, &len);
+
+	if (line != NULL && send(fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		LOG(DEBUG, "a client of cygnetctl's socket left: %s", strerror(errno));
+	free(line);
+	close(fd);
+}
+
+static void
+on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
+{
+	const struct timeval read = {.tv_sec = READ_SECONDS}, write = {.tv_sec = WRITE_SECONDS};
+	struct ctl_server *s = arg;
+	struct client *c;
+
+	(void)sa;
+	(void)len;
+	if (!allowed(s, fd)) {
+		turn_away(fd, "only root and the router's own user may ask");
+		return;
+	}
+	if (s->n_clients >= CTL_CLIENTS) {
+		turn_away(fd, "too many clients: try again later");
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (c != NULL)
+		c->bev = bufferevent_socket_new(
+			evconnlistener_get_base(l), fd, BEV_OPT_CLOSE_ON_FREE);
+	if (c == NULL || c->bev == NULL) {
+		free(c);
+		turn_away(fd, "the router has no memory for another client");
+		return;
+	}
+	c->server = s;
+	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, CTL_LINE_MAX + 1);
+	bufferevent_set_timeouts(c->bev, &read, &write);
+	LIST_INSERT_HEAD(&s->clients, c, next);
+	s->n_clients++;
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
+/* Out of descriptors, most likely: accept() would fail at once again. */
+static void
+on_accept_error(struct evconnlistener *l, void *arg)
+{
+	const struct timeval second = {.tv_sec = 1};
+	struct ctl_server *s = arg;
+
+	LOG(WARNING, "cygnetctl's socket: accept: %s", strerror(errno));
+	evconnlistener_disable(l);
+	event_add(s->resume, &second);
+}
+
+static void
+on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	evconnlistener_enable(((struct ctl_server *)arg)->listener);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	ctl_sample(((struct ctl_server *)arg)->ctl);
+}
+
+/* Makes the directories above the file, as mkdir -p does. */
+static int
+make_directories(const char *path)
+{
+	char dir[PATH_MAX];
+
+	if (strlen(path) >= sizeof(dir))
+		return -ENAMETOOLONG;
+	strcpy(dir, path);
+	for (char *p = strchr(dir + 1, '/'); p != NULL; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (mkdir(dir, 0755) != 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	return 0;
+}
+
+/* Removes the socket of a router that died; -EADDRINUSE when one answers, -EEXIST for another file. */
+static int
+remove_stale(const struct sockaddr_un *un)
+{
+	struct stat st;
+	int fd, rc;
+
+	if (lstat(un->sun_path, &st) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	rc = connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ? 0 : errno;
+	close(fd);
+	if (rc != ECONNREFUSED && rc != ENOENT)
+		return -EADDRINUSE; /* EAGAIN: it lives, its queue is full */
+	return unlink(un->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+static int
+listen_on(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd, rc;
+
+	if (strlen(path) >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(un.sun_path, path);
+	rc = make_directories(path);
+	if (rc == 0)
+		rc = remove_stale(&un);
+	if (rc < 0)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* The file's mode is taken from the descriptor: the umask is the whole process's. */
+	if (fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&un, sizeof(un)) != 0 ||
+		listen(fd, CTL_CLIENTS) != 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+struct ctl_server *
+ctl_server_start(struct ctl *ctl)
+{
+	const struct timeval second = {.tv_sec = 1};
+	const char *path = ctl->r->config->socket;
+	struct event_base *base = ctl->r->base;
+	struct ctl_server *s = calloc(1, sizeof(*s));
+	struct stat st;
+	int fd;
+
+	if (s == NULL) {
+		LOG(ERR, "not enough memory for cygnetctl's socket");
+		return NULL;
+	}
+	s->ctl = ctl;
+	fd = listen_on(path);
+	if (fd < 0) {
+		LOG(ERR, "cygnetctl's socket %s: %s", path,
+			fd == -EADDRINUSE ? "another router listens there" : strerror(-fd));
+		free(s);
+		return NULL;
+	}
+	if (lstat(path, &st) == 0) {
+		s->dev = st.st_dev;
+		s->ino = st.st_ino;
+	}
+	s->listener = evconnlistener_new(
+		base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (s->listener == NULL)
+		close(fd);
+	s->tick = event_new(base, -1, EV_PERSIST, on_tick, s);
+	s->resume = evtimer_new(base, on_resume, s);
+	if (s->listener == NULL || s->tick == NULL || s->resume == NULL ||
+		event_add(s->tick, &second) != 0) {
+		LOG(ERR, "cygnetctl's socket %s: not enough memory", path);
+		ctl_server_stop(s);
+		return NULL;
+	}
+	evconnlistener_set_error_cb(s->listener, on_accept_error);
+	return s;
+}
+
+void
+ctl_server_stop(struct ctl_server *s)
+{
+	const char *path = s->ctl->r->config->socket;
+	struct client *c;
+	struct stat st;
+
+	while ((c = LIST_FIRST(&s->clients)) != NULL)
+		client_free(c);
+	if (lstat(path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(path);
+	if (s->listener != NULL)
+		evconnlistener_free(s->listener);
+	if (s->tick != NULL)
+		event_free(s->tick);
+	if (s->resume != NULL)
+		event_free(s->resume);
+	free(s);
+}
