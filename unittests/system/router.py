@@ -90,7 +90,7 @@ class Router:
 
     def nodes(self):
         """Names of the nodes that the graphs have."""
-        return {n["name"] for lcore in self.json("graph", "stats") for n in lcore["nodes"]}
+        return {n["node"] for lcore in self.json("graph", "stats") for n in lcore["nodes"]}
 
     def sas(self):
         """SAs with keys: no reserved SPIs."""

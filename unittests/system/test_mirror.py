@@ -17,9 +17,11 @@ from wire import IP_ICMP, IP_UDP, Capture, Wire, is_ip, kind
 class Net:
     """left -- router -- right, nothing protected; what passes is said by the test."""
 
-    def __init__(self, lab, action):
+    def __init__(self, lab, action, ipv6=False):
         self.lab = lab
         self.r, self.left, self.right = lab.ns("r"), lab.ns("left"), lab.ns("right")
+        if not ipv6:
+            self.r.no_ipv6()
         for ns, dev, addr in (self.left, "in", "10.1.0"), (self.right, "out", "10.2.0"):
             ns.no_ipv6()
             lab.veth(self.r, f"v-{dev}", ns, "e0")
@@ -41,7 +43,7 @@ def bypass(lab):
 
 @pytest.fixture
 def discard(lab):
-    return Net(lab, "discard").start()
+    return Net(lab, "discard", ipv6=True).start()
 
 
 def test_pings(bypass):
@@ -60,6 +62,8 @@ def test_pings(bypass):
 def test_kernel_is_deaf(discard, forward):
     """Clear packets to a local and to a remote address pass nowhere, though Linux would forward them."""
     net = discard
+    for dev in "v-in", "v-out":
+        assert net.r.run("cat", f"/proc/sys/net/ipv6/conf/{dev}/disable_ipv6").stdout.strip() == "1"
     net.r.sysctl("net.ipv4.ip_forward", forward)
     net.r.sysctl("net.ipv4.conf.all.rp_filter", 0)
     for dev in "v-in", "v-out", "in", "out":

@@ -7,7 +7,7 @@ from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from lab import wait_for
+from lab import Lab, wait_for
 from router import Drops, Router, config, port
 from wire import IP_ESP, IP_ICMP, IP_UDP, Wire, is_ip
 
@@ -24,7 +24,8 @@ def key(bits, direction):
 
 
 def spi(bits, direction):
-    return 0x51000000 + bits * 0x100 + len(direction)
+    """No two differ in one bit: a flipped one names no SA."""
+    return 0x51000000 + {128: 0x0000, 192: 0x3300, 256: 0x5500}[bits] + {"in": 0x11, "out": 0x22}[direction]
 
 
 def static_config(mode):
@@ -41,7 +42,8 @@ def static_config(mode):
             if direction != "out":
                 nets.reverse()
             policies.append({"direction": direction, "action": "protect", "source": nets[0],
-                             "destination": nets[1], "reqid": bits})
+                             "destination": nets[1], "reqid": bits,
+                             **({"spi": spi(bits, "out")} if direction == "out" else {})})
     return config([port("lan", ["10.1.0.1/24"]), port("wan", [LOCAL + "/24"])], mode=mode,
                   ipsec={"static-only": True}, sas=sas, policies=policies)
 
@@ -52,6 +54,7 @@ class Site:
     def __init__(self, lab, conf):
         self.lab = lab
         self.r = lab.ns("r")
+        self.r.no_ipv6()
         self.wires = {}
         for n, dev, a in ("host", "lan", HOST), ("peer", "wan", PEER):
             ns = lab.ns(n)
@@ -104,11 +107,12 @@ class Site:
 
 
 @pytest.fixture(scope="module", params=["dedicated", "inline"])
-def site(module_lab, request):
-    s = Site(module_lab, static_config(request.param))
-    s.seq = dict.fromkeys(BITS, 0)
-    yield s
-    assert s.router.stop() == 0
+def site(request):
+    with Lab(f"t-static-{request.param}") as lab:
+        s = Site(lab, static_config(request.param))
+        s.seq = dict.fromkeys(BITS, 0)
+        yield s
+        assert s.router.stop() == 0
 
 
 @pytest.fixture(autouse=True)
@@ -162,8 +166,13 @@ def test_scapys_is_opened(site, bits):
 
 
 def expected_reason(bit, seq, top):
-    """The reason for a packet whose bit (from the IP header on) is flipped; a tuple where several are right."""
+    """The right reasons for a packet whose bit (from the IP header on) is flipped.
+
+    None for a bit that makes a fragment of it: net_af_packet has the kernel put fragments together, so the
+    router never sees one."""
     byte = bit // 8
+    if (byte == 6 and bit % 8 >= 2) or byte == 7:
+        return None
     if byte == 0:
         return ("ip4-version",) if bit < 4 else ("ip4-header-length", "ip4-short", "ip4-checksum")
     if byte in (2, 3):
@@ -187,17 +196,20 @@ def test_every_flipped_bit(site, bits):
     assert site.host.recv(is_ip(IP_UDP)) is not None
     seq = next_seq(site, bits)
     frame, inner = site.seal(bits, seq)
-    want, several = {}, {}
+    want, several, batch = {}, {}, []
     with Drops(site.router) as drops:
         for bit in range((len(frame) - 14) * 8):
             damaged = bytearray(frame)
             damaged[14 + bit // 8] ^= 0x80 >> (bit % 8)
             reasons = expected_reason(bit, seq, top)
+            if reasons is None:
+                continue
             if len(reasons) == 1:
                 want[reasons[0]] = want.get(reasons[0], 0) + 1
-                site.peer.send(damaged)
+                batch.append(damaged)
             else:
                 several.setdefault(reasons, []).append(bytes(damaged))
+        site.peer.send(*batch)
         drops.expect(want, timeout=10)
     for reasons, frames in several.items():
         with Drops(site.router) as drops:
@@ -280,11 +292,9 @@ def test_bad_esp(site):
 
     unknown = packet.copy()
     unknown[ESP].spi = 0x7654321
-    fragment = packet.copy()
-    fragment.flags = "MF"
     short = IP(src=PEER, dst=LOCAL, proto=IP_ESP) / Raw(bytes(packet.payload)[:20])
     tiny = IP(src=PEER, dst=LOCAL, proto=IP_ESP) / Raw(b"\1\2\3")
-    for p, reason in (unknown, "esp-no-sa"), (fragment, "esp-fragment"), (short, "esp-short"), (tiny, "esp-short"):
+    for p, reason in (unknown, "esp-no-sa"), (short, "esp-short"), (tiny, "esp-short"):
         with Drops(site.router) as drops:
             site.peer.send(again(p))
             drops.expect({reason: 1})
