@@ -140,7 +140,11 @@ start_thread(struct host *h, const struct host_conf *conf)
 	t->rate = conf->punt_rate;
 	memcpy(t->tap_of, h->tap_of, sizeof(t->tap_of));
 	t->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return t->eventfd < 0 ? -errno : host_thread_start(t, conf->cpu);
+	if (t->eventfd < 0) {
+		LOG(ERR, "host thread: eventfd: %s", strerror(errno));
+		return -errno;
+	}
+	return host_thread_start(t, conf->cpu);
 }
 
 struct host *
@@ -160,9 +164,10 @@ host_start(const struct host_conf *conf)
 		LOG(ERR, "Linux mirror: out of memory");
 		return NULL;
 	}
+	/* Each says itself what failed. */
 	ret = make_taps(h, conf);
-	if (ret == 0)
-		ret = make_rings(h);
+	if (ret == 0 && (ret = make_rings(h)) < 0)
+		LOG(ERR, "Linux mirror: rings: %s", strerror(-ret));
 	if (ret == 0)
 		ret = host_routes_start(h);
 	if (ret == 0)
@@ -172,7 +177,6 @@ host_start(const struct host_conf *conf)
 	if (ret == 0)
 		ret = start_thread(h, conf);
 	if (ret < 0) {
-		LOG(ERR, "Linux mirror: %s", strerror(-ret));
 		host_stop(h);
 		return NULL;
 	}

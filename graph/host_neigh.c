@@ -216,6 +216,8 @@ int
 host_neigh_start(struct host *h)
 {
 	h->neigh = calloc(1, sizeof(*h->neigh));
+	if (h->neigh == NULL)
+		LOG(ERR, "Linux mirror: out of memory");
 	return h->neigh != NULL ? 0 : -ENOMEM;
 }
 

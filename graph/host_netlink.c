@@ -394,13 +394,17 @@ host_netlink_start(struct host *h)
 	h->ev_dump =
 		event_new(h->base, nl_socket_get_fd(h->dump), EV_READ | EV_PERSIST, on_dump, h);
 	h->ev_tick = event_new(h->base, -1, EV_PERSIST, on_tick, h);
-	if (h->ev_events == NULL || h->ev_dump == NULL || h->ev_tick == NULL)
+	if (h->ev_events == NULL || h->ev_dump == NULL || h->ev_tick == NULL) {
+		LOG(ERR, "Linux mirror: out of memory");
 		return -ENOMEM;
+	}
 	ret = first_dump(h);
 	if (ret < 0)
 		return ret;
-	if (event_add(h->ev_dump, NULL) < 0 || event_add(h->ev_tick, &tick) < 0)
-		return -ENOMEM;
+	if (event_add(h->ev_dump, NULL) < 0 || event_add(h->ev_tick, &tick) < 0) {
+		LOG(ERR, "Linux mirror: the event loop takes no more");
+		return -EIO;
+	}
 	return 0;
 }
 

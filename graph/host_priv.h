@@ -127,6 +127,12 @@ void host_netlink_stop(struct host *h);
 /* Asks the kernel to resolve an address or to confirm it. Sends, and waits for nothing. */
 void host_netlink_use(struct host *h, const struct host_tap *tap, const struct ip_addr *addr);
 
+/*
+ * host_route_parse.c: the route of an RTM_NEWROUTE or RTM_DELROUTE, to be given to rib_add() or free()d, and its
+ * prefix. NULL for one that is not mirrored or not understood.
+ */
+struct rib_route *host_route_parse(struct nlmsghdr *nlh, struct ip_addr *dst, uint8_t *plen);
+
 /* host_routes.c */
 int host_routes_start(struct host *h);
 void host_routes_stop(struct host *h);

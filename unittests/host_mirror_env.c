@@ -47,7 +47,8 @@ poll_rcu(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
-	rcu_poll(ctx);
+	(void)ctx;
+	rcu_poll(rcu);
 }
 
 void
@@ -67,7 +68,7 @@ mirror_setup(void)
 	mbufs = rte_pktmbuf_pool_create("mbufs", 4096, 0, RTE_ALIGN(sizeof(struct pkt), 8),
 		RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	ck_assert(rcu != NULL && fib != NULL && base != NULL && mbufs != NULL);
-	ev_rcu = event_new(base, -1, EV_PERSIST, poll_rcu, rcu);
+	ev_rcu = event_new(base, -1, EV_PERSIST, poll_rcu, NULL);
 	event_add(ev_rcu, &tick);
 	addrs[0] = ip("192.0.2.1");
 	addrs[1] = ip("198.51.100.1");
