@@ -53,7 +53,7 @@ def test_counts_by_dscp(lab, plugin):
     router = Router(r, config(
         [port("in", ["10.1.0.1/24"], default_action="bypass"), port("out", ["10.2.0.1/24"], default_action="bypass")],
         ipsec={"static-only": True},
-        plugins=[{"library": str(plugin), "node": "dscp-count", "edge": "ip4-lookup -> ip4-rewrite"}])).start()
+        plugins=[{"library": str(plugin), "node": "dscp-count", "edge": "ipsec-input-check -> ip4-lookup"}])).start()
     before = telemetry(router.name, "/cygnet/dscp") or {}
     wire_a, wire_b = Wire(a, "e0"), Wire(b, "e0")
     eth = Ether(src=a.mac("e0"), dst=r.mac("in"))
@@ -76,5 +76,5 @@ def test_refuses_what_it_cannot_load(lab):
                  "edge": "ip4-lookup -> ip4-rewrite"}):
         router = Router(r, config([port("in", ["10.1.0.1/24"])], plugins=[bad]))
         router.start(wait=False)
-        assert router.process.wait(20) == 2
+        assert router.process.wait(20) in (1, 2)
         assert bad["library"] in router.process.output() or bad["node"] in router.process.output()
