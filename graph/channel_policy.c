@@ -99,8 +99,8 @@ bind_policy(struct channel_core *c, const struct spd_policy_conf *conf)
 	if (p->sa == SPD_NO_SA)
 		return;
 	sa = sad_cold(c->sad, p->sa);
-	if (sa->conf.owner == 0 || sa->conf.owner == conf->owner ||
-		owner_is_alive(c, sa->conf.owner) || !leads_to_same_peer(conf, &sa->conf))
+	if (sa->conf.owner == 0 || owner_is_alive(c, sa->conf.owner) ||
+		!leads_to_same_peer(conf, &sa->conf))
 		spd_bind(c->spd, p, SPD_NO_SA);
 }
 

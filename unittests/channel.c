@@ -19,6 +19,9 @@ START_TEST(check_refuses_what_is_not_a_request)
 	bad.hdr.magic ^= 1;
 	ck_assert_int_eq(channel_check(&bad, bad.hdr.len), -EBADMSG);
 	bad = m;
+	bad.hdr.len++;
+	ck_assert_int_eq(channel_check(&bad, m.hdr.len), -EBADMSG);
+	bad = m;
 	bad.hdr.version++;
 	ck_assert_int_eq(channel_check(&bad, bad.hdr.len), -EBADMSG);
 	for (uint16_t type = 0; type < 300; type++) {
