@@ -30,7 +30,8 @@
 #define TICK_MS 10
 #define RCVBUF (32 << 20)
 #define MESSAGE_MAX 65536
-#define BATCH 64 /* datagrams in a turn of the event loop */
+#define BATCH 64 /* datagrams in a turn of the event loop, and bytes: some milliseconds */
+#define BATCH_BYTES (128 << 10)
 #define SOON 10 /* ticks */
 #define SECOND (1000 / TICK_MS)
 #define START_SECONDS 60
@@ -44,7 +45,9 @@ typedef void (*message_t)(struct host *h, struct nlmsghdr *nlh);
 static int
 receive(struct host *h, struct nl_sock *sk, message_t fn)
 {
-	for (unsigned int i = 0; i < BATCH; i++) {
+	int bytes = 0;
+
+	for (unsigned int i = 0; i < BATCH && bytes < BATCH_BYTES; i++) {
 		unsigned char *buf = NULL;
 		struct sockaddr_nl from;
 		struct nlmsghdr *nlh;
@@ -58,6 +61,7 @@ receive(struct host *h, struct nl_sock *sk, message_t fn)
 			LOG(ERR, "netlink: %s", nl_geterror(n));
 			return -EIO;
 		}
+		bytes += n;
 		nlh = (struct nlmsghdr *)buf;
 		/* Only what the kernel says counts. */
 		for (; from.nl_pid == 0 && nlmsg_ok(nlh, n); nlh = nlmsg_next(nlh, &n))

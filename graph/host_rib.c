@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define MIN_BUCKETS 1024
-#define SWEEP_BUCKETS 8192 /* a turn: about a millisecond */
+#define SWEEP_BUCKETS 4096 /* a turn: at worst some milliseconds, when all goes */
 
 struct rib {
 	struct rib_prefix **buckets;
