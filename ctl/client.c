@@ -152,19 +152,23 @@ client_find(const char *dir, const char *socket, const char *name, char path[CLI
 }
 
 static int
-write_all(int fd, const char *s, size_t len)
+write_line(int fd, const char *s)
 {
-	while (len > 0) {
-		ssize_t n = send(fd, s, len, MSG_NOSIGNAL);
+	char *line;
+	int n = asprintf(&line, "%s\n", s), rc = 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		s += n;
-		len -= (size_t)n;
+	if (n < 0)
+		return -ENOMEM;
+	for (int at = 0; at < n && rc == 0;) {
+		ssize_t sent = send(fd, line + at, (size_t)(n - at), MSG_NOSIGNAL);
+
+		if (sent >= 0)
+			at += (int)sent;
+		else if (errno != EINTR)
+			rc = -errno;
 	}
-	return 0;
+	free(line);
+	return rc;
 }
 
 /* One line without its newline, to be freed; NULL and a line on stderr. */
@@ -218,9 +222,7 @@ exchange(int fd, const char *command, json_t *args, json_t **answer)
 	*answer = NULL;
 	if (line == NULL)
 		return client_fail(CTL_REFUSED, "that cannot be asked: it is not UTF-8");
-	rc = write_all(fd, line, strlen(line));
-	if (rc == 0)
-		rc = write_all(fd, "\n", 1);
+	rc = write_line(fd, line);
 	free(line);
 	/* A router that is full says so and hangs up before it hears the question. */
 	if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET)

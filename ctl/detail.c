@@ -42,6 +42,18 @@ line(struct table *t, const char *name, const char *fmt, ...)
 	table_cell(t, "%s", text);
 }
 
+/* A member that is an age: without units of its own it says that it is seconds. */
+static const char *
+seconds(char *buf, const json_t *o, const char *key, bool human)
+{
+	const json_t *v = json_object_get(o, key);
+
+	units_age(buf, v, human);
+	if (!human && json_is_integer(v))
+		strcat(buf, " s"); /* 20 digits at most: there is room */
+	return buf;
+}
+
 /* "replay 3, icv 1": the members of an object that are not zero. */
 static void
 members(char *text, size_t size, const json_t *o, bool human)
@@ -77,8 +89,8 @@ lifetimes(char *text, size_t size, const json_t *left, bool human)
 		if (n < size)
 			n += (size_t)snprintf(text + n, size - n, "%s ", which[i]);
 		if (json_is_integer(json_object_get(l, "seconds")) && n < size) {
-			units_age(buf, json_object_get(l, "seconds"), human);
-			n += (size_t)snprintf(text + n, size - n, "%s%s", buf, human ? "" : "s");
+			seconds(buf, l, "seconds", human);
+			n += (size_t)snprintf(text + n, size - n, "%s", buf);
 			sep = ", ";
 		}
 		if (json_is_integer(json_object_get(l, "bytes")) && n < size) {
@@ -166,9 +178,8 @@ detail_sa(const struct view *view, const json_t *row)
 	members(text, sizeof(text), json_object_get(row, "errors_by_reason"), view->human);
 	line(t, "errors", "%s%s%s%s", units_member(buf, row, "errors", view->human),
 		text[0] != '\0' ? " (" : "", text, text[0] != '\0' ? ")" : "");
-	line(t, "last use", "%s",
-		units_age(buf, json_object_get(row, "last_use_age"), view->human));
-	line(t, "age", "%s", units_age(buf, json_object_get(row, "age"), view->human));
+	line(t, "last use", "%s", seconds(buf, row, "last_use_age", view->human));
+	line(t, "age", "%s", seconds(buf, row, "age", view->human));
 	end(t);
 }
 
@@ -227,7 +238,7 @@ detail_status(const struct view *view, const json_t *status)
 
 	line(t, "router", "%s", list_str(status, "name"));
 	line(t, "version", "%s (%s)", list_str(status, "version"), list_str(status, "dpdk"));
-	line(t, "up for", "%s", units_age(buf, json_object_get(status, "uptime"), view->human));
+	line(t, "up for", "%s", seconds(buf, status, "uptime", view->human));
 	line(t, "process", "%s", units_member(buf, status, "pid", false));
 	line(t, "epoch", "%s", list_str(status, "epoch"));
 	line(t, "configuration", "%s", list_str(status, "config"));

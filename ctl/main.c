@@ -362,11 +362,13 @@ main(int argc, char **argv)
 		{"version", no_argument, NULL, 'V'},
 		{0},
 	};
+	static char self[] = "cygnetctl"; /* in getopt's messages, without a path */
 	struct options o = {.interval = 1};
 	const struct command *c;
 	bool want_help = false;
 	int opt, n = 0, rc;
 
+	argv[0] = self;
 	/* What the router says is UTF-8, whatever the locale of a service or a rescue shell is. */
 	setlocale(LC_CTYPE, "");
 	if (MB_CUR_MAX == 1)

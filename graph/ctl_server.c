@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -286,6 +287,8 @@ ctl_server_start(struct ctl *ctl)
 		return NULL;
 	}
 	s->ctl = ctl;
+	/* libevent writes without MSG_NOSIGNAL: a client that leaves must not end the router. */
+	signal(SIGPIPE, SIG_IGN);
 	fd = listen_on(path);
 	if (fd < 0) {
 		LOG(ERR, "cygnetctl's socket %s: %s", path,
