@@ -17,7 +17,7 @@ def port(name, addresses=(), mtu=1500, default_action="discard", workers=None, q
     """A port on the veth end v-NAME of its namespace; its tap is NAME. It needs a queue
     pair for each worker."""
     p = {"name": name, "devargs": f"net_af_packet_{name},iface=v-{name},qpairs={qpairs}", "addresses": list(addresses),
-         "mtu": mtu, "default-action": default_action}
+         "mtu": mtu, "default-action": default_action, "rx-queues": qpairs}
     if workers:
         p["workers"] = workers
     return {**p, **more}

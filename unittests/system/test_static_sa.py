@@ -28,7 +28,7 @@ def spi(bits, direction):
     return 0x51000000 + {128: 0x0000, 192: 0x3300, 256: 0x5500}[bits] + {"in": 0x11, "out": 0x22}[direction]
 
 
-def static_config(mode):
+def static_config(mode, workers=1, crypto=1):
     sas, policies = [], []
     for bits, net in BITS.items():
         for direction in "in", "out":
@@ -44,8 +44,8 @@ def static_config(mode):
             policies.append({"direction": direction, "action": "protect", "source": nets[0],
                              "destination": nets[1], "reqid": bits,
                              **({"spi": spi(bits, "out")} if direction == "out" else {})})
-    return config([port("lan", ["10.1.0.1/24"]), port("wan", [LOCAL + "/24"])], mode=mode,
-                  ipsec={"static-only": True}, sas=sas, policies=policies)
+    return config([port("lan", ["10.1.0.1/24"], qpairs=workers), port("wan", [LOCAL + "/24"], qpairs=workers)],
+                  workers=workers, crypto=crypto, mode=mode, ipsec={"static-only": True}, sas=sas, policies=policies)
 
 
 class Site:

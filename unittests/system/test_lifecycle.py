@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Start, stop and start again; what may run beside what; what a router leaves behind."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import BUILD, huge_files, run, wait_for
+from router import CYGNETCTL, Router, config, port
+
+
+@pytest.fixture
+def site(lab):
+    r, a, b = lab.ns("r"), lab.ns("a"), lab.ns("b")
+    for ns, dev, net in (a, "in", "10.1.0"), (b, "out", "10.2.0"):
+        ns.no_ipv6()
+        lab.veth(r, f"v-{dev}", ns, "e0")
+        ns.addr("e0", f"{net}.2/24")
+        ns.route("default", "via", f"{net}.1")
+    r.a, r.b = a, b
+    return r
+
+
+def conf(**more):
+    return config([port("in", ["10.1.0.1/24"], default_action="bypass"),
+                   port("out", ["10.2.0.1/24"], default_action="bypass")], ipsec={"static-only": True}, **more)
+
+
+@pytest.mark.parametrize("mode", ["dedicated", "inline"])
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_ends_cleanly_under_traffic(site, mode, sig):
+    router = Router(site, conf(mode=mode)).start()
+    flood = site.a.start("ping", "-n", "-q", "-i", "0.002", "10.2.0.2")
+    time.sleep(1)
+    assert router.process.stop(sig) == 0
+    assert not huge_files(router.name) and not router.socket.exists()
+    assert not re.search(r"\berror\b|leak|failed", router.process.output(), re.I), router.process.tail()
+    flood.stop(signal.SIGINT)
+
+
+def test_many_starts(site):
+    """Nothing accumulates: no taps, files, descriptors or memory that the next start would miss."""
+    router = Router(site, conf())
+    links = None
+    for _ in range(5):
+        router.start()
+        assert site.a.ping("10.2.0.2", count=2) == 2
+        assert router.stop() == 0
+        now = site.run("ip", "-o", "link").stdout.count("\n")
+        assert links in (None, now)
+        links = now
+    free = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text()
+    router.start()
+    assert router.stop() == 0
+    assert Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text() == free
+
+
+def test_same_name_twice(site):
+    """The second of a name is refused, and the first goes on."""
+    first = Router(site, conf()).start()
+    twin = Router(site, conf(), name=first.name)
+    twin.file.rename(twin.file.with_suffix(".twin"))
+    p = site.run(BUILD / "cygnet", "-c", twin.file.with_suffix(".twin"), check=False)
+    assert p.returncode != 0
+    assert site.a.ping("10.2.0.2") == 3
+    assert first.ctl("status").returncode == 0
+    assert first.stop() == 0
+
+
+def test_two_routers_beside_each_other(lab):
+    routers = []
+    for name in "x", "y":
+        ns, far = lab.ns(name), lab.ns(name + "-far")
+        far.no_ipv6()
+        lab.veth(ns, "v-in", far, "e0")
+        far.addr("e0", "10.1.0.2/24")
+        routers.append((Router(ns, config([port("in", ["10.1.0.1/24"])], ipsec={"static-only": True})).start(), far))
+    for _, far in routers:
+        assert far.ping("10.1.0.1") == 3
+    assert routers[0][0].stop() == 0
+    assert routers[1][1].ping("10.1.0.1") == 3
+    assert routers[1][0].stop() == 0
+
+
+def test_idle_router_sleeps(site):
+    """With back-off an idle router leaves the cpus to others."""
+    router = Router(site, conf()).start()
+    time.sleep(0.5)
+
+    def ticks():
+        fields = Path(f"/proc/{router.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    before = ticks()
+    time.sleep(3)
+    used = (ticks() - before) / os.sysconf("SC_CLK_TCK") / 3
+    assert used < 0.6, f"{used:.2f} cpus"
+    assert router.stop() == 0
+
+
+def test_cygnetctl_without_a_router(lab):
+    p = run([CYGNETCTL, "--socket", lab.dir / "none.sock", "sa"], check=False)
+    assert p.returncode == 3 and len(p.stderr.splitlines()) == 1, p
+    assert run([CYGNETCTL, "nonsense"], check=False).returncode == 2
+    assert run([CYGNETCTL, "--help"]).stdout.count("\n") > 10
+
+
+def test_traffic_while_policies_and_routes_are_listed(site):
+    """cygnetctl is served by the control thread; no packet waits for it."""
+    router = Router(site, conf()).start()
+    assert site.a.ping("10.2.0.2") == 3
+    stream = site.a.start("ping", "-n", "-q", "-i", "0.005", "10.2.0.2")
+    for _ in range(20):
+        for command in ("sa",), ("policy",), ("route",), ("port",), ("lcores",), ("status",), ("graph", "stats"):
+            router.json(*command)
+    stream.stop(signal.SIGINT)
+    assert " 0% packet loss" in stream.output(), stream.output()
+    assert router.stop() == 0
+
+
+def test_routes_change_under_traffic(site):
+    """Hundreds of routes come and go; a stream to one that stays loses nothing."""
+    router = Router(site, conf()).start()
+    site.b.addr("lo", "172.16.0.1/32")
+    site.route("172.16.0.0/24", "via", "10.2.0.2")
+    wait_for("the route", lambda: site.a.ping("172.16.0.1", count=1) == 1)
+    stream = site.a.start("ping", "-n", "-q", "-i", "0.005", "172.16.0.1")
+    batch = "\n".join(f"route {{}} 172.{17 + i // 250}.{i % 250}.0/25 via 10.2.0.2" for i in range(500))
+    site.lab.dir.joinpath("add").write_text(batch.replace("{}", "add") + "\n")
+    site.lab.dir.joinpath("del").write_text(batch.replace("{}", "del") + "\n")
+    base = len(router.routes())
+    for _ in range(5):
+        site.run("ip", "-batch", site.lab.dir / "add")
+        wait_for("the routes", lambda: len(router.routes()) == base + 500, 10)
+        site.run("ip", "-batch", site.lab.dir / "del")
+        wait_for("the routes to go", lambda: len(router.routes()) == base, 10)
+    stream.stop(signal.SIGINT)
+    assert " 0% packet loss" in stream.output(), stream.output()
+    assert router.stop() == 0
