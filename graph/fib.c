@@ -271,7 +271,7 @@ fib_nh_count(const struct fib *fib)
 static uint32_t
 prefix_mask(uint8_t plen)
 {
-	return plen == 0 ? 0 : UINT32_MAX << (32 - plen);
+	return plen == 0 || plen > 32 ? 0 : UINT32_MAX << (32 - plen);
 }
 
 static struct rte_rib_node *
@@ -492,8 +492,8 @@ route_after(struct rte_rib *rib, uint32_t ip, uint8_t plen)
 }
 
 unsigned int
-fib_route_page(const struct fib *fib, const struct fib_route *after, struct fib_route *v,
-	unsigned int max)
+fib_route_page(
+	const struct fib *fib, const struct fib_route *after, struct fib_route *v, unsigned int max)
 {
 	struct rte_rib *rib = rte_fib_get_rib(fib->fib4);
 	struct rte_rib_node *node;

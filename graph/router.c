@@ -17,8 +17,6 @@
 #include <rte_random.h>
 
 #define MBUF_CACHE 512
-#define SPI_MIN 0xc0000000u
-#define SPI_MAX 0xcfffffffu
 #define TICK_US 100000
 #define RCU_TICK_US 2000
 
@@ -46,8 +44,8 @@ create_tables(struct router *r)
 {
 	const struct config *config = r->config;
 	const struct sad_conf sad = {.max_sas = config->limits.sas,
-		.spi_min = SPI_MIN,
-		.spi_max = SPI_MAX,
+		.spi_min = ROUTER_SPI_MIN,
+		.spi_max = ROUTER_SPI_MAX,
 		.workers = r->n_workers,
 		.rcu = r->rcu};
 	const struct fib_conf fib = {.max_routes = config->limits.routes,

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "desired.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+/* One policy as charon added it, as often as it did. */
+struct candidate {
+	TAILQ_ENTRY(candidate) next;
+	struct ike_msg_policy policy;
+	unsigned int refs;
+};
+
+/* What makes two policies the same for a packet. */
+struct key {
+	struct ike_selector sel;
+	uint32_t if_id, mark, mark_mask;
+	uint32_t dir;
+};
+
+struct policy_entry {
+	struct key key; /* first: what tfind() compares */
+	TAILQ_ENTRY(policy_entry) next;
+	TAILQ_HEAD(, candidate) list; /* best first */
+	uint32_t replayed; /* in which replay it was sent */
+};
+
+struct sa_entry {
+	struct key_of_sa {
+		struct ike_addr dst;
+		uint32_t spi, proto;
+	} key;
+	struct desired_sa sa;
+	TAILQ_ENTRY(sa_entry) next;
+};
+
+struct desired {
+	void *policies; /* tree of struct policy_entry */
+	TAILQ_HEAD(policy_entries, policy_entry) entries; /* in the order of the last replay */
+	unsigned int n_policies;
+	void *sas; /* tree of struct sa_entry */
+	TAILQ_HEAD(sa_entries, sa_entry) sa_list;
+	struct ike_msg_socket *sockets;
+	uint16_t *decaps;
+	unsigned int n_sockets, n_decaps;
+	uint32_t replay;
+	unsigned int replay_socket, replay_decap;
+};
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct key));
+}
+
+static int
+compare_sa_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct key_of_sa));
+}
+
+struct desired *
+desired_create(void)
+{
+	struct desired *d = calloc(1, sizeof(*d));
+
+	if (d != NULL) {
+		TAILQ_INIT(&d->entries);
+		TAILQ_INIT(&d->sa_list);
+	}
+	return d;
+}
+
+static void
+free_entry(struct desired *d, struct policy_entry *e)
+{
+	struct candidate *c;
+
+	while ((c = TAILQ_FIRST(&e->list)) != NULL) {
+		TAILQ_REMOVE(&e->list, c, next);
+		free(c);
+	}
+	TAILQ_REMOVE(&d->entries, e, next);
+	tdelete(e, &d->policies, compare_keys);
+	d->n_policies--;
+	free(e);
+}
+
+static void
+free_sa(struct desired *d, struct sa_entry *e)
+{
+	TAILQ_REMOVE(&d->sa_list, e, next);
+	tdelete(e, &d->sas, compare_sa_keys);
+	free(e);
+}
+
+void
+desired_destroy(struct desired *d)
+{
+	if (d == NULL)
+		return;
+	while (!TAILQ_EMPTY(&d->entries))
+		free_entry(d, TAILQ_FIRST(&d->entries));
+	while (!TAILQ_EMPTY(&d->sa_list))
+		free_sa(d, TAILQ_FIRST(&d->sa_list));
+	free(d->sockets);
+	free(d->decaps);
+	free(d);
+}
+
+static void
+make_key(struct key *key, const struct ike_msg_policy *p)
+{
+	memset(key, 0, sizeof(*key));
+	key->sel = p->sel;
+	key->if_id = p->if_id;
+	key->mark = p->mark;
+	key->mark_mask = p->mark_mask;
+	key->dir = p->dir;
+}
+
+static struct policy_entry *
+find_entry(const struct desired *d, const struct key *key)
+{
+	struct policy_entry **found = tfind(key, (void *const *)&d->policies, compare_keys);
+
+	return found != NULL ? *found : NULL;
+}
+
+static struct policy_entry *
+make_entry(struct desired *d, const struct key *key)
+{
+	struct policy_entry *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	e->key = *key;
+	TAILQ_INIT(&e->list);
+	if (tsearch(e, &d->policies, compare_keys) == NULL) {
+		free(e);
+		return NULL;
+	}
+	/* Who makes it sends it: a replay under way need not. */
+	e->replayed = d->replay;
+	TAILQ_INSERT_TAIL(&d->entries, e, next);
+	d->n_policies++;
+	return e;
+}
+
+/* Whether a goes before b that was added earlier; kernel-netlink's rule. */
+static bool
+goes_before(const struct ike_msg_policy *a, const struct ike_msg_policy *b)
+{
+	if (a->priority != b->priority)
+		return a->priority < b->priority;
+	if ((a->reqid != 0) != (b->reqid != 0))
+		return a->reqid != 0;
+	return true;
+}
+
+/* The same priority, type and SA: another reference of it. */
+static bool
+same_candidate(const struct ike_msg_policy *a, const struct ike_msg_policy *b)
+{
+	return a->priority == b->priority && a->action == b->action && a->spi == b->spi &&
+	       a->reqid == b->reqid && a->mode == b->mode && a->proto == b->proto &&
+	       memcmp(&a->src, &b->src, sizeof(a->src)) == 0 &&
+	       memcmp(&a->dst, &b->dst, sizeof(a->dst)) == 0;
+}
+
+static struct candidate *
+find_candidate(struct policy_entry *e, const struct ike_msg_policy *policy)
+{
+	struct candidate *c;
+
+	TAILQ_FOREACH (c, &e->list, next) {
+		if (same_candidate(&c->policy, policy))
+			return c;
+	}
+	return NULL;
+}
+
+static void
+insert(struct policy_entry *e, struct candidate *new)
+{
+	struct candidate *c;
+
+	TAILQ_FOREACH (c, &e->list, next) {
+		if (goes_before(&new->policy, &c->policy)) {
+			TAILQ_INSERT_BEFORE(c, new, next);
+			return;
+		}
+	}
+	TAILQ_INSERT_TAIL(&e->list, new, next);
+}
+
+enum desired_change
+desired_add_policy(
+	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best)
+{
+	struct candidate *was, *c;
+	struct policy_entry *e;
+	struct key key;
+
+	make_key(&key, policy);
+	e = find_entry(d, &key);
+	if (e == NULL)
+		e = make_entry(d, &key);
+	if (e == NULL)
+		return DESIRED_NO_MEMORY;
+	was = TAILQ_FIRST(&e->list);
+	c = find_candidate(e, policy);
+	if (c != NULL) {
+		/* Added again, it is the newest again. */
+		c->refs++;
+		TAILQ_REMOVE(&e->list, c, next);
+	} else {
+		c = calloc(1, sizeof(*c));
+		if (c == NULL) {
+			if (was == NULL)
+				free_entry(d, e);
+			return DESIRED_NO_MEMORY;
+		}
+		c->policy = *policy;
+		c->refs = 1;
+	}
+	insert(e, c);
+	*best = TAILQ_FIRST(&e->list)->policy;
+	return TAILQ_FIRST(&e->list) == was ? DESIRED_SAME : DESIRED_SET;
+}
+
+enum desired_change
+desired_del_policy(
+	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best)
+{
+	struct candidate *c, *was;
+	struct policy_entry *e;
+	bool best_goes;
+	struct key key;
+
+	make_key(&key, policy);
+	e = find_entry(d, &key);
+	c = e != NULL ? find_candidate(e, policy) : NULL;
+	if (c == NULL)
+		return DESIRED_UNKNOWN;
+	was = TAILQ_FIRST(&e->list);
+	*best = was->policy;
+	if (--c->refs > 0)
+		return DESIRED_SAME;
+	best_goes = c == was;
+	TAILQ_REMOVE(&e->list, c, next);
+	free(c);
+	if (TAILQ_EMPTY(&e->list)) {
+		free_entry(d, e);
+		return DESIRED_GONE;
+	}
+	if (!best_goes)
+		return DESIRED_SAME;
+	*best = TAILQ_FIRST(&e->list)->policy;
+	return DESIRED_SET;
+}
+
+bool
+desired_take_policy(struct desired *d, struct ike_msg_policy *best)
+{
+	struct policy_entry *e = TAILQ_FIRST(&d->entries);
+
+	if (e == NULL)
+		return false;
+	*best = TAILQ_FIRST(&e->list)->policy;
+	free_entry(d, e);
+	return true;
+}
+
+unsigned int
+desired_policies(const struct desired *d)
+{
+	return d->n_policies;
+}
+
+bool
+desired_add_socket(struct desired *d, const struct ike_msg_socket *socket)
+{
+	struct ike_msg_socket *v;
+
+	for (unsigned int i = 0; i < d->n_sockets; i++)
+		if (memcmp(&d->sockets[i], socket, sizeof(*socket)) == 0)
+			return true;
+	v = reallocarray(d->sockets, d->n_sockets + 1, sizeof(*v));
+	if (v == NULL)
+		return false;
+	d->sockets = v;
+	v[d->n_sockets++] = *socket;
+	return true;
+}
+
+bool
+desired_add_decap(struct desired *d, uint16_t port)
+{
+	uint16_t *v;
+
+	for (unsigned int i = 0; i < d->n_decaps; i++)
+		if (d->decaps[i] == port)
+			return true;
+	v = reallocarray(d->decaps, d->n_decaps + 1, sizeof(*v));
+	if (v == NULL)
+		return false;
+	d->decaps = v;
+	v[d->n_decaps++] = port;
+	return true;
+}
+
+static void
+make_sa_key(struct key_of_sa *key, const struct ike_msg_sa_id *id)
+{
+	memset(key, 0, sizeof(*key));
+	key->dst = id->dst;
+	key->spi = id->spi;
+	key->proto = id->proto;
+}
+
+bool
+desired_add_sa(struct desired *d, const struct desired_sa *sa)
+{
+	struct sa_entry *e = calloc(1, sizeof(*e)), **found;
+
+	if (e == NULL)
+		return false;
+	make_sa_key(&e->key, &sa->id);
+	e->sa = *sa;
+	found = tsearch(e, &d->sas, compare_sa_keys);
+	if (found == NULL || *found != e) {
+		if (found != NULL)
+			(*found)->sa = *sa;
+		free(e);
+		return found != NULL;
+	}
+	TAILQ_INSERT_TAIL(&d->sa_list, e, next);
+	return true;
+}
+
+bool
+desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was)
+{
+	struct sa_entry **found;
+	struct key_of_sa key;
+
+	make_sa_key(&key, id);
+	found = tfind(&key, &d->sas, compare_sa_keys);
+	if (found == NULL)
+		return false;
+	*was = (*found)->sa;
+	free_sa(d, *found);
+	return true;
+}
+
+bool
+desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa)
+{
+	struct sa_entry *e;
+
+	TAILQ_FOREACH (e, &d->sa_list, next) {
+		if (e->sa.epoch == epoch)
+			continue;
+		*sa = e->sa;
+		free_sa(d, e);
+		return true;
+	}
+	return false;
+}
+
+bool
+desired_sa(const struct desired *d, unsigned int n, struct desired_sa *sa)
+{
+	struct sa_entry *e;
+
+	TAILQ_FOREACH (e, &d->sa_list, next) {
+		if (n-- == 0) {
+			*sa = e->sa;
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+desired_request(struct ike_msg *msg, uint16_t type)
+{
+	memset(msg, 0, sizeof(*msg));
+	msg->hdr.magic = IKE_WIRE_MAGIC;
+	msg->hdr.version = IKE_WIRE_VERSION;
+	msg->hdr.type = type;
+	msg->hdr.len = ike_msg_len(type);
+}
+
+void
+desired_replay_start(struct desired *d)
+{
+	d->replay++;
+	d->replay_socket = d->replay_decap = 0;
+}
+
+bool
+desired_replay_next(struct desired *d, struct ike_msg *msg)
+{
+	struct policy_entry *e = TAILQ_FIRST(&d->entries);
+
+	if (d->replay_socket < d->n_sockets) {
+		desired_request(msg, IKE_BYPASS_SOCKET);
+		msg->body.socket = d->sockets[d->replay_socket++];
+		return true;
+	}
+	if (d->replay_decap < d->n_decaps) {
+		desired_request(msg, IKE_UDP_DECAP);
+		msg->body.socket.port = d->decaps[d->replay_decap++];
+		return true;
+	}
+	if (e == NULL || e->replayed == d->replay)
+		return false;
+	/* What was sent goes to the end, so that the first is always one that was not. */
+	e->replayed = d->replay;
+	TAILQ_REMOVE(&d->entries, e, next);
+	TAILQ_INSERT_TAIL(&d->entries, e, next);
+	desired_request(msg, IKE_ADD_POLICY);
+	msg->body.policy = TAILQ_FIRST(&e->list)->policy;
+	return true;
+}

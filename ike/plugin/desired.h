@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CYGNET_DESIRED_H
+#define CYGNET_DESIRED_H
+
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * What charon wants of the router, kept here so that it can be told to every new one: the sockets, and for each
+ * selector (direction, if_id, mark) the list of policies that charon added, of which the best one counts.
+ * And what the router has of charon: the SAs, so that those that died with a router can be expired.
+ *
+ * No locks: the caller serialises. Nothing here knows charon or the router.
+ */
+
+struct desired;
+
+/* One SA that a router has taken. */
+struct desired_sa {
+	struct ike_msg_sa_id id;
+	uint64_t epoch; /* of that router */
+	bool inbound;
+};
+
+/* What a change means for the router. */
+enum desired_change {
+	DESIRED_SAME, /* the best policy of the selector stays as it is */
+	DESIRED_SET, /* *best is the best one now */
+	DESIRED_GONE, /* none is left; *best is what was */
+	DESIRED_UNKNOWN, /* nothing to remove */
+	DESIRED_NO_MEMORY,
+};
+
+struct desired *desired_create(void);
+void desired_destroy(struct desired *d);
+
+/* Adds a reference to a policy. Its priority is in it; smaller wins; at a tie one with a reqid, then the newest. */
+enum desired_change desired_add_policy(
+	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best);
+
+/* Takes one reference of the policy with that selector, priority, action and SA back. */
+enum desired_change desired_del_policy(
+	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best);
+
+unsigned int desired_policies(const struct desired *d); /* selectors */
+
+/* Remembers a socket of charon's; a second time is no change. false: no memory. */
+bool desired_add_socket(struct desired *d, const struct ike_msg_socket *socket);
+bool desired_add_decap(struct desired *d, uint16_t port); /* network order */
+
+bool desired_add_sa(struct desired *d, const struct desired_sa *sa);
+bool desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was);
+/* Takes out one SA of another epoch than this; false when none is left. */
+bool desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa);
+/* The n-th SA, for a walk while nothing changes; false past the end. */
+bool desired_sa(const struct desired *d, unsigned int n, struct desired_sa *sa);
+
+/*
+ * The replay: desired_replay_start(), then each desired_replay_next() gives a message to be sent (sockets,
+ * decapsulation ports, best policies), until it returns false. Changes may come between: those are sent
+ * by who made them.
+ */
+void desired_replay_start(struct desired *d);
+bool desired_replay_next(struct desired *d, struct ike_msg *msg);
+
+/* Fills the header of a request. */
+void desired_request(struct ike_msg *msg, uint16_t type);
+
+/* Removes the best policy of any selector and all under it, for flush_policies(); false when none is left. */
+bool desired_take_policy(struct desired *d, struct ike_msg_policy *best);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel_cygnet_ipsec.h"
+
+#include "convert.h"
+#include "link.h"
+
+#include <errno.h>
+
+#include <daemon.h>
+#include <processing/jobs/callback_job.h>
+#include <utils/debug.h>
+
+#define TIMEOUT_MS 1000
+
+typedef struct private_kernel_cygnet_ipsec_t private_kernel_cygnet_ipsec_t;
+
+struct private_kernel_cygnet_ipsec_t {
+	kernel_cygnet_ipsec_t public;
+	struct desired *desired;
+	struct link *link;
+};
+
+/* An event on its way to charon, raised by one of its own threads. */
+static job_requeue_t
+raise_event(struct ike_msg *m)
+{
+	kernel_acquire_data_t acquire = {};
+	host_t *dst, *remote;
+
+	switch (m->hdr.type) {
+	case IKE_EVENT_ACQUIRE:
+		acquire.src = convert_selector(&m->body.acquire.packet, TRUE);
+		acquire.dst = convert_selector(&m->body.acquire.packet, FALSE);
+		charon->kernel->acquire(charon->kernel, m->body.acquire.reqid, &acquire);
+		DESTROY_IF(acquire.src);
+		DESTROY_IF(acquire.dst);
+		break;
+	case IKE_EVENT_EXPIRE:
+		dst = convert_addr(&m->body.expire.dst, 0);
+		if (dst) {
+			charon->kernel->expire(charon->kernel, m->body.expire.proto,
+				m->body.expire.spi, dst, m->body.expire.hard);
+			dst->destroy(dst);
+		}
+		break;
+	case IKE_EVENT_MAPPING:
+		dst = convert_addr(&m->body.mapping.dst, 0);
+		remote = convert_addr(&m->body.mapping.remote, m->body.mapping.remote_port);
+		if (dst && remote)
+			charon->kernel->mapping(charon->kernel, m->body.mapping.proto,
+				m->body.mapping.spi, dst, remote);
+		DESTROY_IF(dst);
+		DESTROY_IF(remote);
+		break;
+	}
+	return JOB_REQUEUE_NONE;
+}
+
+static void
+on_event(void *ctx, const struct ike_msg *msg)
+{
+	struct ike_msg *copy = malloc_thing(struct ike_msg);
+
+	*copy = *msg;
+	lib->processor->queue_job(lib->processor,
+		(job_t *)callback_job_create_with_prio(
+			(callback_job_cb_t)raise_event, copy, free, NULL, JOB_PRIO_HIGH));
+}
+
+static void
+on_log(void *ctx, int level, const char *line)
+{
+	if (level <= 1)
+		DBG1(DBG_KNL, "cygnet: %s", line);
+	else
+		DBG2(DBG_KNL, "cygnet: %s", line);
+}
+
+/* charon's status for the router's; one line for what failed. */
+static status_t
+result(int rc, const char *what, uint32_t spi)
+{
+	if (rc == 0)
+		return SUCCESS;
+	DBG1(DBG_KNL, "cygnet: %s %.8x: %s", what, ntohl(spi),
+		rc == -ENOTCONN ? "no router is there" : strerror(-rc));
+	return rc == -ENOTSUP ? NOT_SUPPORTED : rc == -ENOENT ? NOT_FOUND : FAILED;
+}
+
+METHOD(kernel_ipsec_t, get_features, kernel_feature_t, private_kernel_cygnet_ipsec_t *this)
+{
+	return KERNEL_ESP_V3_TFC | KERNEL_POLICY_SPI
+#ifdef HAVE_KERNEL_SA_USE_TIME
+	       | KERNEL_SA_USE_TIME
+#endif
+		;
+}
+
+METHOD(kernel_ipsec_t, get_spi, status_t, private_kernel_cygnet_ipsec_t *this, host_t *src,
+	host_t *dst, uint8_t protocol, uint32_t *spi)
+{
+	struct ike_msg m;
+	int rc;
+
+	desired_request(&m, IKE_GET_SPI);
+	convert_host(src, &m.body.sa_id.src);
+	convert_host(dst, &m.body.sa_id.dst);
+	m.body.sa_id.proto = protocol;
+	link_lock(this->link);
+	rc = link_call(this->link, &m, NULL, 0);
+	if (rc == 0)
+		*spi = m.body.sa_id.spi;
+	return result(rc, "no SPI", 0);
+}
+
+METHOD(kernel_ipsec_t, get_cpi, status_t, private_kernel_cygnet_ipsec_t *this, host_t *src,
+	host_t *dst, uint16_t *cpi)
+{
+	return NOT_SUPPORTED; /* IPComp is not there */
+}
+
+METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_sa_id_t *id, kernel_ipsec_add_sa_t *data)
+{
+	struct desired_sa sa = {.inbound = data->inbound}, was;
+	uint8_t key[IKE_KEY_MAX];
+	struct ike_msg m;
+	int rc;
+
+	desired_request(&m, IKE_ADD_SA);
+	if (!convert_add_sa(id, data, &m.body.add_sa))
+		return FAILED;
+	sa.id = m.body.add_sa.id;
+	memcpy(key, data->enc_key.ptr, data->enc_key.len);
+	memcpy(key + data->enc_key.len, data->int_key.ptr, data->int_key.len);
+	sa.epoch = link_epoch(this->link);
+	link_lock(this->link);
+	/* Remembered before it is there: were it told afterwards, a router that dies between would go unnoticed. */
+	desired_add_sa(this->desired, &sa);
+	rc = link_call(this->link, &m, key, data->enc_key.len + data->int_key.len);
+	memwipe(key, sizeof(key));
+	if (rc != 0) {
+		link_lock(this->link);
+		desired_del_sa(this->desired, &sa.id, &was);
+		link_unlock(this->link);
+		result(rc, "adding SA", id->spi);
+		return FAILED;
+	}
+	return SUCCESS;
+}
+
+METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data)
+{
+	/* charon negotiates a new CHILD_SA instead. */
+	DBG1(DBG_KNL, "cygnet: changing the addresses of SA %.8x is not supported: it is rekeyed",
+		ntohl(id->spi));
+	return NOT_SUPPORTED;
+}
+
+METHOD(kernel_ipsec_t, query_sa, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_sa_id_t *id, kernel_ipsec_query_sa_t *data, uint64_t *bytes, uint64_t *packets,
+	time_t *time)
+{
+	struct ike_msg m;
+	int rc;
+
+	desired_request(&m, IKE_QUERY_SA);
+	convert_sa_id(id, &m.body.sa_id);
+	link_lock(this->link);
+	rc = link_call(this->link, &m, NULL, 0);
+	if (rc != 0)
+		return result(rc, "querying SA", id->spi);
+	if (bytes)
+		*bytes = m.body.usage.bytes;
+	if (packets)
+		*packets = m.body.usage.packets;
+	if (time)
+		*time = m.body.usage.last_use;
+	return SUCCESS;
+}
+
+METHOD(kernel_ipsec_t, del_sa, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_sa_id_t *id, kernel_ipsec_del_sa_t *data)
+{
+	struct desired_sa was;
+	struct ike_msg m;
+	int rc;
+
+	desired_request(&m, IKE_DEL_SA);
+	convert_sa_id(id, &m.body.sa_id);
+	link_lock(this->link);
+	desired_del_sa(this->desired, &m.body.sa_id, &was);
+	rc = link_call(this->link, &m, NULL, 0);
+	/* An SA that expired, or died with its router, is gone already. */
+	if (rc == -ENOENT || rc == -ENOTCONN || rc == -ESTALE)
+		return SUCCESS;
+	return result(rc, "deleting SA", id->spi);
+}
+
+METHOD(kernel_ipsec_t, flush_sas, status_t, private_kernel_cygnet_ipsec_t *this)
+{
+	struct desired_sa sa, was;
+	struct ike_msg m;
+	int rc = 0;
+
+	link_lock(this->link);
+	while (rc == 0 && desired_sa(this->desired, 0, &sa)) {
+		desired_del_sa(this->desired, &sa.id, &was);
+		desired_request(&m, IKE_DEL_SA);
+		m.body.sa_id = sa.id;
+		rc = link_call(this->link, &m, NULL, 0);
+		rc = rc == -ENOENT ? 0 : rc;
+		link_lock(this->link);
+	}
+	link_unlock(this->link);
+	return result(rc, "flushing SAs", 0);
+}
+
+/* Tells the router what became of a selector; the lock is held, and given up. */
+static int
+tell(private_kernel_cygnet_ipsec_t *this, enum desired_change change,
+	const struct ike_msg_policy *best)
+{
+	struct ike_msg m;
+
+	if (change != DESIRED_SET && change != DESIRED_GONE) {
+		link_unlock(this->link);
+		return 0;
+	}
+	desired_request(&m, change == DESIRED_SET ? IKE_ADD_POLICY : IKE_DEL_POLICY);
+	m.body.policy = *best;
+	return link_call(this->link, &m, NULL, 0);
+}
+
+METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_policy_id_t *id, kernel_ipsec_manage_policy_t *data)
+{
+	struct ike_msg_policy policy, best;
+	enum desired_change change;
+	int rc;
+
+	if (!convert_policy(id, data, &policy))
+		return FAILED;
+	link_lock(this->link);
+	change = desired_add_policy(this->desired, &policy, &best);
+	if (change == DESIRED_NO_MEMORY) {
+		link_unlock(this->link);
+		return FAILED;
+	}
+	rc = tell(this, change, &best);
+	if (rc == -ENOTSUP || rc == -EINVAL || rc == -ENOSPC) {
+		/* The router will not have it: then charon shall not believe in it. */
+		DBG1(DBG_KNL, "cygnet: policy %R === %R %N: %s", id->src_ts, id->dst_ts,
+			policy_dir_names, id->dir, strerror(-rc));
+		link_lock(this->link);
+		tell(this, desired_del_policy(this->desired, &policy, &best), &best);
+		return FAILED;
+	}
+	/* Without a router, or with one that is slow: it is replayed. */
+	return SUCCESS;
+}
+
+METHOD(kernel_ipsec_t, query_policy, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_policy_id_t *id, kernel_ipsec_query_policy_t *data, time_t *use_time)
+{
+	struct ike_msg m;
+	int rc;
+
+	desired_request(&m, IKE_QUERY_POLICY);
+	if (!convert_policy_id(id, &m.body.policy))
+		return FAILED;
+	link_lock(this->link);
+	rc = link_call(this->link, &m, NULL, 0);
+	if (rc == 0)
+		*use_time = m.body.usage.last_use;
+	return result(rc, "querying a policy", 0);
+}
+
+METHOD(kernel_ipsec_t, del_policy, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_policy_id_t *id, kernel_ipsec_manage_policy_t *data)
+{
+	struct ike_msg_policy policy, best;
+	enum desired_change change;
+
+	if (!convert_policy(id, data, &policy))
+		return FAILED;
+	link_lock(this->link);
+	change = desired_del_policy(this->desired, &policy, &best);
+	/* A time-out makes a replay, which takes away what we no longer want. */
+	tell(this, change, &best);
+	return change == DESIRED_UNKNOWN ? NOT_FOUND : SUCCESS;
+}
+
+METHOD(kernel_ipsec_t, flush_policies, status_t, private_kernel_cygnet_ipsec_t *this)
+{
+	struct ike_msg_policy best;
+
+	link_lock(this->link);
+	while (desired_take_policy(this->desired, &best)) {
+		tell(this, DESIRED_GONE, &best);
+		link_lock(this->link);
+	}
+	link_unlock(this->link);
+	return SUCCESS;
+}
+
+/* Remembered, and told to the router when one is there. */
+static bool
+keep_socket(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_socket *socket, uint16_t type)
+{
+	struct ike_msg m;
+	bool kept;
+	int rc;
+
+	desired_request(&m, type);
+	m.body.socket = *socket;
+	link_lock(this->link);
+	kept = type == IKE_BYPASS_SOCKET ? desired_add_socket(this->desired, socket)
+					 : desired_add_decap(this->desired, socket->port);
+	rc = link_call(this->link, &m, NULL, 0);
+	if (rc != 0 && rc != -ENOTCONN)
+		DBG1(DBG_KNL, "cygnet: UDP port %u: %s", ntohs(socket->port), strerror(-rc));
+	return kept;
+}
+
+METHOD(kernel_ipsec_t, bypass_socket, bool, private_kernel_cygnet_ipsec_t *this, int fd, int family)
+{
+	struct ike_msg_socket s = {};
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} a;
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.sa, &len) < 0) {
+		DBG1(DBG_KNL, "cygnet: IKE's socket has no name: %s", strerror(errno));
+		return FALSE;
+	}
+	switch (a.sa.sa_family) {
+	case AF_INET:
+		s.addr.family = 4;
+		memcpy(s.addr.b, &a.in.sin_addr, sizeof(a.in.sin_addr));
+		s.port = a.in.sin_port;
+		return keep_socket(this, &s, IKE_BYPASS_SOCKET);
+	case AF_INET6:
+		s.addr.family = 6;
+		memcpy(s.addr.b, &a.in6.sin6_addr, sizeof(a.in6.sin6_addr));
+		s.port = a.in6.sin6_port;
+		return keep_socket(this, &s, IKE_BYPASS_SOCKET);
+	default:
+		return FALSE;
+	}
+}
+
+METHOD(kernel_ipsec_t, enable_udp_decap, bool, private_kernel_cygnet_ipsec_t *this, int fd,
+	int family, uint16_t port)
+{
+	struct ike_msg_socket s = {.port = htons(port)};
+
+	s.addr.family = family == AF_INET6 ? 6 : 4;
+	return keep_socket(this, &s, IKE_UDP_DECAP);
+}
+
+METHOD(kernel_ipsec_t, destroy, void, private_kernel_cygnet_ipsec_t *this)
+{
+	link_destroy(this->link);
+	desired_destroy(this->desired);
+	free(this);
+}
+
+kernel_cygnet_ipsec_t *
+kernel_cygnet_ipsec_create(void)
+{
+	private_kernel_cygnet_ipsec_t *this;
+	struct link_conf conf = {
+		.agent = lib->settings->get_str(
+			lib->settings, "%s.plugins.kernel-cygnet.agent", CYGNET_AGENT, lib->ns),
+		.file_prefix = lib->settings->get_str(
+			lib->settings, "%s.plugins.kernel-cygnet.file_prefix", "cygnet", lib->ns),
+		.timeout_ms = lib->settings->get_int(
+			lib->settings, "%s.plugins.kernel-cygnet.timeout", TIMEOUT_MS, lib->ns),
+		.spi_min = lib->settings->get_int(
+			lib->settings, "%s.spi_min", KERNEL_SPI_MIN, lib->ns),
+		.spi_max = lib->settings->get_int(
+			lib->settings, "%s.spi_max", KERNEL_SPI_MAX, lib->ns),
+		.event = on_event,
+		.log = on_log,
+	};
+
+	INIT(this,
+		.public =
+			{
+				.interface =
+					{
+						.get_features = _get_features,
+						.get_spi = _get_spi,
+						.get_cpi = _get_cpi,
+						.add_sa = _add_sa,
+						.update_sa = _update_sa,
+						.query_sa = _query_sa,
+						.del_sa = _del_sa,
+						.flush_sas = _flush_sas,
+						.add_policy = _add_policy,
+						.query_policy = _query_policy,
+						.del_policy = _del_policy,
+						.flush_policies = _flush_policies,
+						.bypass_socket = _bypass_socket,
+						.enable_udp_decap = _enable_udp_decap,
+						.destroy = _destroy,
+					},
+			},
+		.desired = desired_create(), );
+	conf.ctx = this;
+	if (this->desired)
+		this->link = link_create(&conf, this->desired);
+	if (!this->link) {
+		DBG1(DBG_KNL, "cygnet: the link to the router could not be made");
+		desired_destroy(this->desired);
+		free(this);
+		return NULL;
+	}
+	return &this->public;
+}
