@@ -17,6 +17,7 @@ class Site:
         self.lab = lab
         self.me, self.peer = PLAN[which], PLAN["b" if which == "a" else "a"]
         self.ns = lab.ns(f"site-{which}")
+        self.ns.no_ipv6()
         self.host = lab.ns(f"host-{which}")
         self.host.no_ipv6()
         lab.veth(self.ns, "v-lan", self.host, "eth0")
@@ -39,6 +40,10 @@ class Site:
     def load(self, **kw):
         self.charon.load(psk_connection("site", self.me["wan"], self.peer["wan"], self.me["net"],
                                         self.peer["net"], PSK, **kw))
+
+    def wait_backend(self, timeout=15):
+        """The plugin has found the router: before that charon can negotiate nothing."""
+        wait_for(f"the plugin at {self.ns.short}", lambda: self.router.json("status")["policies_complete"], timeout)
 
     def usage(self, direction):
         """Packets and bytes of the SAs of a direction, as long as they live."""
@@ -64,6 +69,8 @@ class TwoSites:
             s.make_charon(charon, plugin)
         for s in self:
             s.charon.start()
+            s.wait_backend()
+        for s in self:
             s.load(**connection)
         return self
 

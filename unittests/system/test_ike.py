@@ -91,7 +91,8 @@ def test_charon_before_router(sites):
     for s in sites:
         s.start_router()
         s.add_route()
-    wait_for("agents", lambda: all(len(agents(s)) == 1 for s in sites), 15, 0.3)
+    for s in sites:
+        s.wait_backend()
     sites.up()
     assert sites.ping() == 3
 
@@ -238,6 +239,8 @@ def test_keys_are_wiped(lab):
         s.charon.stop()
         s.charon.start()
         s.load()
+        wait_for("its agent", lambda s=s: agents(s))
+    time.sleep(1)
     sites.up()
     assert sites.ping() == 3
     keys = set(negotiated_keys(sites.a.charon))
