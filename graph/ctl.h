@@ -21,7 +21,7 @@
 
 #define CTL_CLIENTS 32
 #define CTL_LINE_MAX 4096 /* of a request, without its newline */
-#define CTL_PAGE_ROWS 200
+#define CTL_PAGE_ROWS 100
 #define CTL_PAGE_SCAN 16384 /* slots looked at for a page, however few of them are rows */
 #define CTL_OWNERS 32
 
