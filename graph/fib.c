@@ -542,6 +542,21 @@ fib_lookup4_bulk(const struct fib *fib, const uint32_t *dst, uint64_t *nh, unsig
 	rte_fib_lookup_bulk(fib->fib4, (uint32_t *)(uintptr_t)dst, nh, n);
 }
 
+uint16_t
+fib_nh_mtu(const struct fib *fib, uint32_t nh)
+{
+	const struct nexthop *n = &fib->nh[nh];
+	uint16_t mtu = n->mtu;
+
+	for (unsigned int i = 0; n->type == NH_MULTIPATH && i < n->n; i++) {
+		uint16_t member = fib->nh[fib->members[nh][i]].mtu;
+
+		if (mtu == 0 || member < mtu)
+			mtu = member;
+	}
+	return mtu;
+}
+
 uint32_t
 fib_multipath(const struct fib *fib, const struct nexthop *nh, uint32_t hash)
 {

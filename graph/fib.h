@@ -42,7 +42,8 @@ struct nexthop {
 	_Atomic uint8_t used; /* ADJ: set by lcores, cleared by the control thread */
 	uint8_t n; /* MULTIPATH: members */
 	uint16_t port; /* GLEAN, ADJ: the port */
-	uint16_t mtu; /* of the port or the route, layer 3 */
+	uint16_t
+		mtu; /* layer 3: of the port; MULTIPATH: of the route, 0 where it has none of its own */
 	struct ip_addr addr; /* ADJ: the neighbour */
 };
 
@@ -104,6 +105,9 @@ uint32_t fib_lookup(const struct fib *fib, const struct ip_addr *dst);
 
 /* Any data-plane lcore: destinations in host order, n next-hop indexes. */
 void fib_lookup4_bulk(const struct fib *fib, const uint32_t *dst, uint64_t *nh, unsigned int n);
+
+/* MTU of the way that a next hop takes: its own, and the smallest of a multipath one's members. 0: none. */
+uint16_t fib_nh_mtu(const struct fib *fib, uint32_t nh);
 
 /* The member of a multipath next hop for a flow hash. Any data-plane lcore. */
 uint32_t fib_multipath(const struct fib *fib, const struct nexthop *nh, uint32_t hash);

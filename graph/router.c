@@ -39,6 +39,14 @@ create_mbufs(struct router *r)
 	return r->mbufs != NULL ? 0 : -ENOMEM;
 }
 
+static uint16_t
+path_mtu(void *ctx, const struct ip_addr *dst)
+{
+	struct router *r = ctx;
+
+	return fib_nh_mtu(r->fib, fib_lookup(r->fib, dst));
+}
+
 static int
 create_tables(struct router *r)
 {
@@ -47,16 +55,18 @@ create_tables(struct router *r)
 		.spi_min = ROUTER_SPI_MIN,
 		.spi_max = ROUTER_SPI_MAX,
 		.workers = r->n_workers,
-		.rcu = r->rcu};
+		.rcu = r->rcu,
+		.path_mtu = path_mtu,
+		.path_ctx = r};
 	const struct fib_conf fib = {.max_routes = config->limits.routes,
 		.max_nexthops = config->limits.nexthops,
 		.rcu = r->rcu};
 	struct sad_crypto ops = crypto_sad_ops(r->crypto);
 
-	r->sad = sad_create(&sad, &ops);
+	r->fib = fib_create(&fib);
+	r->sad = r->fib != NULL ? sad_create(&sad, &ops) : NULL;
 	r->spd = r->sad != NULL ? spd_create(config->limits.policies, r->rcu) : NULL;
-	r->fib = r->spd != NULL ? fib_create(&fib) : NULL;
-	return r->fib != NULL ? 0 : -ENOMEM;
+	return r->spd != NULL ? 0 : -ENOMEM;
 }
 
 static void
@@ -179,21 +189,6 @@ expired(void *ctx, uint32_t slot, bool hard)
 	channel_expire(r->channel, slot, hard);
 }
 
-/* Outbound SAs learn the MTU of the route that their packets take: a tenth of them each tick. */
-static void
-update_mtus(struct router *r)
-{
-	uint32_t n = (sad_slots(r->sad) + 9) / 10;
-
-	for (; n > 0; n--, r->mtu_at = (r->mtu_at + 1) % sad_slots(r->sad)) {
-		const struct sa_cold *cold = sad_cold(r->sad, r->mtu_at);
-
-		if (cold->state == SA_LIVE && cold->conf.dir == SA_DIR_OUT)
-			sad_set_mtu(r->sad, r->mtu_at,
-				fib_nh(r->fib, fib_lookup(r->fib, &cold->conf.dst))->mtu);
-	}
-}
-
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -202,7 +197,6 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	sad_tick(r->sad, expired, r);
-	update_mtus(r);
 	channel_tick(r->channel);
 }
 

@@ -39,7 +39,6 @@ struct router {
 	uint16_t port_ids[CONFIG_MAX_PORTS]; /* DPDK port of config->ports[i] */
 	struct worker_sockets *_Atomic sockets; /* of charon */
 	bool pair_bypass[WORKER_MAX_PORTS][WORKER_MAX_PORTS];
-	uint32_t mtu_at; /* where the walk over the SAs' MTUs is */
 	struct event *events[4];
 	_Atomic bool stopping;
 };

@@ -307,6 +307,19 @@ index_del(struct sad *sad, uint32_t slot)
 	}
 }
 
+static void
+update_mtu(struct sad *sad, uint32_t slot)
+{
+	const struct sa_conf *conf = &sad->cold[slot].conf;
+	uint16_t mtu = 0;
+
+	if (conf->dir != SA_DIR_OUT)
+		return;
+	if (sad->conf.path_mtu != NULL)
+		mtu = sad->conf.path_mtu(sad->conf.path_ctx, &conf->dst);
+	atomic_store_explicit(&sad->view.sas[slot].mtu, mtu, memory_order_relaxed);
+}
+
 int
 sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool from_get_spi,
 	uint32_t *slot, const char **why)
@@ -358,6 +371,7 @@ sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool fr
 	}
 	sad->cold[*slot].added = now_ns();
 	set_state(sad, *slot, SA_LIVE);
+	update_mtu(sad, *slot);
 	atomic_store_explicit(&sa->spi, conf->spi, memory_order_release);
 	return 0;
 }
@@ -432,12 +446,6 @@ sad_set_owner(struct sad *sad, uint32_t slot, uint64_t owner)
 	sad->cold[slot].conf.owner = owner;
 }
 
-void
-sad_set_mtu(struct sad *sad, uint32_t slot, uint16_t mtu)
-{
-	atomic_store_explicit(&sad->view.sas[slot].mtu, mtu, memory_order_relaxed);
-}
-
 struct sa_counters *
 sad_worker_counters(struct sad *sad, uint16_t worker)
 {
@@ -489,6 +497,7 @@ sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), v
 		}
 		if (cold->state != SA_LIVE || cold->hard_sent)
 			continue;
+		update_mtu(sad, sad->tick_at);
 		what = expired(sad, sad->tick_at, now);
 		if (what == 2) {
 			atomic_store_explicit(

@@ -184,6 +184,10 @@ struct sad_conf {
 	uint32_t spi_min, spi_max; /* host order; a range of at least 2^8 times the slots */
 	uint16_t workers; /* number of counter sets */
 	struct rcu *rcu;
+	/* MTU of the route to a peer, 0 when it is not known; NULL: never known. Outbound SAs ask at their add
+	 * and once a second. */
+	uint16_t (*path_mtu)(void *ctx, const struct ip_addr *dst);
+	void *path_ctx;
 };
 
 /* Makes and destroys the crypto session of an SA: crypto_session_create() in the router. */
@@ -232,13 +236,10 @@ uint32_t sad_count(const struct sad *sad, enum sa_state state);
 /* Changes the owner (a new charon that takes over); control thread. */
 void sad_set_owner(struct sad *sad, uint32_t slot, uint64_t owner);
 
-/* Tells an outbound SA the MTU of its path; control thread. */
-void sad_set_mtu(struct sad *sad, uint32_t slot, uint16_t mtu);
-
 /*
  * Looks at a part of the table (all of it once a second when called at each 100 ms tick): raises
  * expire(ctx, slot, hard) for lifetimes that ran out, once soft and once hard, and drops larval SPIs
- * after 165 s. A hard expiry stops an SA before the call: it takes no more packets. Control thread.
+ * after 165 s; asks for the MTU of outbound SAs' paths. A hard expiry stops an SA before the call: it takes no more packets. Control thread.
  */
 void sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), void *ctx);
 

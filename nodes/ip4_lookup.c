@@ -28,6 +28,10 @@ forward(struct worker *w, struct rte_mbuf *m, struct pkt *p, uint32_t nexthop)
 	case NH_ADJ:
 	case NH_GLEAN:
 		p->out_port = nh->port;
+		p->mtu = nh->mtu;
+		/* A route of several ways, or with an MTU of its own. */
+		if (unlikely(p->nexthop != nexthop) && fib_nh(w->fib, nexthop)->mtu != 0)
+			p->mtu = RTE_MIN(p->mtu, fib_nh(w->fib, nexthop)->mtu);
 		break;
 	case NH_BLACKHOLE:
 		return refuse(p, DROP_ROUTE_BLACKHOLE, 0, 0);

@@ -34,8 +34,8 @@ rewrite(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		return EDGE_TX;
 	}
 	nh = fib_nh(w->fib, p->nexthop);
-	if (unlikely(rte_pktmbuf_pkt_len(m) > nh->mtu))
-		return too_big(m, p, nh->mtu);
+	if (unlikely(rte_pktmbuf_pkt_len(m) > p->mtu))
+		return too_big(m, p, p->mtu);
 	if (unlikely(nh->type != NH_ADJ ||
 		     !atomic_load_explicit(&nh->resolved, memory_order_acquire)))
 		return EDGE_HOLD;

@@ -52,7 +52,8 @@ struct pkt {
 	uint8_t trace; /* nonzero: being traced */
 	uint8_t icmp_type, icmp_code; /* when it goes to icmp4-error */
 	uint16_t icmp_mtu;
-	uint8_t reserved[17];
+	uint16_t mtu; /* of its way out, after a lookup */
+	uint8_t reserved[15];
 	/* The crypto operation, in place: no operation pool. */
 	_Alignas(RTE_CACHE_LINE_SIZE)
 		uint8_t op[sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op)];
