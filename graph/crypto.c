@@ -2,9 +2,7 @@
 #include "crypto.h"
 
 #include "log.h"
-#include "pkt.h"
-#include "sa_setup.h"
-#include "wire.h"
+#include "transform.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -139,37 +137,18 @@ crypto_assign(const struct crypto *c, struct crypto_server *server, uint16_t que
 static int
 create_session(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8_t *key)
 {
+	const struct transform_encr *t = transform_encr(conf->enc_alg);
+	struct rte_crypto_sym_xform xform[2], *first = transform_xforms(conf, key, xform);
 	struct crypto *c = ctx;
-	const struct sa_transform *t = sa_transform(conf->enc_alg);
-	uint16_t key_len = conf->enc_key_len - t->salt_len;
-	struct rte_crypto_sym_xform xform = {
-		.type = RTE_CRYPTO_SYM_XFORM_AEAD,
-		.aead =
-			{
-				.op = conf->dir == SA_DIR_OUT ? RTE_CRYPTO_AEAD_OP_ENCRYPT
-							      : RTE_CRYPTO_AEAD_OP_DECRYPT,
-				.algo = t->aead,
-				.key = {.data = key, .length = key_len},
-				.iv = {.offset = PKT_IV_OFFSET, .length = 12},
-				.digest_length = t->icv_len,
-				.aad_length = conf->flags & IKE_SA_ESN ? 12 : 8,
-			},
-	};
-	const struct rte_cryptodev_sym_capability_idx idx = {
-		.type = RTE_CRYPTO_SYM_XFORM_AEAD, .algo.aead = t->aead};
 	int rc = -ENOTSUP;
 
 	for (unsigned int i = 0; i < c->n_devs; i++) {
-		const struct rte_cryptodev_symmetric_capability *cap =
-			rte_cryptodev_sym_capability_get(c->devs[i].id, &idx);
-
-		if (cap == NULL || rte_cryptodev_sym_capability_check_aead(cap, key_len, t->icv_len,
-					   xform.aead.aad_length, xform.aead.iv.length) != 0)
+		if (!transform_supported(c->devs[i].id, first))
 			continue;
-		sa->session = rte_cryptodev_sym_session_create(c->devs[i].id, &xform, c->sessions);
+		sa->session = rte_cryptodev_sym_session_create(c->devs[i].id, first, c->sessions);
 		if (sa->session != NULL) {
 			sa->dev = i;
-			memcpy(&sa->salt, key + key_len, t->salt_len);
+			memcpy(&sa->salt, key + conf->enc_key_len - t->salt_len, t->salt_len);
 			return 0;
 		}
 		rc = -rte_errno;

@@ -106,7 +106,7 @@ lcores_create(struct router *r, const struct crypto *crypto)
 		w->n_workers = r->n_workers;
 		if (w->crypto)
 			crypto_assign(crypto, &w->crypto_server, queue_pair++);
-		if (w->worker && make_frames(r, w) < 0)
+		if (w->worker && (make_frames(r, w) < 0 || iv_random_init(&w->iv_random) < 0))
 			goto nomem;
 	}
 	for (unsigned int i = 0; i < r->n_workers; i++)
@@ -279,6 +279,7 @@ lcores_destroy(struct router *r)
 		for (unsigned int k = 0; k < w->crypto_queue.n_servers; k++)
 			rte_ring_free(w->crypto_queue.to_server[k]);
 		rte_ring_free(w->handover);
+		iv_random_free(&w->iv_random);
 		rte_free(w->crypto_queue.frames);
 		rte_free(w);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sa_setup.h"
 
+#include "transform.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -14,33 +15,40 @@
 
 #define OUTER_TTL 64
 
-/* RFC 4106: eight bytes of explicit IV, four of salt, payload and trailer in words of four bytes. */
-static const struct sa_transform transforms[] = {
-	{ENCR_AES_GCM_16, {16, 24, 32}, 4, 8, 16, 4, RTE_CRYPTO_AEAD_AES_GCM, "aes-gcm-16"},
-};
-
-const struct sa_transform *
-sa_transform(uint16_t enc_alg)
+/* RFC 4303, 3.2.2: encryption without integrity is not offered. */
+static int
+check_transforms(const struct sa_conf *conf, const char **why)
 {
-	for (unsigned int i = 0; i < RTE_DIM(transforms); i++)
-		if (transforms[i].id == enc_alg)
-			return &transforms[i];
-	return NULL;
-}
+	const struct transform_encr *t = transform_encr(conf->enc_alg);
+	const struct transform_integ *i = transform_integ(conf->int_alg);
 
-static bool
-key_len_fits(const struct sa_transform *t, uint16_t len)
-{
-	for (unsigned int i = 0; i < RTE_DIM(t->key_lens); i++)
-		if (t->key_lens[i] != 0 && len == t->key_lens[i] + t->salt_len)
-			return true;
-	return false;
+	if (t == NULL) {
+		*why = "the encryption algorithm is not known";
+		return -ENOTSUP;
+	}
+	if (!transform_key_fits(t, conf->enc_key_len)) {
+		*why = "the key length does not fit the encryption algorithm";
+		return -EINVAL;
+	}
+	if (t->icv_len != 0) {
+		*why = "an AEAD transform takes no integrity algorithm";
+		return conf->int_alg == AUTH_NONE && conf->int_key_len == 0 ? 0 : -EINVAL;
+	}
+	if (conf->int_alg == AUTH_NONE) {
+		*why = "encryption without integrity is refused";
+		return -EINVAL;
+	}
+	if (i == NULL) {
+		*why = "the integrity algorithm is not known";
+		return -ENOTSUP;
+	}
+	*why = "the key length does not fit the integrity algorithm";
+	return conf->int_key_len == i->key_len ? 0 : -EINVAL;
 }
 
 int
 sa_check(const struct sa_conf *conf, const char **why)
 {
-	const struct sa_transform *t = sa_transform(conf->enc_alg);
 	bool esn = conf->flags & IKE_SA_ESN;
 
 #define REFUSE(error, text)    \
@@ -58,12 +66,6 @@ sa_check(const struct sa_conf *conf, const char **why)
 		REFUSE(ENOTSUP, "modes other than tunnel are not implemented");
 	if (conf->src.family != 4 || conf->dst.family != 4)
 		REFUSE(ENOTSUP, "tunnel end points other than IPv4 are not implemented");
-	if (t == NULL)
-		REFUSE(ENOTSUP, "the encryption algorithm is not implemented");
-	if (conf->int_alg != AUTH_NONE || conf->int_key_len != 0)
-		REFUSE(EINVAL, "an AEAD transform takes no integrity algorithm");
-	if (!key_len_fits(t, conf->enc_key_len))
-		REFUSE(EINVAL, "the key length does not fit the encryption algorithm");
 	if (conf->replay_window > SA_REPLAY_WINDOW_MAX)
 		REFUSE(EINVAL, "the replay window is larger than 131072");
 	if (esn && conf->replay_window == 0 && conf->dir == SA_DIR_IN)
@@ -73,7 +75,7 @@ sa_check(const struct sa_conf *conf, const char **why)
 	if (conf->tfc != 0)
 		REFUSE(ENOTSUP, "TFC padding is not implemented");
 #undef REFUSE
-	return 0;
+	return check_transforms(conf, why);
 }
 
 static void
@@ -108,15 +110,16 @@ int
 sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t workers,
 	const char **why)
 {
-	const struct sa_transform *t = sa_transform(conf->enc_alg);
+	const struct transform_encr *t = transform_encr(conf->enc_alg);
 
 	sa->slot = slot;
 	sa->dir = conf->dir;
 	sa->reqid = conf->reqid;
-	sa->icv_len = t->icv_len;
+	sa->crypto = t->crypto;
+	sa->icv_len = t->icv_len != 0 ? t->icv_len : transform_integ(conf->int_alg)->icv_len;
 	sa->iv_len = t->iv_len;
 	sa->align = t->align;
-	sa->flags = SA_F_AEAD | SA_F_TUNNEL;
+	sa->flags = SA_F_TUNNEL;
 	if (conf->flags & IKE_SA_ESN)
 		sa->flags |= SA_F_ESN;
 	if (conf->flags & IKE_SA_ENCAP)

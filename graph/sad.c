@@ -347,6 +347,7 @@ sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool fr
 			return rc;
 	}
 
+	*why = "";
 	sa = &sad->view.sas[*slot];
 	rc = sa_setup(sa, conf, *slot, sad->conf.workers, why);
 	if (rc == 0)

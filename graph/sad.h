@@ -109,7 +109,6 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_TUNNEL (1u << 1)
 #define SA_F_UDP (1u << 2)
 #define SA_F_OUTER6 (1u << 3)
-#define SA_F_AEAD (1u << 4)
 #define SA_F_COPY_DF (1u << 5)
 #define SA_F_NO_ECN (1u << 6)
 #define SA_F_COPY_DSCP_OUT (1u << 7)
@@ -117,6 +116,16 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_SHARED (1u << 9) /* more than one worker may seal with it */
 
 #define SA_NO_WORKER 0xffff
+
+/* How an SA's packets go to the crypto device: what stands where (nodes/esp_op.h). */
+enum sa_crypto {
+	SA_CRYPTO_AEAD, /* GCM, ChaCha20-Poly1305: nonce of salt and IV */
+	SA_CRYPTO_CCM, /* the same, laid out as CCM wants it */
+	SA_CRYPTO_GMAC, /* authentication alone, with a nonce */
+	SA_CRYPTO_CBC, /* and a separate authentication, as the two below */
+	SA_CRYPTO_CTR,
+	SA_CRYPTO_AUTH, /* no encryption */
+};
 
 /*
  * The hot half: what a packet needs. The first line is the same for both directions; the second is the
@@ -137,7 +146,8 @@ struct sa {
 	uint32_t salt; /* as it stands in the nonce */
 	void *session; /* of its crypto device */
 	struct replay *replay; /* inbound; NULL without a window */
-	uint8_t reserved[16];
+	uint8_t crypto; /* enum sa_crypto */
+	uint8_t reserved[15];
 	/* Line 2: the outer header(s) to be put before the packet; lengths, checksum and SPI too. */
 	_Alignas(RTE_CACHE_LINE_SIZE) uint8_t template[SA_TEMPLATE_MAX];
 	uint16_t template_csum; /* IPv4: one's complement sum of the template, total length zero */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto_frame.h"
-#include "esp.h"
+#include "esp_op.h"
 #include "ip4.h"
 #include "sad_lookup.h"
 #include "stream.h"
@@ -52,6 +52,7 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
 	const struct rte_esp_hdr *esp;
+	struct esp_layout at;
 	uint32_t header, len, seq;
 	uint16_t is;
 	struct sa *sa;
@@ -96,10 +97,10 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	p->spi = esp->spi;
 	p->l3_len = header;
 	p->flags |= PKT_F_DECRYPT;
-	esp_gcm_nonce(p, sa, esp + 1);
-	esp_aad(p, sa, esp->spi);
-	esp_aead_op(p, m, sa, header, len - header - sa->icv_len,
-		rte_pktmbuf_mtod_offset(m, uint8_t *, len - sa->icv_len));
+	at = (struct esp_layout){.esp = header - sizeof(*esp) - sa->iv_len,
+		.payload = header,
+		.clear = len - header - sa->icv_len};
+	esp_op(p, m, sa, &at, esp->spi, true);
 	return EDGE_SUBMIT;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto_frame.h"
-#include "esp.h"
+#include "esp_op.h"
 #include "ip4.h"
 #include "stream.h"
 #include "worker.h"
@@ -64,6 +64,8 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 		     rte_pktmbuf_headroom(m) < header_len(sa) + RTE_ETHER_HDR_LEN ||
 		     header_len(sa) + len + tail > UINT16_MAX))
 		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
+	if (sa->crypto == SA_CRYPTO_CBC && unlikely(!iv_random_get(&w->iv_random, p->iv)))
+		return refuse(w, p, DROP_CRYPTO_ERROR, SA_ERR_OVERLOAD);
 	p->pad_len = pad;
 	return EDGE_SUBMIT;
 }
@@ -101,6 +103,7 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	uint16_t header = header_len(sa);
 	rte_be64_t iv = rte_cpu_to_be_64(sqn);
 	struct rte_esp_hdr *esp;
+	struct esp_layout at;
 	uint8_t *tail, *outer;
 
 	tail = (uint8_t *)rte_pktmbuf_append(m, p->pad_len + ESP_TRAILER_LEN + sa->icv_len);
@@ -118,14 +121,17 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	esp = (struct rte_esp_hdr *)(outer + sa->template_len);
 	esp->spi = sa->template_spi;
 	esp->seq = rte_cpu_to_be_32((uint32_t)sqn);
-	/* RFC 4106, 3.1: the number itself is an IV that no other packet of the key has. */
-	memcpy(esp + 1, &iv, sizeof(iv));
+	/* The number itself is an IV that no other packet of the key has (RFC 4106, 3.1); CBC's was put
+	 * aside by prepare(). */
+	if (sa->crypto == SA_CRYPTO_CBC)
+		memcpy(esp + 1, p->iv, sa->iv_len);
+	else
+		memcpy(esp + 1, &iv, sa->iv_len);
 
 	p->sqn = sqn;
 	p->l3_len = len; /* for the counters */
-	esp_gcm_nonce(p, sa, &iv);
-	esp_aad(p, sa, sa->template_spi);
-	esp_aead_op(p, m, sa, header, clear, outer + header + clear);
+	at = (struct esp_layout){.esp = sa->template_len, .payload = header, .clear = clear};
+	esp_op(p, m, sa, &at, sa->template_spi, false);
 }
 
 /* Numbers for n packets of one SA: returns the first, and in *n how many there still are. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "esp.h"
+#include "esp_op.h"
 #include "stream.h"
 #include "worker.h"
 
@@ -7,10 +7,16 @@ enum { EDGE_LOOKUP, EDGE_DROP };
 
 /* The packet is sealed: it is counted, and its outer header finds its way. */
 static inline rte_edge_t
-finish(struct worker *w, struct pkt *p)
+finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
-	struct sa_counters *c = &w->sa_counters[p->sa->slot];
+	const struct sa *sa = p->sa;
+	struct sa_counters *c = &w->sa_counters[sa->slot];
+	uint32_t payload = sa->template_len + sizeof(struct rte_esp_hdr) + sa->iv_len;
+	const struct esp_layout at = {.esp = sa->template_len,
+		.payload = payload,
+		.clear = rte_pktmbuf_pkt_len(m) - payload - sa->icv_len};
 
+	esp_op_undo(p, m, sa, &at);
 	p->sa = NULL;
 	p->flags = (p->flags & ~PKT_F_OWN_L2) | PKT_F_SEALED;
 	if (unlikely(pkt_op(p)->status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
@@ -30,7 +36,7 @@ esp_encrypt_finish_process(struct rte_graph *graph, struct rte_node *node, void 
 	struct worker *w = worker_of(node);
 
 	for (uint16_t i = 0; i < n; i++)
-		stream_put(&s, i, finish(w, pkt(objs[i])));
+		stream_put(&s, i, finish(w, objs[i], pkt(objs[i])));
 	return stream_end(&s, n);
 }
 

@@ -32,7 +32,8 @@ struct sa;
 enum punt_class { PUNT_IKE, PUNT_ARP, PUNT_ROUTING, PUNT_OTHER, PUNT_CLASSES };
 
 #define PKT_IV_MAX 16
-#define PKT_AAD_MAX 16
+#define PKT_AAD_MAX 32 /* CCM: 18 of its own, then the AAD */
+#define PKT_ICV_MAX 32
 
 struct pkt {
 	/* Read and written by most nodes. */
@@ -58,7 +59,11 @@ struct pkt {
 	_Alignas(RTE_CACHE_LINE_SIZE)
 		uint8_t op[sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op)];
 	uint8_t iv[PKT_IV_MAX];
-	uint8_t aad[PKT_AAD_MAX];
+	union {
+		uint8_t aad[PKT_AAD_MAX];
+		/* Separate integrity or GMAC, with ESN: the ICV, or what stood before the ESP header. */
+		uint8_t icv[PKT_ICV_MAX];
+	};
 	void *frame; /* the crypto frame it travels in */
 };
 

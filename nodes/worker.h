@@ -4,6 +4,7 @@
 
 #include "crypto_frame.h"
 #include "drop.h"
+#include "iv_random.h"
 #include "pkt.h"
 
 #include <stdatomic.h>
@@ -93,6 +94,7 @@ struct worker {
 	struct crypto_queue crypto_queue; /* of a worker: its frames */
 	struct crypto_server crypto_server; /* of a crypto lcore: whom it serves */
 
+	struct iv_random iv_random;
 	struct rte_mempool *mbufs;
 	uint64_t tsc_hz;
 	uint64_t now; /* TSC at the start of this walk */

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transform.h"
+
+#include "pkt.h"
+#include "wire.h"
+
+#define AEAD(x) RTE_CRYPTO_AEAD_##x
+#define CIPHER(x) RTE_CRYPTO_CIPHER_##x
+#define AUTH(x) RTE_CRYPTO_AUTH_##x
+
+/* RFC 4106, 4309, 7634, 4543, 3602, 3686, 2410 */
+static const struct transform_encr encr[] = {
+	{ENCR_AES_GCM_16, "AES_GCM_16", SA_CRYPTO_AEAD, {16, 24, 32}, 4, 8, 16, 4, AEAD(AES_GCM)},
+	{ENCR_AES_GCM_12, "AES_GCM_12", SA_CRYPTO_AEAD, {16, 24, 32}, 4, 8, 12, 4, AEAD(AES_GCM)},
+	{ENCR_AES_GCM_8, "AES_GCM_8", SA_CRYPTO_AEAD, {16, 24, 32}, 4, 8, 8, 4, AEAD(AES_GCM)},
+	{ENCR_CHACHA20_POLY1305, "CHACHA20_POLY1305", SA_CRYPTO_AEAD, {32}, 4, 8, 16, 4,
+		AEAD(CHACHA20_POLY1305)},
+	{ENCR_AES_CCM_16, "AES_CCM_16", SA_CRYPTO_CCM, {16, 24, 32}, 3, 8, 16, 4, AEAD(AES_CCM)},
+	{ENCR_AES_CCM_12, "AES_CCM_12", SA_CRYPTO_CCM, {16, 24, 32}, 3, 8, 12, 4, AEAD(AES_CCM)},
+	{ENCR_AES_CCM_8, "AES_CCM_8", SA_CRYPTO_CCM, {16, 24, 32}, 3, 8, 8, 4, AEAD(AES_CCM)},
+	{ENCR_NULL_AUTH_AES_GMAC, "NULL_AES_GMAC", SA_CRYPTO_GMAC, {16, 24, 32}, 4, 8, 16, 4,
+		AUTH(AES_GMAC)},
+	{ENCR_AES_CBC, "AES_CBC", SA_CRYPTO_CBC, {16, 24, 32}, 0, 16, 0, 16, CIPHER(AES_CBC)},
+	{ENCR_AES_CTR, "AES_CTR", SA_CRYPTO_CTR, {16, 24, 32}, 4, 8, 0, 4, CIPHER(AES_CTR)},
+	{ENCR_NULL, "NULL", SA_CRYPTO_AUTH, {0}, 0, 0, 0, 4, CIPHER(NULL)},
+};
+
+/* RFC 2404, 4868, 3566, 4494; 1024 is the truncation that old Linux kernels negotiate */
+static const struct transform_integ integ[] = {
+	{AUTH_HMAC_SHA1_96, "HMAC_SHA1_96", 20, 12, AUTH(SHA1_HMAC)},
+	{AUTH_HMAC_SHA2_256_128, "HMAC_SHA2_256_128", 32, 16, AUTH(SHA256_HMAC)},
+	{AUTH_HMAC_SHA2_256_96, "HMAC_SHA2_256_96", 32, 12, AUTH(SHA256_HMAC)},
+	{AUTH_HMAC_SHA2_384_192, "HMAC_SHA2_384_192", 48, 24, AUTH(SHA384_HMAC)},
+	{AUTH_HMAC_SHA2_512_256, "HMAC_SHA2_512_256", 64, 32, AUTH(SHA512_HMAC)},
+	{AUTH_AES_XCBC_96, "AES_XCBC_96", 16, 12, AUTH(AES_XCBC_MAC)},
+	{AUTH_AES_CMAC_96, "AES_CMAC_96", 16, 12, AUTH(AES_CMAC)},
+};
+
+const struct transform_encr *
+transform_encr(uint16_t id)
+{
+	for (unsigned int i = 0; i < RTE_DIM(encr); i++)
+		if (encr[i].id == id)
+			return &encr[i];
+	return NULL;
+}
+
+const struct transform_integ *
+transform_integ(uint16_t id)
+{
+	for (unsigned int i = 0; i < RTE_DIM(integ); i++)
+		if (integ[i].id == id)
+			return &integ[i];
+	return NULL;
+}
+
+bool
+transform_key_fits(const struct transform_encr *t, uint16_t len)
+{
+	if (t->key_lens[0] == 0)
+		return len == 0;
+	for (unsigned int i = 0; i < RTE_DIM(t->key_lens); i++)
+		if (t->key_lens[i] != 0 && len == t->key_lens[i] + t->salt_len)
+			return true;
+	return false;
+}
+
+static void
+aead_xform(struct rte_crypto_sym_xform *x, const struct sa_conf *conf,
+	const struct transform_encr *t, const uint8_t *key)
+{
+	x->type = RTE_CRYPTO_SYM_XFORM_AEAD;
+	x->aead.op =
+		conf->dir == SA_DIR_OUT ? RTE_CRYPTO_AEAD_OP_ENCRYPT : RTE_CRYPTO_AEAD_OP_DECRYPT;
+	x->aead.algo = t->algo;
+	x->aead.key.data = key;
+	x->aead.key.length = conf->enc_key_len - t->salt_len;
+	x->aead.iv.offset = PKT_IV_OFFSET;
+	x->aead.iv.length = t->salt_len + t->iv_len;
+	x->aead.digest_length = t->icv_len;
+	x->aead.aad_length = conf->flags & IKE_SA_ESN ? 12 : 8;
+}
+
+static void
+cipher_xform(struct rte_crypto_sym_xform *x, const struct sa_conf *conf,
+	const struct transform_encr *t, const uint8_t *key)
+{
+	x->type = RTE_CRYPTO_SYM_XFORM_CIPHER;
+	x->cipher.op = conf->dir == SA_DIR_OUT ? RTE_CRYPTO_CIPHER_OP_ENCRYPT
+					       : RTE_CRYPTO_CIPHER_OP_DECRYPT;
+	x->cipher.algo = t->algo;
+	x->cipher.key.data = key;
+	x->cipher.key.length = conf->enc_key_len - t->salt_len;
+	x->cipher.iv.offset = PKT_IV_OFFSET;
+	x->cipher.iv.length = 16;
+}
+
+static void
+auth_xform(struct rte_crypto_sym_xform *x, const struct sa_conf *conf, int algo, const uint8_t *key,
+	uint16_t key_len, uint8_t icv_len)
+{
+	x->type = RTE_CRYPTO_SYM_XFORM_AUTH;
+	x->auth.op =
+		conf->dir == SA_DIR_OUT ? RTE_CRYPTO_AUTH_OP_GENERATE : RTE_CRYPTO_AUTH_OP_VERIFY;
+	x->auth.algo = algo;
+	x->auth.key.data = key;
+	x->auth.key.length = key_len;
+	x->auth.digest_length = icv_len;
+}
+
+struct rte_crypto_sym_xform *
+transform_xforms(
+	const struct sa_conf *conf, const uint8_t *key, struct rte_crypto_sym_xform xform[2])
+{
+	const struct transform_encr *t = transform_encr(conf->enc_alg);
+	const struct transform_integ *i = transform_integ(conf->int_alg);
+	struct rte_crypto_sym_xform *cipher = &xform[0], *auth = &xform[1];
+
+	memset(xform, 0, 2 * sizeof(*xform));
+	switch (t->crypto) {
+	case SA_CRYPTO_AEAD:
+	case SA_CRYPTO_CCM:
+		aead_xform(cipher, conf, t, key);
+		return cipher;
+	case SA_CRYPTO_GMAC:
+		auth_xform(auth, conf, t->algo, key, conf->enc_key_len - t->salt_len, t->icv_len);
+		auth->auth.iv.offset = PKT_IV_OFFSET;
+		auth->auth.iv.length = t->salt_len + t->iv_len;
+		return auth;
+	}
+	auth_xform(auth, conf, i->algo, key + conf->enc_key_len, conf->int_key_len, i->icv_len);
+	if (t->crypto == SA_CRYPTO_AUTH)
+		return auth;
+	cipher_xform(cipher, conf, t, key);
+	if (conf->dir == SA_DIR_OUT) { /* encrypt, then authenticate; the other way round inbound */
+		cipher->next = auth;
+		return cipher;
+	}
+	auth->next = cipher;
+	return auth;
+}
+
+bool
+transform_supported(uint8_t dev_id, const struct rte_crypto_sym_xform *x)
+{
+	for (; x != NULL; x = x->next) {
+		struct rte_cryptodev_sym_capability_idx idx = {.type = x->type};
+		const struct rte_cryptodev_symmetric_capability *cap;
+		int rc;
+
+		if (x->type == RTE_CRYPTO_SYM_XFORM_AEAD)
+			idx.algo.aead = x->aead.algo;
+		else if (x->type == RTE_CRYPTO_SYM_XFORM_CIPHER)
+			idx.algo.cipher = x->cipher.algo;
+		else
+			idx.algo.auth = x->auth.algo;
+		cap = rte_cryptodev_sym_capability_get(dev_id, &idx);
+		if (cap == NULL)
+			return false;
+		if (x->type == RTE_CRYPTO_SYM_XFORM_AEAD)
+			rc = rte_cryptodev_sym_capability_check_aead(cap, x->aead.key.length,
+				x->aead.digest_length, x->aead.aad_length, x->aead.iv.length);
+		else if (x->type == RTE_CRYPTO_SYM_XFORM_CIPHER)
+			rc = rte_cryptodev_sym_capability_check_cipher(
+				cap, x->cipher.key.length, x->cipher.iv.length);
+		else
+			rc = rte_cryptodev_sym_capability_check_auth(
+				cap, x->auth.key.length, x->auth.digest_length, x->auth.iv.length);
+		if (rc != 0)
+			return false;
+	}
+	return true;
+}
