@@ -62,48 +62,81 @@ sa_check(const struct sa_conf *conf, const char **why)
 		REFUSE(EINVAL, "it has no direction");
 	if (conf->proto != IPPROTO_ESP)
 		REFUSE(ENOTSUP, "protocols other than ESP are not implemented");
-	if (conf->mode != SA_MODE_TUNNEL)
-		REFUSE(ENOTSUP, "modes other than tunnel are not implemented");
-	if (conf->src.family != 4 || conf->dst.family != 4)
-		REFUSE(ENOTSUP, "tunnel end points other than IPv4 are not implemented");
+	if (conf->mode != SA_MODE_TUNNEL && conf->mode != SA_MODE_TRANSPORT)
+		REFUSE(ENOTSUP, "modes other than tunnel and transport are not implemented");
+	if (conf->src.family != conf->dst.family ||
+		(conf->src.family != 4 && conf->src.family != 6))
+		REFUSE(EINVAL, "its two ends are not of one family");
+	if (conf->src.family != 4)
+		REFUSE(ENOTSUP, "IPv6 end points are not implemented");
 	if (conf->replay_window > SA_REPLAY_WINDOW_MAX)
 		REFUSE(EINVAL, "the replay window is larger than 131072");
 	if (esn && conf->replay_window == 0 && conf->dir == SA_DIR_IN)
 		REFUSE(EINVAL, "extended sequence numbers need a replay window");
 	if ((conf->flags & IKE_SA_ENCAP) != 0 && (conf->src_port == 0 || conf->dst_port == 0))
 		REFUSE(EINVAL, "UDP encapsulation needs both ports");
-	if (conf->tfc != 0)
-		REFUSE(ENOTSUP, "TFC padding is not implemented");
+	if (conf->tfc != 0 && conf->mode != SA_MODE_TUNNEL)
+		REFUSE(EINVAL, "TFC padding needs tunnel mode");
 #undef REFUSE
 	return check_transforms(conf, why);
 }
 
-static void
-fill_template(struct sa *sa, const struct sa_conf *conf)
+static uint8_t
+fill_ip4(struct sa_template *t, const struct sa_conf *conf, uint8_t proto)
 {
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)sa->template;
-	const uint16_t *word = (const uint16_t *)sa->template;
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)t->header;
 	uint32_t sum = 0;
+	uint16_t word;
 
 	ip->version_ihl = RTE_IPV4_VHL_DEF;
 	ip->time_to_live = OUTER_TTL;
-	ip->next_proto_id = IPPROTO_ESP;
+	ip->next_proto_id = proto;
 	ip->src_addr = conf->src.v4;
 	ip->dst_addr = conf->dst.v4;
-	sa->template_len = sizeof(*ip);
-	if (sa->flags & SA_F_UDP) {
-		struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + 1);
+	for (unsigned int i = 0; i < sizeof(*ip); i += sizeof(word)) {
+		memcpy(&word, &t->header[i], sizeof(word));
+		sum += word;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	t->csum = (sum & 0xffff) + (sum >> 16);
+	return sizeof(*ip);
+}
 
-		ip->next_proto_id = IPPROTO_UDP;
+static uint8_t
+fill_ip6(struct sa_template *t, const struct sa_conf *conf, uint8_t proto)
+{
+	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)t->header;
+
+	ip->vtc_flow = rte_cpu_to_be_32(6u << 28);
+	ip->proto = proto;
+	ip->hop_limits = OUTER_TTL;
+	memcpy(ip->src_addr, conf->src.b, sizeof(ip->src_addr));
+	memcpy(ip->dst_addr, conf->dst.b, sizeof(ip->dst_addr));
+	t->outer6 = true;
+	return sizeof(*ip);
+}
+
+void
+sa_fill_template(struct sa *sa, const struct sa_conf *conf)
+{
+	struct sa_template *t = &sa->template[!atomic_load(&sa->active)];
+	struct rte_udp_hdr *udp;
+	uint8_t proto;
+
+	memset(t, 0, sizeof(*t));
+	t->spi = conf->spi;
+	t->udp = conf->flags & IKE_SA_ENCAP;
+	proto = t->udp ? IPPROTO_UDP : IPPROTO_ESP;
+	if (conf->mode == SA_MODE_TUNNEL)
+		t->ip_len =
+			conf->src.family == 4 ? fill_ip4(t, conf, proto) : fill_ip6(t, conf, proto);
+	t->len = t->ip_len;
+	if (t->udp) {
+		udp = (struct rte_udp_hdr *)(t->header + t->ip_len);
 		udp->src_port = conf->src_port;
 		udp->dst_port = conf->dst_port;
-		sa->template_len += sizeof(*udp);
+		t->len += sizeof(*udp);
 	}
-	for (unsigned int i = 0; i < sizeof(*ip) / 2; i++)
-		sum += word[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	sa->template_csum = (sum & 0xffff) + (sum >> 16);
-	sa->template_spi = conf->spi;
 }
 
 int
@@ -119,7 +152,7 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 	sa->icv_len = t->icv_len != 0 ? t->icv_len : transform_integ(conf->int_alg)->icv_len;
 	sa->iv_len = t->iv_len;
 	sa->align = t->align;
-	sa->flags = SA_F_TUNNEL;
+	sa->flags = conf->mode == SA_MODE_TUNNEL ? SA_F_TUNNEL : 0;
 	if (conf->flags & IKE_SA_ESN)
 		sa->flags |= SA_F_ESN;
 	if (conf->flags & IKE_SA_ENCAP)
@@ -139,7 +172,10 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 	sa->sqn_max = sa->flags & SA_F_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
 	sa->worker = SA_NO_WORKER;
 	sa->replay = NULL;
-	fill_template(sa, conf);
+	sa->tfc = conf->tfc < SA_TFC_MTU ? conf->tfc : SA_TFC_MTU;
+	sa->active = 1;
+	sa_fill_template(sa, conf);
+	sa->active = 0;
 	if (conf->dir == SA_DIR_IN && conf->replay_window != 0) {
 		sa->replay = rte_zmalloc(
 			"replay", replay_size(conf->replay_window), RTE_CACHE_LINE_SIZE);

@@ -14,4 +14,7 @@ int sa_check(const struct sa_conf *conf, const char **why);
 int sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t workers,
 	const char **why);
 
+/* Fills the template that is not in use from the configuration; sa->active is to be changed then. */
+void sa_fill_template(struct sa *sa, const struct sa_conf *conf);
+
 #endif

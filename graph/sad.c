@@ -4,6 +4,7 @@
 #include "log.h"
 #include "sa_setup.h"
 #include "sad_lookup.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -190,6 +191,7 @@ take_slot(struct sad *sad, uint32_t *slot)
 	sad->n_free--;
 	memset(&sad->cold[*slot].conf, 0, sizeof(sad->cold[*slot].conf));
 	sad->cold[*slot].soft_sent = sad->cold[*slot].hard_sent = false;
+	sad->cold[*slot].updating = false;
 	sad->cold[*slot].added = now_ns();
 	return 0;
 }
@@ -374,6 +376,60 @@ sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool fr
 	set_state(sad, *slot, SA_LIVE);
 	update_mtu(sad, *slot);
 	atomic_store_explicit(&sa->spi, conf->spi, memory_order_release);
+	return 0;
+}
+
+/* The template that an update replaced is nobody's any more. */
+static void
+updated(void *ctx, void *obj)
+{
+	struct sad *sad = ctx;
+
+	sad->cold[(uintptr_t)obj].updating = false;
+}
+
+int
+sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const char **why)
+{
+	struct sa_cold *cold = &sad->cold[slot];
+	struct sa *sa = &sad->view.sas[slot];
+	struct sa_conf old = cold->conf, new = cold->conf;
+	uint32_t other;
+	int rc;
+
+	*why = "";
+	if (slot >= sad->slots || cold->state != SA_LIVE)
+		return -ENOENT;
+	new.src = to->src;
+	new.dst = to->dst;
+	new.src_port = to->src_port;
+	new.dst_port = to->dst_port;
+	new.flags = to->encap ? new.flags | IKE_SA_ENCAP : new.flags & ~IKE_SA_ENCAP;
+	rc = sa_check(&new, why);
+	if (rc < 0)
+		return rc;
+	*why = "";
+	if (old.dir == SA_DIR_OUT && !addr_equal(&old.dst, &new.dst) &&
+		sad_find(sad, SA_DIR_OUT, new.proto, new.spi, &new.dst, &other) == 0) {
+		*why = "the new peer has an SA with this SPI";
+		return -EINVAL;
+	}
+	if (cold->updating)
+		return -EAGAIN;
+	index_del(sad, slot);
+	cold->conf = new;
+	rc = index_add(sad, slot);
+	if (rc < 0) { /* what was taken out fits in again */
+		cold->conf = old;
+		index_add(sad, slot);
+		return rc;
+	}
+	sa->flags = to->encap ? sa->flags | SA_F_UDP : sa->flags & ~SA_F_UDP;
+	sa_fill_template(sa, &new);
+	atomic_store_explicit(&sa->active, !sa->active, memory_order_release);
+	update_mtu(sad, slot);
+	cold->updating = true;
+	rcu_defer(sad->conf.rcu, updated, sad, (void *)(uintptr_t)slot);
 	return 0;
 }
 

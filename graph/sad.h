@@ -108,7 +108,6 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_ESN (1u << 0)
 #define SA_F_TUNNEL (1u << 1)
 #define SA_F_UDP (1u << 2)
-#define SA_F_OUTER6 (1u << 3)
 #define SA_F_COPY_DF (1u << 5)
 #define SA_F_NO_ECN (1u << 6)
 #define SA_F_COPY_DSCP_OUT (1u << 7)
@@ -116,6 +115,18 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_SHARED (1u << 9) /* more than one worker may seal with it */
 
 #define SA_NO_WORKER 0xffff
+#define SA_TFC_MTU 0xffff
+
+/* Outbound: what goes before the ESP header. A tunnel's is complete but for lengths and checksums. */
+struct sa_template {
+	_Alignas(RTE_CACHE_LINE_SIZE) uint8_t header[SA_TEMPLATE_MAX];
+	uint32_t spi; /* network order; stays when the SA's goes to 0 */
+	uint16_t csum; /* IPv4: one's complement sum of the IP header, total length zero */
+	uint8_t len;
+	uint8_t ip_len; /* of the outer IP header in it; 0 in transport mode */
+	bool outer6;
+	bool udp; /* ends with a UDP header */
+};
 
 /* How an SA's packets go to the crypto device: what stands where (nodes/esp_op.h). */
 enum sa_crypto {
@@ -128,8 +139,7 @@ enum sa_crypto {
 };
 
 /*
- * The hot half: what a packet needs. The first line is the same for both directions; the second is the
- * outbound template; the third changes with traffic.
+ * The hot half: what a packet needs, by cache lines.
  */
 struct sa {
 	/* Line 1: read for each packet. */
@@ -138,30 +148,29 @@ struct sa {
 	uint8_t icv_len;
 	uint8_t iv_len;
 	uint8_t align; /* of payload and trailer: 4, or the cipher's block */
-	uint8_t template_len;
+	uint8_t crypto; /* enum sa_crypto */
 	uint8_t dev; /* index of its crypto device */
 	uint8_t dir;
+	_Atomic uint8_t active; /* which template counts */
+	uint8_t reserved[3];
 	uint32_t slot;
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */
 	void *session; /* of its crypto device */
 	struct replay *replay; /* inbound; NULL without a window */
-	uint8_t crypto; /* enum sa_crypto */
-	uint8_t reserved[15];
-	/* Line 2: the outer header(s) to be put before the packet; lengths, checksum and SPI too. */
-	_Alignas(RTE_CACHE_LINE_SIZE) uint8_t template[SA_TEMPLATE_MAX];
-	uint16_t template_csum; /* IPv4: one's complement sum of the template, total length zero */
-	uint16_t reserved1;
-	uint32_t template_spi; /* network order; stays when spi goes to 0 */
-	_Atomic uint16_t mtu; /* of the path to the peer, layer 3, ESP included; 0: not known */
-	uint8_t reserved2[6];
-	/* Line 3 */
+	uint16_t tfc; /* outbound tunnels: pad to that length; SA_TFC_MTU: to the MTU; 0: not */
+	_Atomic uint16_t
+		mtu; /* outbound: of the path to the peer, layer 3, ESP included; 0: not known */
+	uint8_t reserved2[8];
+	/* Lines 2 and 3: one in use, the other for sad_update(). */
+	struct sa_template template[2];
+	/* Line 4: changes with traffic. */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t sqn; /* outbound: last number given */
 	uint64_t sqn_max; /* outbound: last number that may be given */
 	_Atomic uint16_t worker; /* inbound: the worker that owns the window, or SA_NO_WORKER */
 };
 
-_Static_assert(sizeof(struct sa) == 3 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
+_Static_assert(sizeof(struct sa) == 4 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
 
 /* Written by one lcore alone, read by all; an SA's sum is over the workers. */
 struct sa_counters {
@@ -185,6 +194,7 @@ struct sa_cold {
 	enum sa_state state;
 	uint64_t added; /* CLOCK_MONOTONIC nanoseconds: of the reservation while larval */
 	bool soft_sent, hard_sent;
+	bool updating; /* the inactive template may still be read */
 };
 
 struct sad;
@@ -227,6 +237,18 @@ int sad_get_spi(
  */
 int sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool from_get_spi,
 	uint32_t *slot, const char **why);
+
+/*
+ * Gives a live SA other end points (network-order ports) and encapsulation; sequence numbers, window, counters
+ * and lifetimes stay. Control thread. Returns 0, -ENOENT, -EINVAL, -ENOTSUP (*why says what), or -EAGAIN:
+ * packets in flight still use what the change before this one replaced; it takes milliseconds.
+ */
+struct sa_end_points {
+	struct ip_addr src, dst;
+	uint16_t src_port, dst_port;
+	bool encap;
+};
+int sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const char **why);
 
 /* Removes an SA or a reservation; packets in flight still finish. Returns 0 or -ENOENT. Control thread. */
 int sad_del(struct sad *sad, uint32_t slot);

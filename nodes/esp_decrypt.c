@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto_frame.h"
 #include "esp_op.h"
+#include "esp_transport.h"
 #include "ip4.h"
 #include "sad_lookup.h"
 #include "stream.h"
 #include "worker.h"
-
-#include <rte_udp.h>
 
 enum { EDGE_SUBMIT, EDGE_DROP };
 
@@ -46,27 +45,24 @@ hand_over(struct worker *w, struct rte_mbuf *m, struct pkt *p, uint16_t to)
 	return drop(p, DROP_HANDOVER_FULL);
 }
 
-/* RFC 4303, 3.4: up to the integrity check, which a crypto lcore does. */
+/* RFC 4303, 3.4: up to the integrity check, which a crypto lcore does. p->l3_len: where ESP begins. */
 static inline rte_edge_t
 open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
-	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
 	const struct rte_esp_hdr *esp;
 	struct esp_layout at;
-	uint32_t header, len, seq;
+	uint32_t header = p->l3_len, len, seq;
 	uint16_t is;
 	struct sa *sa;
 
-	if (unlikely(ip4_is_fragment(ip)))
+	if (unlikely(esp_version(m) == 4 && ip4_is_fragment(ip4_hdr(m))))
 		return drop(p, DROP_ESP_FRAGMENT);
 	if (unlikely(!esp_linear(m)))
 		return drop(p, DROP_ESP_NO_HEADROOM);
-	ip = ip4_hdr(m);
-	header = ip4_hdr_len(ip) + (p->flags & PKT_F_UDP ? sizeof(struct rte_udp_hdr) : 0);
 	len = rte_pktmbuf_pkt_len(m);
 	if (unlikely(len < header + sizeof(*esp)))
 		return drop(p, DROP_ESP_SHORT);
-	esp = RTE_PTR_ADD(ip, header);
+	esp = rte_pktmbuf_mtod_offset(m, const struct rte_esp_hdr *, header);
 	sa = sad_lookup(w->sad, esp->spi, IPPROTO_ESP);
 	if (unlikely(sa == NULL))
 		return drop(p, DROP_ESP_NO_SA);
@@ -95,11 +91,10 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 
 	p->sa = sa;
 	p->spi = esp->spi;
-	p->l3_len = header;
+	p->esp_at = p->l3_len;
 	p->flags |= PKT_F_DECRYPT;
-	at = (struct esp_layout){.esp = header - sizeof(*esp) - sa->iv_len,
-		.payload = header,
-		.clear = len - header - sa->icv_len};
+	at = (struct esp_layout){
+		.esp = p->esp_at, .payload = header, .clear = len - header - sa->icv_len};
 	esp_op(p, m, sa, &at, esp->spi, true);
 	return EDGE_SUBMIT;
 }

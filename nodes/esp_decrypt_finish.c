@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp.h"
+#include "esp_transport.h"
 #include "fib.h"
 #include "ip4.h"
 #include "stream.h"
 #include "worker.h"
+
+#include <rte_udp.h>
 
 enum { EDGE_CHECK, EDGE_DROP };
 
@@ -50,16 +53,79 @@ decapsulate_ecn(struct rte_ipv4_hdr *inner, uint8_t outer_tos)
 	return true;
 }
 
+/* A tunnel's packet is what stood in it (RFC 4301, 5.2). */
+static inline bool
+take_inner(struct rte_mbuf *m, struct pkt *p, uint32_t payload)
+{
+	rte_pktmbuf_adj(m, payload);
+	return p->next_header == IPPROTO_IPIP && esp_version(m) == 4;
+}
+
+/*
+ * In transport mode the IP header moves up to what it now precedes. A NAT may have changed its addresses, which
+ * TCP's and UDP's checksums cover: after ESP in UDP they are made anew (RFC 3948, 3.1.2).
+ */
+static inline void
+take_transport(struct rte_mbuf *m, struct pkt *p, uint32_t payload, uint16_t l3_len, bool udp)
+{
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *), *l4;
+
+	memmove(ip + payload - l3_len, ip, l3_len);
+	rte_pktmbuf_adj(m, payload - l3_len);
+	esp_transport_replace(m, l3_len, p->next_header);
+	if (likely(!udp))
+		return;
+	l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, l3_len);
+	if (p->next_header == IPPROTO_TCP && rte_pktmbuf_pkt_len(m) >= l3_len + 20u)
+		esp_transport_checksum(m, (uint16_t *)(void *)(l4 + 16), l4);
+	else if (p->next_header == IPPROTO_UDP && rte_pktmbuf_pkt_len(m) >= l3_len + 8u)
+		esp_transport_checksum(m, (uint16_t *)(void *)(l4 + 6), l4);
+}
+
+/* Strips ESP; what is left is a packet, or it is said why not. */
+static inline enum drop_reason
+decapsulate(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa *sa, bool udp)
+{
+	uint32_t payload = p->esp_at + sizeof(struct rte_esp_hdr) + sa->iv_len;
+	uint32_t clear = rte_pktmbuf_pkt_len(m) - payload - sa->icv_len;
+	uint8_t tos = ip4_hdr(m)->type_of_service, pad;
+	const uint8_t *trailer =
+		rte_pktmbuf_mtod_offset(m, uint8_t *, payload + clear - ESP_TRAILER_LEN);
+	enum drop_reason reason;
+
+	pad = trailer[0];
+	if (unlikely(pad + ESP_TRAILER_LEN > (int)clear || !padding_is_right(trailer - pad, pad)))
+		return DROP_ESP_PADDING;
+	p->next_header = trailer[1];
+	if (unlikely(p->next_header == ESP_NH_DUMMY))
+		return DROP_ESP_DUMMY;
+	rte_pktmbuf_trim(m, pad + ESP_TRAILER_LEN + sa->icv_len);
+	if (likely(sa->flags & SA_F_TUNNEL)) {
+		if (unlikely(!take_inner(m, p, payload)))
+			return DROP_ESP_NEXT_HEADER;
+	} else {
+		take_transport(
+			m, p, payload, p->esp_at - (udp ? sizeof(struct rte_udp_hdr) : 0), udp);
+	}
+	/* What TFC padding follows the inner packet is cut off by its own length. */
+	reason = ip4_validate(m);
+	if (reason != DROP_NONE)
+		return reason;
+	if (likely(sa->flags & SA_F_TUNNEL) && unlikely(!decapsulate_ecn(ip4_hdr(m), tos)))
+		return DROP_IP4_ECN;
+	if (fib_local4(w->fib, ip4_hdr(m)->dst_addr))
+		p->flags |= PKT_F_LOCAL;
+	return DROP_NONE;
+}
+
 /* RFC 4303, 3.4.4 and 3.4.3: integrity first, then the window moves, then the rest is believed. */
 static inline rte_edge_t
 finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	struct sa *sa = p->sa;
 	struct sa_counters *c = &w->sa_counters[sa->slot];
-	uint8_t tos = ip4_hdr(m)->type_of_service;
-	const uint8_t *trailer;
+	bool udp = p->flags & PKT_F_UDP;
 	enum drop_reason reason;
-	uint32_t clear;
 
 	p->flags &= ~(PKT_F_DECRYPT | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP);
 	if (unlikely(pkt_op(p)->status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
@@ -70,34 +136,17 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	}
 	if (sa->replay != NULL && unlikely(!replay_update(sa->replay, p->sqn)))
 		return refuse(w, p, DROP_ESP_REPLAY, SA_ERR_REPLAY);
-
-	clear = rte_pktmbuf_pkt_len(m) - p->l3_len - sa->icv_len;
-	trailer = rte_pktmbuf_mtod_offset(m, uint8_t *, p->l3_len + clear - ESP_TRAILER_LEN);
-	if (unlikely(trailer[0] + ESP_TRAILER_LEN > (int)clear ||
-		     !padding_is_right(trailer - trailer[0], trailer[0])))
-		return refuse(w, p, DROP_ESP_PADDING, SA_ERR_MALFORMED);
-	p->next_header = trailer[1];
 	c->last_use = w->now;
-	if (unlikely(p->next_header != IPPROTO_IPIP)) {
-		if (p->next_header != ESP_NH_DUMMY)
-			return refuse(w, p, DROP_ESP_NEXT_HEADER, SA_ERR_MALFORMED);
-		p->drop = DROP_ESP_DUMMY;
+	reason = decapsulate(w, m, p, sa, udp);
+	if (unlikely(reason == DROP_ESP_DUMMY)) {
+		p->drop = reason;
 		return EDGE_DROP;
 	}
-	rte_pktmbuf_trim(m, trailer[0] + ESP_TRAILER_LEN + sa->icv_len);
-	rte_pktmbuf_adj(m, p->l3_len);
-
-	/* What TFC padding follows the inner packet is cut off by its own length. */
-	reason = ip4_validate(m);
-	if (reason == DROP_NONE && unlikely(!decapsulate_ecn(ip4_hdr(m), tos)))
-		reason = DROP_IP4_ECN;
 	if (unlikely(reason != DROP_NONE))
 		return refuse(w, p, reason, SA_ERR_MALFORMED);
 	c->packets++;
 	c->bytes += rte_pktmbuf_pkt_len(m);
 	p->flags |= PKT_F_DECRYPTED;
-	if (fib_local4(w->fib, ip4_hdr(m)->dst_addr))
-		p->flags |= PKT_F_LOCAL;
 	return EDGE_CHECK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto_frame.h"
 #include "esp_op.h"
+#include "esp_transport.h"
 #include "ip4.h"
 #include "stream.h"
 #include "worker.h"
@@ -19,107 +20,173 @@ refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error e
 	return EDGE_DROP;
 }
 
+/* What sealing adds before the payload. */
 static inline uint16_t
-pad_len(const struct sa *sa, uint32_t payload)
+header_len(const struct sa *sa, const struct sa_template *t)
 {
-	return -(payload + ESP_TRAILER_LEN) & (sa->align - 1);
+	return t->len + sizeof(struct rte_esp_hdr) + sa->iv_len;
 }
 
+/* The largest packet that fits through the tunnel's path; what is cut off is padding. */
 static inline uint16_t
-header_len(const struct sa *sa)
+room(const struct sa *sa, const struct sa_template *t, uint16_t path_mtu)
 {
-	return sa->template_len + sizeof(struct rte_esp_hdr) + sa->iv_len;
+	uint16_t around = header_len(sa, t) + sa->icv_len;
+
+	if (path_mtu < around + sa->align)
+		return 0;
+	return ((path_mtu - around) & ~(sa->align - 1)) - ESP_TRAILER_LEN;
 }
 
-/* RFC 4303, 3.3.4 and RFC 4301, 8.2: the sender is told what fits through the tunnel. */
+/* RFC 4303, 3.3.4 and RFC 4301, 8.2: the sender is told what fits. */
 static rte_edge_t
-too_big(struct worker *w, struct rte_mbuf *m, struct pkt *p, uint16_t path_mtu)
+too_big(struct worker *w, struct rte_mbuf *m, struct pkt *p, uint16_t fits)
 {
-	const struct sa *sa = p->sa;
-	uint16_t room = path_mtu - header_len(sa) - sa->icv_len;
-
 	refuse(w, p, DROP_IP4_MTU, SA_ERR_MTU);
-	if (!(ip4_hdr(m)->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)))
+	if (esp_version(m) != 4 ||
+		!(ip4_hdr(m)->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)))
 		return EDGE_DROP;
 	p->icmp_type = ICMP_DEST_UNREACH;
 	p->icmp_code = ICMP_FRAG_NEEDED;
-	p->icmp_mtu = (room & ~(sa->align - 1)) - ESP_TRAILER_LEN;
+	p->icmp_mtu = fits;
 	return EDGE_ICMP;
 }
 
-/* All that can go wrong, before a sequence number is taken; makes room at both ends. */
+/* RFC 4303, 2.7: bytes of TFC padding after a tunnelled packet, whose own length says where it ends. */
+static inline uint16_t
+tfc_len(const struct sa *sa, uint32_t len, uint16_t fits)
+{
+	uint32_t to =
+		sa->tfc == SA_TFC_MTU ? fits : RTE_MIN(sa->tfc, fits != 0 ? fits : UINT16_MAX);
+
+	return to > len ? to - len : 0;
+}
+
+/* All that can go wrong, before a sequence number is taken. */
 static inline rte_edge_t
 prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 {
 	const struct sa *sa = p->sa;
-	uint32_t len = rte_pktmbuf_pkt_len(m);
-	uint16_t pad = pad_len(sa, len), mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
-	uint16_t tail = pad + ESP_TRAILER_LEN + sa->icv_len;
+	const struct sa_template *t =
+		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
+	uint32_t len = rte_pktmbuf_pkt_len(m), tail;
+	uint16_t fits = mtu != 0 ? room(sa, t, mtu) : 0;
 
 	if (unlikely(!admitted))
 		return refuse(w, p, DROP_CRYPTO_OVERLOAD, SA_ERR_OVERLOAD);
-	if (unlikely(mtu != 0 && header_len(sa) + len + tail > mtu))
-		return too_big(w, m, p, mtu);
-	if (unlikely(!esp_linear(m) || rte_pktmbuf_tailroom(m) < tail ||
-		     rte_pktmbuf_headroom(m) < header_len(sa) + RTE_ETHER_HDR_LEN ||
-		     header_len(sa) + len + tail > UINT16_MAX))
+	if (unlikely(mtu != 0 && len > fits))
+		return too_big(w, m, p, fits);
+	if (unlikely(!esp_linear(m)))
+		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
+	p->l3_len = p->tfc_len = 0;
+	if (unlikely(!(sa->flags & SA_F_TUNNEL))) {
+		p->l3_len = esp_transport_split(m);
+		if (p->l3_len == 0)
+			return refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
+	} else if (unlikely(sa->tfc != 0)) {
+		p->tfc_len = tfc_len(sa, len, fits);
+	}
+	p->pad_len = -(len - p->l3_len + p->tfc_len + ESP_TRAILER_LEN) & (sa->align - 1);
+	tail = p->tfc_len + p->pad_len + ESP_TRAILER_LEN + sa->icv_len;
+	if (unlikely(rte_pktmbuf_tailroom(m) < tail ||
+		     rte_pktmbuf_headroom(m) < header_len(sa, t) + RTE_ETHER_HDR_LEN ||
+		     header_len(sa, t) + len + tail > UINT16_MAX))
 		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
 	if (sa->crypto == SA_CRYPTO_CBC && unlikely(!iv_random_get(&w->iv_random, p->iv)))
 		return refuse(w, p, DROP_CRYPTO_ERROR, SA_ERR_OVERLOAD);
-	p->pad_len = pad;
 	return EDGE_SUBMIT;
 }
 
-/* RFC 4301, 5.1.2.1 and RFC 6040, 4.1: what the outer header takes from the inner one. */
-static inline void
-outer_ip4(const struct sa *sa, struct rte_ipv4_hdr *outer, const struct rte_ipv4_hdr *inner,
-	uint16_t total, uint64_t sqn)
+/* RFC 4301, 5.1.2 and RFC 6040, 4.1: what the outer header takes from the inner one. */
+static inline uint8_t
+outer_tos(const struct sa *sa, uint8_t inner)
 {
-	uint8_t tos = sa->flags & SA_F_COPY_DSCP_OUT ? inner->type_of_service & ~3 : 0;
+	return (sa->flags & SA_F_COPY_DSCP_OUT ? inner & ~3 : 0) |
+	       (sa->flags & SA_F_NO_ECN ? 0 : inner & 3);
+}
+
+static inline void
+outer_ip4(const struct sa *sa, const struct sa_template *t, struct rte_ipv4_hdr *outer,
+	const void *inner, bool inner6, uint16_t total, uint64_t sqn)
+{
+	const struct rte_ipv4_hdr *ip4 = inner;
 	uint32_t sum;
 
-	if (!(sa->flags & SA_F_NO_ECN))
-		tos |= inner->type_of_service & 3;
-	outer->type_of_service = tos;
+	outer->type_of_service = outer_tos(sa, inner6 ? esp_ip6_tos(inner) : ip4->type_of_service);
 	outer->total_length = rte_cpu_to_be_16(total);
 	outer->packet_id = rte_cpu_to_be_16((uint16_t)sqn);
-	outer->fragment_offset =
-		sa->flags & SA_F_COPY_DF
-			? inner->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
-			: 0;
-	sum = sa->template_csum + outer->total_length + outer->packet_id + outer->fragment_offset +
-	      rte_cpu_to_be_16(tos);
+	outer->fragment_offset = 0;
+	/* IPv6 is never fragmented on its way: its tunnel is not, either. */
+	if (sa->flags & SA_F_COPY_DF)
+		outer->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) &
+					 (inner6 ? 0xffff : ip4->fragment_offset);
+	sum = t->csum + outer->total_length + outer->packet_id + outer->fragment_offset +
+	      rte_cpu_to_be_16(outer->type_of_service);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	outer->hdr_checksum = ~sum;
 }
 
-/* RFC 4303, 2: template, ESP header, IV, payload, padding, pad length, next header, room for the ICV. */
+static inline void
+outer_ip6(const struct sa *sa, struct rte_ipv6_hdr *outer, const void *inner, bool inner6,
+	uint16_t total)
+{
+	uint8_t tos =
+		inner6 ? esp_ip6_tos(inner) : ((const struct rte_ipv4_hdr *)inner)->type_of_service;
+
+	outer->vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)outer_tos(sa, tos) << 20);
+	outer->payload_len = rte_cpu_to_be_16(total - sizeof(*outer));
+}
+
+/* RFC 4303, 2 and 3.1: headers, IV, payload, padding, pad length, next header, room for the ICV. */
 static inline void
 seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 {
-	const struct rte_ipv4_hdr *inner = ip4_hdr(m);
-	uint32_t len = rte_pktmbuf_pkt_len(m), clear = len + p->pad_len + ESP_TRAILER_LEN;
-	uint16_t header = header_len(sa);
+	const struct sa_template *t =
+		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	uint32_t len = rte_pktmbuf_pkt_len(m);
+	uint16_t header = header_len(sa, t);
+	bool inner6 = esp_version(m) == 6;
 	rte_be64_t iv = rte_cpu_to_be_64(sqn);
 	struct rte_esp_hdr *esp;
 	struct esp_layout at;
-	uint8_t *tail, *outer;
+	uint8_t *tail, *outer, next = inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
 
-	tail = (uint8_t *)rte_pktmbuf_append(m, p->pad_len + ESP_TRAILER_LEN + sa->icv_len);
+	tail = (uint8_t *)rte_pktmbuf_append(
+		m, p->tfc_len + p->pad_len + ESP_TRAILER_LEN + sa->icv_len);
+	if (unlikely(p->tfc_len != 0)) {
+		memset(tail, 0, p->tfc_len);
+		tail += p->tfc_len;
+	}
 	for (uint8_t i = 0; i < p->pad_len; i++)
 		tail[i] = i + 1;
-	tail[p->pad_len] = p->pad_len;
-	tail[p->pad_len + 1] = IPPROTO_IPIP;
 
 	outer = (uint8_t *)rte_pktmbuf_prepend(m, header);
-	memcpy(outer, sa->template, sa->template_len);
-	outer_ip4(sa, (struct rte_ipv4_hdr *)outer, inner, rte_pktmbuf_pkt_len(m), sqn);
-	if (sa->flags & SA_F_UDP)
-		((struct rte_udp_hdr *)(outer + sizeof(struct rte_ipv4_hdr)))->dgram_len =
-			rte_cpu_to_be_16(rte_pktmbuf_pkt_len(m) - sizeof(struct rte_ipv4_hdr));
-	esp = (struct rte_esp_hdr *)(outer + sa->template_len);
-	esp->spi = sa->template_spi;
+	if (likely(sa->flags & SA_F_TUNNEL)) {
+		memcpy(outer, t->header, t->len);
+		if (t->outer6)
+			outer_ip6(sa, (struct rte_ipv6_hdr *)outer, outer + header, inner6,
+				rte_pktmbuf_pkt_len(m));
+		else
+			outer_ip4(sa, t, (struct rte_ipv4_hdr *)outer, outer + header, inner6,
+				rte_pktmbuf_pkt_len(m), sqn);
+	} else {
+		memmove(outer, outer + header, p->l3_len);
+		memcpy(outer + p->l3_len, t->header, t->len);
+		next = esp_transport_replace(m, p->l3_len, t->udp ? IPPROTO_UDP : IPPROTO_ESP);
+	}
+	tail[p->pad_len] = p->pad_len;
+	tail[p->pad_len + 1] = next;
+	p->esp_at = p->l3_len + t->len;
+	/* A checksum of zero is none; IPv6 wants one, which covers what is not sealed yet. */
+	if (t->udp)
+		((struct rte_udp_hdr *)(outer + p->esp_at - sizeof(struct rte_udp_hdr)))
+			->dgram_len = rte_cpu_to_be_16(
+			rte_pktmbuf_pkt_len(m) - p->esp_at + sizeof(struct rte_udp_hdr));
+
+	esp = (struct rte_esp_hdr *)(outer + p->esp_at);
+	esp->spi = t->spi;
 	esp->seq = rte_cpu_to_be_32((uint32_t)sqn);
 	/* The number itself is an IV that no other packet of the key has (RFC 4106, 3.1); CBC's was put
 	 * aside by prepare(). */
@@ -129,9 +196,11 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 		memcpy(esp + 1, &iv, sa->iv_len);
 
 	p->sqn = sqn;
-	p->l3_len = len; /* for the counters */
-	at = (struct esp_layout){.esp = sa->template_len, .payload = header, .clear = clear};
-	esp_op(p, m, sa, &at, sa->template_spi, false);
+	p->clear_len = len;
+	at.esp = p->esp_at;
+	at.payload = p->esp_at + sizeof(*esp) + sa->iv_len;
+	at.clear = rte_pktmbuf_pkt_len(m) - at.payload - sa->icv_len;
+	esp_op(p, m, sa, &at, t->spi, false);
 }
 
 /* Numbers for n packets of one SA: returns the first, and in *n how many there still are. */

@@ -11,8 +11,8 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	const struct sa *sa = p->sa;
 	struct sa_counters *c = &w->sa_counters[sa->slot];
-	uint32_t payload = sa->template_len + sizeof(struct rte_esp_hdr) + sa->iv_len;
-	const struct esp_layout at = {.esp = sa->template_len,
+	uint32_t payload = p->esp_at + sizeof(struct rte_esp_hdr) + sa->iv_len;
+	const struct esp_layout at = {.esp = p->esp_at,
 		.payload = payload,
 		.clear = rte_pktmbuf_pkt_len(m) - payload - sa->icv_len};
 
@@ -24,7 +24,7 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		return EDGE_DROP;
 	}
 	c->packets++;
-	c->bytes += p->l3_len;
+	c->bytes += p->clear_len;
 	c->last_use = w->now;
 	return EDGE_LOOKUP;
 }

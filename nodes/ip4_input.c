@@ -87,10 +87,12 @@ input(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	}
 	if (!(p->flags & PKT_F_LOCAL))
 		return EDGE_CHECK;
+	p->l3_len = ip4_hdr_len(ip);
 	if (ip->next_proto_id == IPPROTO_ESP)
 		return EDGE_ESP;
 	if (ip->next_proto_id == IPPROTO_UDP && is_udp_esp(w, m, ip)) {
 		p->flags |= PKT_F_UDP;
+		p->l3_len += sizeof(struct rte_udp_hdr);
 		return EDGE_ESP;
 	}
 	return EDGE_CHECK;

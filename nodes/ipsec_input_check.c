@@ -52,7 +52,8 @@ verdict(struct worker *w, struct pkt *p, const struct spd_policy *policy)
 {
 	if (p->flags & PKT_F_DECRYPTED) {
 		if (likely(policy != NULL && policy->action == SPD_PROTECT &&
-			    policy->reqid == p->sa->reqid && policy->mode == SA_MODE_TUNNEL)) {
+			    policy->reqid == p->sa->reqid &&
+			    (policy->mode == SA_MODE_TUNNEL) == !!(p->sa->flags & SA_F_TUNNEL))) {
 			p->flags |= PKT_F_PROTECTED;
 			return DROP_NONE;
 		}

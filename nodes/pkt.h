@@ -44,7 +44,8 @@ struct pkt {
 	uint32_t spi; /* the same, network order: to be shown, never followed */
 	uint16_t in_port; /* DPDK port, or PKT_PORT_HOST: from Linux or made by a node */
 	uint16_t out_port; /* DPDK port, for port-tx; OWN_L2: the tap's port */
-	uint16_t l3_len; /* of the outer header while ESP is worked on */
+	uint16_t
+		l3_len; /* offset of what follows the IP header(s): set by ip4-input and ip6-input */
 	uint16_t flags; /* PKT_F_* */
 	uint8_t drop; /* enum drop_reason, when it goes to the drop node */
 	uint8_t punt; /* enum punt_class, when it goes to host-tx */
@@ -54,7 +55,10 @@ struct pkt {
 	uint8_t icmp_type, icmp_code; /* when it goes to icmp4-error */
 	uint16_t icmp_mtu;
 	uint16_t mtu; /* of its way out, after a lookup */
-	uint8_t reserved[15];
+	uint16_t esp_at; /* offset of the ESP header */
+	uint16_t clear_len; /* sealing: of the packet before it, for the counters */
+	uint16_t tfc_len; /* sealing: bytes of TFC padding */
+	uint8_t reserved[9];
 	/* The crypto operation, in place: no operation pool. */
 	_Alignas(RTE_CACHE_LINE_SIZE)
 		uint8_t op[sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op)];
