@@ -22,7 +22,7 @@ struct generation {
 	size_t n, size;
 };
 
-enum phase { IDLE, QUIESCENT, FRAMES };
+enum phase { IDLE, QUIESCENT, FRAMES, ENDING };
 
 struct rcu {
 	struct rcu_lcore lcore[RCU_LCORES];
@@ -52,7 +52,7 @@ rcu_create(void)
 static void
 run(struct generation *gen)
 {
-	/* A destructor may defer again: that goes to the open generation. */
+	/* A destructor may defer again: that goes to the open generation. It cannot end a period. */
 	for (size_t i = 0; i < gen->n; i++)
 		gen->v[i].fn(gen->v[i].ctx, gen->v[i].obj);
 	gen->n = 0;
@@ -61,8 +61,8 @@ run(struct generation *gen)
 void
 rcu_flush(struct rcu *rcu)
 {
+	rcu->phase = ENDING;
 	run(&rcu->closed);
-	rcu->phase = IDLE;
 	while (rcu->open.n > 0) {
 		struct generation gen = rcu->open;
 
@@ -70,6 +70,7 @@ rcu_flush(struct rcu *rcu)
 		run(&gen);
 		free(gen.v);
 	}
+	rcu->phase = IDLE;
 }
 
 void
@@ -133,10 +134,24 @@ rcu_poll(struct rcu *rcu)
 				&rcu->lcore[i].submitted, memory_order_acquire);
 		rcu->phase = FRAMES;
 	}
-	if (!frames_collected(rcu))
+	if (rcu->phase == ENDING || !frames_collected(rcu))
 		return;
-	rcu->phase = IDLE;
+	rcu->phase = ENDING;
 	run(&rcu->closed);
+	rcu->phase = IDLE;
+}
+
+static bool
+grow(struct generation *gen)
+{
+	size_t size = gen->size != 0 ? 2 * gen->size : 64;
+	struct deferred *v = reallocarray(gen->v, size, sizeof(*v));
+
+	if (v == NULL)
+		return false;
+	gen->v = v;
+	gen->size = size;
+	return true;
 }
 
 void
@@ -144,23 +159,13 @@ rcu_defer(struct rcu *rcu, rcu_free_t fn, void *ctx, void *obj)
 {
 	struct generation *gen = &rcu->open;
 
-	if (gen->n == gen->size) {
-		size_t size = gen->size != 0 ? 2 * gen->size : 64;
-		struct deferred *v = reallocarray(gen->v, size, sizeof(*v));
-
-		for (int i = 0; v == NULL && i < 100 && gen->n > 0; i++) {
-			usleep(1000);
-			rcu_poll(rcu);
-			if (gen->n < gen->size)
-				goto add;
-		}
-		if (v == NULL) {
+	for (int i = 0; gen->n == gen->size && !grow(gen); i++) {
+		if (i == 100 || rcu->phase == ENDING) {
 			LOG(ERR, "out of memory: an object that lcores may still read is leaked");
 			return;
 		}
-		gen->v = v;
-		gen->size = size;
+		usleep(1000);
+		rcu_poll(rcu);
 	}
-add:
 	gen->v[gen->n++] = (struct deferred){fn, ctx, obj};
 }
