@@ -29,7 +29,7 @@ void
 eal_start(void)
 {
 	char lcores[64], memory[16];
-	char *argv[] = {"test", "--no-huge", "--in-memory", "--no-pci", "-m", memory,
+	char *argv[] = {"test", "--no-huge", "--no-shconf", "--no-pci", "-m", memory,
 		"--no-telemetry", "--lcores", lcores, "--log-level", "*:error", "--log-level",
 		"cygnet:critical", "--force-max-simd-bitwidth=512", NULL};
 	int cpu[2], n = 0;
