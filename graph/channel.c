@@ -271,6 +271,12 @@ channel_tick(struct channel *c)
 }
 
 void
+channel_mapping(struct channel *c, const struct sa_mapping *m)
+{
+	channel_core_mapping(&c->core, m);
+}
+
+void
 channel_expire(struct channel *c, uint32_t slot, bool hard)
 {
 	channel_core_expire(&c->core, slot, hard);

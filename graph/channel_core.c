@@ -148,6 +148,8 @@ apply(struct channel_core *c, const struct ike_msg *in, uint64_t received, struc
 		return channel_get_spi(c, o, &out->body.sa_id);
 	case IKE_ADD_SA:
 		return channel_add_sa(c, o, &in->body.add_sa, received);
+	case IKE_UPDATE_SA:
+		return channel_update_sa(c, o, &in->body.update_sa);
 	case IKE_DEL_SA:
 		return channel_del_sa(c, o, &in->body.sa_id);
 	case IKE_QUERY_SA:
@@ -166,7 +168,7 @@ apply(struct channel_core *c, const struct ike_msg *in, uint64_t received, struc
 		return sync_done(c, o);
 	case IKE_PING:
 		return 0;
-	default: /* UPDATE_SA: charon negotiates the CHILD_SA anew instead */
+	default:
 		return -ENOTSUP;
 	}
 }

@@ -114,6 +114,8 @@ void channel_request(
 void channel_core_tick(struct channel_core *c);
 
 /* The lifetime of an SA ran out. */
+/* Authenticated ESP in UDP came from elsewhere than the SA's peer. */
+void channel_core_mapping(struct channel_core *c, const struct sa_mapping *m);
 void channel_core_expire(struct channel_core *c, uint32_t slot, bool hard);
 
 /* channel_owner.c */
@@ -130,6 +132,9 @@ void owner_sweep_sockets(struct channel_core *c, struct owner *o);
 int channel_get_spi(struct channel_core *c, const struct owner *o, struct ike_msg_sa_id *id);
 int channel_add_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_add_sa *m,
 	uint64_t received);
+/* -EAGAIN: ask again in some milliseconds. */
+int channel_update_sa(
+	struct channel_core *c, const struct owner *o, const struct ike_msg_update_sa *m);
 int channel_del_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_sa_id *id);
 int channel_query_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_sa_id *id,
 	struct ike_msg_usage *usage);

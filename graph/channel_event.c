@@ -78,6 +78,22 @@ channel_core_expire(struct channel_core *c, uint32_t slot, bool hard)
 	}
 }
 
+void
+channel_core_mapping(struct channel_core *c, const struct sa_mapping *m)
+{
+	const struct sa_cold *cold = sad_cold(c->sad, m->slot);
+	struct ike_msg event = {
+		.body.mapping = {.spi = m->spi, .remote_port = m->port, .proto = cold->conf.proto}};
+
+	/* The packet can be older than what its slot holds now. */
+	if (cold->state != SA_LIVE || cold->conf.spi != m->spi ||
+		!owner_is_alive(c, cold->conf.owner))
+		return;
+	channel_addr_to_wire(&event.body.mapping.dst, &cold->conf.dst);
+	channel_addr_to_wire(&event.body.mapping.remote, &m->addr);
+	emit(c, IKE_EVENT_MAPPING, cold->conf.owner, &event); /* lost: it comes again */
+}
+
 static bool
 resend_expire(struct channel_core *c, uint32_t slot)
 {

@@ -165,6 +165,27 @@ channel_add_sa(struct channel_core *c, const struct owner *o, const struct ike_m
 	return 0;
 }
 
+int
+channel_update_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_update_sa *m)
+{
+	struct sa_end_points to = {.src_port = m->new_src_port,
+		.dst_port = m->new_dst_port,
+		.encap = m->flags & IKE_SA_ENCAP};
+	const char *why = "";
+	uint32_t slot;
+	int rc = find_own(c, o, &m->id, &slot);
+
+	if (rc < 0)
+		return rc;
+	channel_addr_from_wire(&to.src, &m->new_src);
+	channel_addr_from_wire(&to.dst, &m->new_dst);
+	rc = sad_update(c->sad, slot, &to, &why);
+	if (rc < 0 && rc != -EAGAIN)
+		LOG(ERR, "SA 0x%08x keeps its end points: %s: %s", rte_be_to_cpu_32(m->id.spi),
+			strerror(-rc), why);
+	return rc;
+}
+
 void
 channel_remove_sa(struct channel_core *c, uint32_t slot)
 {

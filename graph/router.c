@@ -15,8 +15,10 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_random.h>
+#include <rte_ring_elem.h>
 
 #define MBUF_CACHE 512
+#define MAPPINGS 256 /* a power of two */
 #define TICK_US 100000
 #define RCU_TICK_US 2000
 
@@ -194,9 +196,13 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct router *r = arg;
 
+	struct sa_mapping m;
+
 	(void)fd;
 	(void)what;
 	sad_tick(r->sad, expired, r);
+	while (rte_ring_sc_dequeue_elem(r->mappings, &m, sizeof(m)) == 0)
+		channel_mapping(r->channel, &m);
 	channel_tick(r->channel);
 }
 
@@ -255,6 +261,9 @@ router_start(struct router *r, struct config *config)
 		return rc;
 	}
 	rc = create_mbufs(r);
+	if (rc == 0 && (r->mappings = rte_ring_create_elem("mappings", sizeof(struct sa_mapping),
+				MAPPINGS, (int)rte_socket_id(), RING_F_SC_DEQ)) == NULL)
+		rc = -ENOMEM;
 	if (rc == 0) {
 		r->crypto = crypto_create(config, crypto_lcores(config), config->limits.sas + 64);
 		rc = r->crypto != NULL ? lcores_create(r, r->crypto) : -ENODEV;
@@ -311,6 +320,7 @@ router_stop(struct router *r)
 	crypto_destroy(r->crypto);
 	rte_mempool_free(r->mbufs);
 	rte_free(r->sockets);
+	rte_ring_free(r->mappings);
 	rcu_destroy(r->rcu);
 	for (unsigned int i = 0; i < RTE_DIM(r->events); i++)
 		if (r->events[i] != NULL)

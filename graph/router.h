@@ -34,6 +34,7 @@ struct router {
 	struct channel *channel; /* to the plugin */
 	struct ctl *ctl; /* cygnetctl's socket */
 	struct rte_mempool *mbufs;
+	struct rte_ring *mappings; /* of struct sa_mapping, from workers */
 	struct worker **lcores; /* workers first, then crypto lcores */
 	unsigned int n_lcores, n_workers;
 	uint16_t port_ids[CONFIG_MAX_PORTS]; /* DPDK port of config->ports[i] */
@@ -56,6 +57,7 @@ struct channel *channel_start(struct router *r);
 void channel_stop(struct channel *c);
 void channel_tick(
 	struct channel *c); /* each 100 ms: owners, orphans, acquires, expiries to be sent */
+void channel_mapping(struct channel *c, const struct sa_mapping *m);
 void channel_expire(struct channel *c, uint32_t slot, bool hard); /* an SA's lifetime ran out */
 
 struct channel_owner {

@@ -171,6 +171,9 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 	/* The last number of a 64-bit space is out of reach; the margin keeps an atomic add from wrapping. */
 	sa->sqn_max = sa->flags & SA_F_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
 	sa->worker = SA_NO_WORKER;
+	sa->mapping_told = false;
+	sa->peer = conf->src;
+	sa->peer_port = conf->src_port;
 	sa->replay = NULL;
 	sa->tfc = conf->tfc < SA_TFC_MTU ? conf->tfc : SA_TFC_MTU;
 	sa->active = 1;

@@ -425,6 +425,8 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 		return rc;
 	}
 	sa->flags = to->encap ? sa->flags | SA_F_UDP : sa->flags & ~SA_F_UDP;
+	sa->peer = new.src;
+	sa->peer_port = new.src_port;
 	sa_fill_template(sa, &new);
 	atomic_store_explicit(&sa->active, !sa->active, memory_order_release);
 	update_mtu(sad, slot);
@@ -555,6 +557,8 @@ sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), v
 		if (cold->state != SA_LIVE || cold->hard_sent)
 			continue;
 		update_mtu(sad, sad->tick_at);
+		atomic_store_explicit(
+			&sad->view.sas[sad->tick_at].mapping_told, false, memory_order_relaxed);
 		what = expired(sad, sad->tick_at, now);
 		if (what == 2) {
 			atomic_store_explicit(

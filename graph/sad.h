@@ -168,6 +168,9 @@ struct sa {
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t sqn; /* outbound: last number given */
 	uint64_t sqn_max; /* outbound: last number that may be given */
 	_Atomic uint16_t worker; /* inbound: the worker that owns the window, or SA_NO_WORKER */
+	_Atomic bool mapping_told; /* a new address of the peer was, less than a second ago */
+	uint16_t peer_port; /* inbound, ESP in UDP: where packets come from; network order */
+	struct ip_addr peer;
 };
 
 _Static_assert(sizeof(struct sa) == 4 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
@@ -181,6 +184,16 @@ struct sa_counters {
 };
 
 _Static_assert(sizeof(struct sa_counters) == RTE_CACHE_LINE_SIZE, "one line an SA and worker");
+
+/* An inbound SA's packet was authentic and came from another address or port: from a worker to the control
+ * thread, by a ring. */
+struct sa_mapping {
+	uint32_t slot;
+	uint32_t spi; /* network order */
+	struct ip_addr addr;
+	uint16_t port; /* network order */
+	uint16_t reserved;
+};
 
 struct sa_usage {
 	uint64_t packets, bytes;

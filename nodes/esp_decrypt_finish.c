@@ -82,6 +82,27 @@ take_transport(struct rte_mbuf *m, struct pkt *p, uint32_t payload, uint16_t l3_
 		esp_transport_checksum(m, (uint16_t *)(void *)(l4 + 6), l4);
 }
 
+/* RFC 3947, 5 and RFC 4306, 2.23: the NAT before the peer gave it another address or port. */
+static void
+check_mapping(struct worker *w, struct sa *sa, const struct rte_mbuf *m, const struct pkt *p)
+{
+	const struct rte_udp_hdr *udp =
+		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->esp_at - sizeof(*udp));
+	struct sa_mapping now = {.slot = sa->slot, .spi = p->spi, .port = udp->src_port};
+
+	now.addr.family = esp_version(m);
+	if (now.addr.family == 4)
+		now.addr.v4 = ip4_hdr(m)->src_addr;
+	else
+		memcpy(now.addr.b, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->src_addr,
+			sizeof(now.addr.b));
+	if (likely(now.port == sa->peer_port && addr_equal(&now.addr, &sa->peer)) ||
+		atomic_exchange_explicit(&sa->mapping_told, true, memory_order_relaxed))
+		return;
+	/* A full ring: it is told in a second. */
+	rte_ring_mp_enqueue_elem(w->mappings, &now, sizeof(now));
+}
+
 /* Strips ESP; what is left is a packet, or it is said why not. */
 static inline enum drop_reason
 decapsulate(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa *sa, bool udp)
@@ -137,6 +158,8 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	if (sa->replay != NULL && unlikely(!replay_update(sa->replay, p->sqn)))
 		return refuse(w, p, DROP_ESP_REPLAY, SA_ERR_REPLAY);
 	c->last_use = w->now;
+	if (udp)
+		check_mapping(w, sa, m, p);
 	reason = decapsulate(w, m, p, sa, udp);
 	if (unlikely(reason == DROP_ESP_DUMMY)) {
 		p->drop = reason;

@@ -87,6 +87,7 @@ struct worker {
 	struct worker_port port[WORKER_MAX_PORTS];
 	struct worker_punt punt;
 	struct rte_ring *neigh_requests; /* elements are struct neigh_request */
+	struct rte_ring *mappings; /* to the control thread; elements are struct sa_mapping */
 	struct rte_ring *handover; /* ESP of SAs whose window this worker owns */
 	struct worker *const *workers; /* all, by index */
 	uint16_t n_workers;

@@ -99,7 +99,7 @@ START_TEST(strangers_and_the_past_are_refused)
 	m.hdr.epoch ^= 1;
 	ck_assert_int_eq(ask(&m, NULL), -ESTALE);
 	ck_assert_int_eq(say(IKE_PING, OWNER_B), -EPERM);
-	ck_assert_int_eq(say(IKE_UPDATE_SA, OWNER_A), -ENOTSUP);
+	ck_assert_int_eq(say(IKE_UPDATE_SA, OWNER_A), -ENOENT);
 	owner_died(w.c, 0);
 	ck_assert_int_eq(say(IKE_PING, OWNER_A), -EPERM);
 	w.watch_rc = -ESRCH;
@@ -383,6 +383,50 @@ START_TEST(a_number_that_the_peer_gives_again_replaces_the_orphan)
 }
 END_TEST
 
+START_TEST(an_sa_moves_and_keeps_its_numbers)
+{
+	struct ike_msg m = request(IKE_UPDATE_SA, OWNER_A);
+	const struct sa_template *t;
+	struct ip_addr dst;
+	struct sa *sa;
+	uint32_t slot;
+
+	say_hello(OWNER_A, 100);
+	ck_assert_int_eq(add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER), 0);
+	addr_parse(PEER, &dst);
+	ck_assert_int_eq(sad_find(w.c->sad, SA_DIR_OUT, 50, htonl(0x1000), &dst, &slot), 0);
+	sa = (struct sa *)(uintptr_t)sad_hot(w.c->sad, slot);
+	sa->sqn = 1234;
+
+	m.body.update_sa.id = (struct ike_msg_sa_id){.spi = htonl(0x1000), .proto = 50};
+	addr(&m.body.update_sa.id.dst, PEER);
+	addr(&m.body.update_sa.new_src, "192.0.2.78");
+	addr(&m.body.update_sa.new_dst, "198.51.100.9");
+	m.body.update_sa.flags = IKE_SA_ENCAP;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL); /* no ports */
+	ck_assert_uint_eq(sa->template[sa->active].len, 20);
+	m.body.update_sa.new_src_port = m.body.update_sa.new_dst_port = htons(4500);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_int_eq(ask(&m, NULL), -ENOENT); /* it is somewhere else now */
+
+	addr_parse("198.51.100.9", &dst);
+	ck_assert_int_eq(sad_find(w.c->sad, SA_DIR_OUT, 50, htonl(0x1000), &dst, &slot), 0);
+	t = &sa->template[sa->active];
+	ck_assert_uint_eq(sa->sqn, 1234);
+	ck_assert_uint_eq(t->len, 28);
+	ck_assert(t->udp);
+	ck_assert_mem_eq(&t->header[16], dst.b, 4);
+
+	/* Back at once: packets may still read what was replaced. */
+	m.body.update_sa.id.dst = m.body.update_sa.new_dst;
+	addr(&m.body.update_sa.new_dst, PEER);
+	ck_assert_int_eq(ask(&m, NULL), -EAGAIN);
+	rcu_poll(w.rcu);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(sa->sqn, 1234);
+}
+END_TEST
+
 START_TEST(after_the_grace_time_orphans_discard)
 {
 	struct ike_msg m;
@@ -574,6 +618,7 @@ main(void)
 		orphans_forward_until_the_new_owner_has_its_sa,
 		an_orphan_to_another_peer_is_not_used,
 		a_number_that_the_peer_gives_again_replaces_the_orphan,
+		an_sa_moves_and_keeps_its_numbers,
 		after_the_grace_time_orphans_discard,
 		an_agent_that_is_started_again_keeps_all,
 		what_is_not_replayed_goes,

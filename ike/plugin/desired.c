@@ -10,6 +10,7 @@
 struct candidate {
 	TAILQ_ENTRY(candidate) next;
 	struct ike_msg_policy policy;
+	uint32_t auto_priority;
 	unsigned int refs;
 };
 
@@ -34,6 +35,7 @@ struct sa_entry {
 	} key;
 	struct desired_sa sa;
 	TAILQ_ENTRY(sa_entry) next;
+	uint32_t walked; /* in which walk it was given */
 };
 
 struct desired {
@@ -45,7 +47,7 @@ struct desired {
 	struct ike_msg_socket *sockets;
 	uint16_t *decaps;
 	unsigned int n_sockets, n_decaps;
-	uint32_t replay;
+	uint32_t replay, walk;
 	unsigned int replay_socket, replay_decap;
 };
 
@@ -151,32 +153,35 @@ make_entry(struct desired *d, const struct key *key)
 
 /* Whether a goes before b that was added earlier; kernel-netlink's rule. */
 static bool
-goes_before(const struct ike_msg_policy *a, const struct ike_msg_policy *b)
+goes_before(const struct candidate *a, const struct candidate *b)
 {
-	if (a->priority != b->priority)
-		return a->priority < b->priority;
-	if ((a->reqid != 0) != (b->reqid != 0))
-		return a->reqid != 0;
-	return true;
+	if (a->policy.priority != b->policy.priority)
+		return a->policy.priority < b->policy.priority;
+	if (a->auto_priority != b->auto_priority)
+		return a->auto_priority < b->auto_priority;
+	return a->policy.reqid != 0 || b->policy.reqid == 0;
 }
 
-/* The same priority, type and SA: another reference of it. */
+/* The same priorities, type and SA: another reference of it. */
 static bool
-same_candidate(const struct ike_msg_policy *a, const struct ike_msg_policy *b)
+same_candidate(const struct candidate *c, const struct ike_msg_policy *p, uint32_t auto_priority)
 {
-	return a->priority == b->priority && a->action == b->action && a->spi == b->spi &&
-	       a->reqid == b->reqid && a->mode == b->mode && a->proto == b->proto &&
-	       memcmp(&a->src, &b->src, sizeof(a->src)) == 0 &&
-	       memcmp(&a->dst, &b->dst, sizeof(a->dst)) == 0;
+	const struct ike_msg_policy *a = &c->policy;
+
+	return a->priority == p->priority && c->auto_priority == auto_priority &&
+	       a->action == p->action && a->spi == p->spi && a->reqid == p->reqid &&
+	       a->mode == p->mode && a->proto == p->proto &&
+	       memcmp(&a->src, &p->src, sizeof(a->src)) == 0 &&
+	       memcmp(&a->dst, &p->dst, sizeof(a->dst)) == 0;
 }
 
 static struct candidate *
-find_candidate(struct policy_entry *e, const struct ike_msg_policy *policy)
+find_candidate(struct policy_entry *e, const struct ike_msg_policy *policy, uint32_t auto_priority)
 {
 	struct candidate *c;
 
 	TAILQ_FOREACH (c, &e->list, next) {
-		if (same_candidate(&c->policy, policy))
+		if (same_candidate(c, policy, auto_priority))
 			return c;
 	}
 	return NULL;
@@ -188,7 +193,7 @@ insert(struct policy_entry *e, struct candidate *new)
 	struct candidate *c;
 
 	TAILQ_FOREACH (c, &e->list, next) {
-		if (goes_before(&new->policy, &c->policy)) {
+		if (goes_before(new, c)) {
 			TAILQ_INSERT_BEFORE(c, new, next);
 			return;
 		}
@@ -197,8 +202,8 @@ insert(struct policy_entry *e, struct candidate *new)
 }
 
 enum desired_change
-desired_add_policy(
-	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best)
+desired_add_policy(struct desired *d, const struct ike_msg_policy *policy, uint32_t auto_priority,
+	struct ike_msg_policy *best)
 {
 	struct candidate *was, *c;
 	struct policy_entry *e;
@@ -211,7 +216,7 @@ desired_add_policy(
 	if (e == NULL)
 		return DESIRED_NO_MEMORY;
 	was = TAILQ_FIRST(&e->list);
-	c = find_candidate(e, policy);
+	c = find_candidate(e, policy, auto_priority);
 	if (c != NULL) {
 		/* Added again, it is the newest again. */
 		c->refs++;
@@ -224,6 +229,7 @@ desired_add_policy(
 			return DESIRED_NO_MEMORY;
 		}
 		c->policy = *policy;
+		c->auto_priority = auto_priority;
 		c->refs = 1;
 	}
 	insert(e, c);
@@ -232,8 +238,8 @@ desired_add_policy(
 }
 
 enum desired_change
-desired_del_policy(
-	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best)
+desired_del_policy(struct desired *d, const struct ike_msg_policy *policy, uint32_t auto_priority,
+	struct ike_msg_policy *best)
 {
 	struct candidate *c, *was;
 	struct policy_entry *e;
@@ -242,7 +248,7 @@ desired_del_policy(
 
 	make_key(&key, policy);
 	e = find_entry(d, &key);
-	c = e != NULL ? find_candidate(e, policy) : NULL;
+	c = e != NULL ? find_candidate(e, policy, auto_priority) : NULL;
 	if (c == NULL)
 		return DESIRED_UNKNOWN;
 	was = TAILQ_FIRST(&e->list);
@@ -330,6 +336,7 @@ desired_add_sa(struct desired *d, const struct desired_sa *sa)
 		return false;
 	make_sa_key(&e->key, &sa->id);
 	e->sa = *sa;
+	e->walked = d->walk; /* a walk that is under way did not mean it */
 	found = tsearch(e, &d->sas, compare_sa_keys);
 	if (found == NULL || *found != e) {
 		if (found != NULL)
@@ -371,18 +378,25 @@ desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa)
 	return false;
 }
 
-bool
-desired_sa(const struct desired *d, unsigned int n, struct desired_sa *sa)
+void
+desired_walk_sas(struct desired *d)
 {
-	struct sa_entry *e;
+	d->walk++;
+}
 
-	TAILQ_FOREACH (e, &d->sa_list, next) {
-		if (n-- == 0) {
-			*sa = e->sa;
-			return true;
-		}
-	}
-	return false;
+bool
+desired_next_sa(struct desired *d, struct desired_sa *sa)
+{
+	struct sa_entry *e = TAILQ_FIRST(&d->sa_list);
+
+	if (e == NULL || e->walked == d->walk)
+		return false;
+	/* As with policies: what was given goes to the end. */
+	e->walked = d->walk;
+	TAILQ_REMOVE(&d->sa_list, e, next);
+	TAILQ_INSERT_TAIL(&d->sa_list, e, next);
+	*sa = e->sa;
+	return true;
 }
 
 void

@@ -22,6 +22,7 @@ struct desired_sa {
 	struct ike_msg_sa_id id;
 	uint64_t epoch; /* of that router */
 	bool inbound;
+	bool doomed; /* charon wants it no more, and whether the router knows is unknown */
 };
 
 /* What a change means for the router. */
@@ -36,13 +37,17 @@ enum desired_change {
 struct desired *desired_create(void);
 void desired_destroy(struct desired *d);
 
-/* Adds a reference to a policy. Its priority is in it; smaller wins; at a tie one with a reqid, then the newest. */
-enum desired_change desired_add_policy(
-	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best);
+/*
+ * Adds a reference to a policy. Its priority is in it, and smaller wins; at a tie the smaller automatic
+ * priority (a policy with SA before the trap of the same manual priority), then one with a reqid, then the
+ * newest.
+ */
+enum desired_change desired_add_policy(struct desired *d, const struct ike_msg_policy *policy,
+	uint32_t auto_priority, struct ike_msg_policy *best);
 
-/* Takes one reference of the policy with that selector, priority, action and SA back. */
-enum desired_change desired_del_policy(
-	struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best);
+/* Takes one reference of the policy with that selector, those priorities, action and SA back. */
+enum desired_change desired_del_policy(struct desired *d, const struct ike_msg_policy *policy,
+	uint32_t auto_priority, struct ike_msg_policy *best);
 
 unsigned int desired_policies(const struct desired *d); /* selectors */
 
@@ -50,12 +55,14 @@ unsigned int desired_policies(const struct desired *d); /* selectors */
 bool desired_add_socket(struct desired *d, const struct ike_msg_socket *socket);
 bool desired_add_decap(struct desired *d, uint16_t port); /* network order */
 
+/* An SA of the same SPI and destination is replaced. false: no memory. */
 bool desired_add_sa(struct desired *d, const struct desired_sa *sa);
 bool desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was);
 /* Takes out one SA of another epoch than this; false when none is left. */
 bool desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa);
-/* The n-th SA, for a walk while nothing changes; false past the end. */
-bool desired_sa(const struct desired *d, unsigned int n, struct desired_sa *sa);
+/* A walk over all SAs, during which they may come and go; false at its end. */
+void desired_walk_sas(struct desired *d);
+bool desired_next_sa(struct desired *d, struct desired_sa *sa);
 
 /*
  * The replay: desired_replay_start(), then each desired_replay_next() gives a message to be sent (sockets,

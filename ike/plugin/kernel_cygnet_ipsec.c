@@ -5,12 +5,15 @@
 #include "link.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <daemon.h>
 #include <processing/jobs/callback_job.h>
 #include <utils/debug.h>
 
 #define TIMEOUT_MS 1000
+#define UPDATE_TRIES 20
+#define UPDATE_WAIT_US 10000
 
 typedef struct private_kernel_cygnet_ipsec_t private_kernel_cygnet_ipsec_t;
 
@@ -152,10 +155,42 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data)
 {
-	/* charon negotiates a new CHILD_SA instead. */
-	DBG1(DBG_KNL, "cygnet: changing the addresses of SA %.8x is not supported: it is rekeyed",
-		ntohl(id->spi));
-	return NOT_SUPPORTED;
+	struct desired_sa sa;
+	struct ike_msg m;
+	bool known;
+	int rc;
+
+	if (data->new_reqid)
+		return NOT_SUPPORTED; /* charon negotiates a new CHILD_SA instead */
+	for (int tries = 0;; tries++) {
+		desired_request(&m, IKE_UPDATE_SA);
+		convert_sa_id(id, &m.body.update_sa.id);
+		convert_host(data->new_src, &m.body.update_sa.new_src);
+		convert_host(data->new_dst, &m.body.update_sa.new_dst);
+		m.body.update_sa.flags = data->new_encap ? IKE_SA_ENCAP : 0;
+		m.body.update_sa.new_src_port = htons(data->new_src->get_port(data->new_src));
+		m.body.update_sa.new_dst_port = htons(data->new_dst->get_port(data->new_dst));
+		link_lock(this->link);
+		rc = link_call(this->link, &m, NULL, 0);
+		/* The change before this one is not over yet. */
+		if (rc != -EAGAIN || tries == UPDATE_TRIES)
+			break;
+		usleep(UPDATE_WAIT_US);
+	}
+	if (rc != 0)
+		return result(rc, "updating SA", id->spi);
+	/* It is known by its destination: the new one from now on. */
+	desired_request(&m, IKE_UPDATE_SA);
+	convert_sa_id(id, &m.body.sa_id);
+	link_lock(this->link);
+	known = desired_del_sa(this->desired, &m.body.sa_id, &sa);
+	if (known) {
+		convert_host(data->new_src, &sa.id.src);
+		convert_host(data->new_dst, &sa.id.dst);
+		desired_add_sa(this->desired, &sa);
+	}
+	link_unlock(this->link);
+	return SUCCESS;
 }
 
 METHOD(kernel_ipsec_t, query_sa, status_t, private_kernel_cygnet_ipsec_t *this,
