@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "nodes.h"
+
+#include "eal.h"
+
+int
+main(void)
+{
+	Suite *s = suite_create("nodes");
+
+	suite_add_tcase(s, nodes_input_case());
+	suite_add_tcase(s, nodes_forward_case());
+	suite_add_tcase(s, nodes_esp_in_case());
+	return eal_main(s);
+}
