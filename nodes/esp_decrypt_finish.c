@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp.h"
 #include "esp_transport.h"
-#include "fib.h"
-#include "ip4.h"
+#include "ip4_accept.h"
 #include "stream.h"
 #include "worker.h"
 
@@ -134,9 +133,7 @@ decapsulate(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa
 		return reason;
 	if (likely(sa->flags & SA_F_TUNNEL) && unlikely(!decapsulate_ecn(ip4_hdr(m), tos)))
 		return DROP_IP4_ECN;
-	if (fib_local4(w->fib, ip4_hdr(m)->dst_addr))
-		p->flags |= PKT_F_LOCAL;
-	return DROP_NONE;
+	return ip4_accept(w->fib, ip4_hdr(m), p);
 }
 
 /* RFC 4303, 3.4.4 and 3.4.3: integrity first, then the window moves, then the rest is believed. */

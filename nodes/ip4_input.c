@@ -1,60 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "fib.h"
-#include "ip4.h"
+#include "ip4_accept.h"
 #include "sockets.h"
 #include "stream.h"
 #include "worker.h"
 
-#include <netinet/ip.h>
 #include <rte_udp.h>
 
 enum { EDGE_CHECK, EDGE_ESP, EDGE_DROP };
-
-#define IP4_LIMITED_BROADCAST 0xffffffffu
-
-/* RFC 7126: source routes are refused; what cannot be read is, too. */
-static bool
-options_refused(const struct rte_ipv4_hdr *ip)
-{
-	const uint8_t *opt = (const uint8_t *)(ip + 1);
-	unsigned int left = ip4_hdr_len(ip) - sizeof(*ip);
-
-	while (left > 0 && *opt != IPOPT_EOL) {
-		unsigned int len = 1;
-
-		if (*opt == IPOPT_LSRR || *opt == IPOPT_SSRR)
-			return true;
-		if (*opt != IPOPT_NOP) {
-			if (left < 2 || opt[1] < 2 || opt[1] > left)
-				return true;
-			len = opt[1];
-		}
-		opt += len;
-		left -= len;
-	}
-	return false;
-}
-
-/* Whether it is for us; multicast is only when it stays on the link, and else is dropped. */
-static inline enum drop_reason
-find_destination(const struct worker *w, const struct rte_ipv4_hdr *ip, struct pkt *p)
-{
-	uint32_t dst = rte_be_to_cpu_32(ip->dst_addr);
-
-	if (fib_local4(w->fib, ip->dst_addr)) {
-		p->flags |= PKT_F_LOCAL;
-		return DROP_NONE;
-	}
-	if (likely(dst - 0x01000000 < 0xdf000000 &&
-		    dst >> 24 != 127)) /* 1.0.0.0 .. 223.255.255.255 */
-		/* RFC 1812, 5.3.4: what came by a link's broadcast is not forwarded. */
-		return p->flags & PKT_F_L2_GROUP ? DROP_IP4_DESTINATION : DROP_NONE;
-	if (dst == IP4_LIMITED_BROADCAST || dst >> 8 == 0xe00000) {
-		p->flags |= PKT_F_LOCAL;
-		return DROP_NONE;
-	}
-	return DROP_IP4_DESTINATION;
-}
 
 /* ESP in UDP, RFC 3948, 2.1-2.3: neither a keepalive nor IKE, on a port that charon gave. */
 static inline bool
@@ -78,9 +30,7 @@ input(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	enum drop_reason reason = ip4_validate(m);
 
 	if (reason == DROP_NONE)
-		reason = find_destination(w, ip, p);
-	if (reason == DROP_NONE && unlikely(ip4_hdr_len(ip) > sizeof(*ip)) && options_refused(ip))
-		reason = DROP_IP4_OPTIONS;
+		reason = ip4_accept(w->fib, ip, p);
 	if (unlikely(reason != DROP_NONE)) {
 		p->drop = reason;
 		return EDGE_DROP;
