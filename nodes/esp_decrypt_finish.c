@@ -9,8 +9,7 @@
 
 enum { EDGE_CHECK, EDGE_DROP };
 
-#define ECN_MASK 3
-#define ECN_CE 3
+enum { ECN_NOT, ECN_ECT1, ECN_ECT0, ECN_CE, ECN_MASK = 3 };
 
 static inline rte_edge_t
 refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error error)
@@ -30,21 +29,32 @@ padding_is_right(const uint8_t *pad, uint8_t len)
 	return true;
 }
 
-/* RFC 6040, 4.2: a congestion mark of the tunnel goes inside, or the packet goes away. */
+/*
+ * What of the tunnel's mark goes inside: RFC 6040, 4.2, where a congestion mark on what cannot bear it takes the
+ * packet away; and the DSCP, when the SA says so.
+ */
 static inline bool
-decapsulate_ecn(struct rte_ipv4_hdr *inner, uint8_t outer_tos)
+decapsulate_tos(const struct sa *sa, struct rte_ipv4_hdr *inner, uint8_t outer)
 {
+	uint8_t tos = inner->type_of_service;
 	uint16_t old, new;
 	uint32_t sum;
 
-	if (likely((outer_tos & ECN_MASK) != ECN_CE ||
-		    (inner->type_of_service & ECN_MASK) == ECN_CE))
+	if (unlikely((outer & ECN_MASK) == ECN_CE && !(sa->flags & SA_F_NO_ECN))) {
+		if ((tos & ECN_MASK) == ECN_NOT)
+			return false;
+		tos |= ECN_CE;
+	} else if (unlikely((outer & ECN_MASK) == ECN_ECT1 && (tos & ECN_MASK) == ECN_ECT0 &&
+			    !(sa->flags & SA_F_NO_ECN))) {
+		tos ^= ECN_ECT0 ^ ECN_ECT1;
+	}
+	if (unlikely(sa->flags & SA_F_COPY_DSCP_IN))
+		tos = (outer & ~ECN_MASK) | (tos & ECN_MASK);
+	if (likely(tos == inner->type_of_service))
 		return true;
-	if ((inner->type_of_service & ECN_MASK) == 0)
-		return false;
 	/* RFC 1624, equation 3, over the first two bytes */
 	memcpy(&old, inner, sizeof(old));
-	inner->type_of_service |= ECN_CE;
+	inner->type_of_service = tos;
 	memcpy(&new, inner, sizeof(new));
 	sum = (uint16_t)~inner->hdr_checksum + (uint16_t)~old + new;
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -131,7 +141,7 @@ decapsulate(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa
 	reason = ip4_validate(m);
 	if (reason != DROP_NONE)
 		return reason;
-	if (likely(sa->flags & SA_F_TUNNEL) && unlikely(!decapsulate_ecn(ip4_hdr(m), tos)))
+	if (likely(sa->flags & SA_F_TUNNEL) && unlikely(!decapsulate_tos(sa, ip4_hdr(m), tos)))
 		return DROP_IP4_ECN;
 	return ip4_accept(w->fib, ip4_hdr(m), p);
 }
