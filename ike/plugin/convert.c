@@ -59,7 +59,7 @@ convert_add_sa(const kernel_ipsec_sa_id_t *id, const kernel_ipsec_add_sa_t *data
 	out->if_id = id->if_id;
 	out->mark = data->mark.value;
 	out->mark_mask = data->mark.mask;
-	out->enc_alg = data->enc_alg;
+	out->enc_alg = data->enc_alg == ENCR_UNDEFINED ? 0 : data->enc_alg;
 	out->enc_key_len = data->enc_key.len;
 	out->int_alg = data->int_alg == AUTH_UNDEFINED ? 0 : data->int_alg;
 	out->int_key_len = data->int_key.len;
@@ -201,12 +201,12 @@ priority(const struct ike_selector *sel, policy_priority_t class)
 
 bool
 convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_policy_t *data,
-	struct ike_msg_policy *out)
+	struct ike_msg_policy *out, uint32_t *auto_priority)
 {
 	if (!convert_policy_id(id, out))
 		return FALSE;
-	out->priority =
-		data->manual_prio != 0 ? data->manual_prio : priority(&out->sel, data->prio);
+	*auto_priority = priority(&out->sel, data->prio);
+	out->priority = data->manual_prio != 0 ? data->manual_prio : *auto_priority;
 	switch (data->type) {
 	case POLICY_PASS:
 		out->action = IKE_BYPASS;

@@ -15,8 +15,9 @@ host_t *convert_addr(const struct ike_addr *addr, uint16_t port);
 void convert_sa_id(const kernel_ipsec_sa_id_t *id, struct ike_msg_sa_id *out);
 bool convert_add_sa(const kernel_ipsec_sa_id_t *id, const kernel_ipsec_add_sa_t *data,
 	struct ike_msg_add_sa *out);
+/* auto_priority: what the priority is without manual_prio. */
 bool convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_policy_t *data,
-	struct ike_msg_policy *out);
+	struct ike_msg_policy *out, uint32_t *auto_priority);
 /* The selector, direction, if_id and mark alone. */
 bool convert_policy_id(const kernel_ipsec_policy_id_t *id, struct ike_msg_policy *out);
 

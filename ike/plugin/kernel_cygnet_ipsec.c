@@ -5,6 +5,8 @@
 #include "link.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include <daemon.h>
@@ -12,6 +14,7 @@
 #include <utils/debug.h>
 
 #define TIMEOUT_MS 1000
+#define NO_ROUTER_LOG_SECONDS 10
 #define UPDATE_TRIES 20
 #define UPDATE_WAIT_US 10000
 
@@ -21,6 +24,7 @@ struct private_kernel_cygnet_ipsec_t {
 	kernel_cygnet_ipsec_t public;
 	struct desired *desired;
 	struct link *link;
+	_Atomic time_t no_router_told; /* monotonic; 0: not yet */
 };
 
 /* An event on its way to charon, raised by one of its own threads. */
@@ -34,7 +38,9 @@ raise_event(struct ike_msg *m)
 	case IKE_EVENT_ACQUIRE:
 		acquire.src = convert_selector(&m->body.acquire.packet, TRUE);
 		acquire.dst = convert_selector(&m->body.acquire.packet, FALSE);
-		charon->kernel->acquire(charon->kernel, m->body.acquire.reqid, &acquire);
+		/* charon's trap manager reads both without a look. */
+		if (acquire.src && acquire.dst)
+			charon->kernel->acquire(charon->kernel, m->body.acquire.reqid, &acquire);
 		DESTROY_IF(acquire.src);
 		DESTROY_IF(acquire.dst);
 		break;
@@ -79,15 +85,42 @@ on_log(void *ctx, int level, const char *line)
 		DBG2(DBG_KNL, "cygnet: %s", line);
 }
 
+/* That no router is there is said now and then, not for each call. */
+static bool
+is_told(private_kernel_cygnet_ipsec_t *this)
+{
+	time_t now = time_monotonic(NULL), told = this->no_router_told;
+
+	return (told != 0 && now - told < NO_ROUTER_LOG_SECONDS) ||
+	       !atomic_compare_exchange_strong(&this->no_router_told, &told, now);
+}
+
 /* charon's status for the router's; one line for what failed. */
 static status_t
-result(int rc, const char *what, uint32_t spi)
+result(private_kernel_cygnet_ipsec_t *this, int rc, const char *what, uint32_t spi)
 {
-	if (rc == 0)
+	if (rc == 0) {
+		this->no_router_told = 0;
 		return SUCCESS;
-	DBG1(DBG_KNL, "cygnet: %s %.8x: %s", what, ntohl(spi),
-		rc == -ENOTCONN ? "no router is there" : strerror(-rc));
+	}
+	if (rc != -ENOTCONN)
+		DBG1(DBG_KNL, "cygnet: %s %.8x: %s", what, ntohl(spi), strerror(-rc));
+	else if (!is_told(this))
+		DBG1(DBG_KNL, "cygnet: %s %.8x: no router is there", what, ntohl(spi));
 	return rc == -ENOTSUP ? NOT_SUPPORTED : rc == -ENOENT ? NOT_FOUND : FAILED;
+}
+
+/*
+ * charon is done with the SA, but whether the router has it nobody knows: it is asked to delete it until it
+ * says that it is gone. Lock held.
+ */
+static void
+doom(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *id, uint64_t epoch)
+{
+	struct desired_sa sa = {.id = *id, .epoch = epoch, .doomed = true};
+
+	desired_add_sa(this->desired, &sa);
+	link_replay(this->link);
 }
 
 METHOD(kernel_ipsec_t, get_features, kernel_feature_t, private_kernel_cygnet_ipsec_t *this)
@@ -113,7 +146,7 @@ METHOD(kernel_ipsec_t, get_spi, status_t, private_kernel_cygnet_ipsec_t *this, h
 	rc = link_call(this->link, &m, NULL, 0);
 	if (rc == 0)
 		*spi = m.body.sa_id.spi;
-	return result(rc, "no SPI", 0);
+	return result(this, rc, "no SPI", 0);
 }
 
 METHOD(kernel_ipsec_t, get_cpi, status_t, private_kernel_cygnet_ipsec_t *this, host_t *src,
@@ -128,6 +161,7 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	struct desired_sa sa = {.inbound = data->inbound}, was;
 	uint8_t key[IKE_KEY_MAX];
 	struct ike_msg m;
+	bool known;
 	int rc;
 
 	desired_request(&m, IKE_ADD_SA);
@@ -136,20 +170,24 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	sa.id = m.body.add_sa.id;
 	memcpy(key, data->enc_key.ptr, data->enc_key.len);
 	memcpy(key + data->enc_key.len, data->int_key.ptr, data->int_key.len);
-	sa.epoch = link_epoch(this->link);
 	link_lock(this->link);
 	/* Remembered before it is there: were it told afterwards, a router that dies between would go unnoticed. */
-	desired_add_sa(this->desired, &sa);
-	rc = link_call(this->link, &m, key, data->enc_key.len + data->int_key.len);
-	memwipe(key, sizeof(key));
-	if (rc != 0) {
-		link_lock(this->link);
-		desired_del_sa(this->desired, &sa.id, &was);
+	sa.epoch = link_epoch(this->link);
+	known = desired_add_sa(this->desired, &sa);
+	if (!known)
 		link_unlock(this->link);
-		result(rc, "adding SA", id->spi);
-		return FAILED;
-	}
-	return SUCCESS;
+	rc = known ? link_call(this->link, &m, key, data->enc_key.len + data->int_key.len)
+		   : -ENOMEM;
+	memwipe(key, sizeof(key));
+	if (rc == 0)
+		return SUCCESS;
+	link_lock(this->link);
+	desired_del_sa(this->desired, &sa.id, &was);
+	if (rc == -ETIMEDOUT)
+		doom(this, &sa.id, sa.epoch);
+	link_unlock(this->link);
+	result(this, rc, "adding SA", id->spi);
+	return FAILED;
 }
 
 METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
@@ -178,7 +216,7 @@ METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 		usleep(UPDATE_WAIT_US);
 	}
 	if (rc != 0)
-		return result(rc, "updating SA", id->spi);
+		return result(this, rc, "updating SA", id->spi);
 	/* It is known by its destination: the new one from now on. */
 	desired_request(&m, IKE_UPDATE_SA);
 	convert_sa_id(id, &m.body.sa_id);
@@ -205,7 +243,7 @@ METHOD(kernel_ipsec_t, query_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	link_lock(this->link);
 	rc = link_call(this->link, &m, NULL, 0);
 	if (rc != 0)
-		return result(rc, "querying SA", id->spi);
+		return result(this, rc, "querying SA", id->spi);
 	if (bytes)
 		*bytes = m.body.usage.bytes;
 	if (packets)
@@ -215,41 +253,55 @@ METHOD(kernel_ipsec_t, query_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	return SUCCESS;
 }
 
-METHOD(kernel_ipsec_t, del_sa, status_t, private_kernel_cygnet_ipsec_t *this,
-	kernel_ipsec_sa_id_t *id, kernel_ipsec_del_sa_t *data)
+/* Takes an SA from the router; lock held, and given up. */
+static int
+delete_sa(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *id)
 {
+	uint64_t epoch = link_epoch(this->link);
 	struct desired_sa was;
 	struct ike_msg m;
 	int rc;
 
 	desired_request(&m, IKE_DEL_SA);
-	convert_sa_id(id, &m.body.sa_id);
-	link_lock(this->link);
-	desired_del_sa(this->desired, &m.body.sa_id, &was);
+	m.body.sa_id = *id;
+	desired_del_sa(this->desired, id, &was);
 	rc = link_call(this->link, &m, NULL, 0);
+	if (rc == -ETIMEDOUT) {
+		link_lock(this->link);
+		doom(this, id, epoch);
+		link_unlock(this->link);
+	}
+	return rc;
+}
+
+METHOD(kernel_ipsec_t, del_sa, status_t, private_kernel_cygnet_ipsec_t *this,
+	kernel_ipsec_sa_id_t *id, kernel_ipsec_del_sa_t *data)
+{
+	struct ike_msg_sa_id sa;
+	int rc;
+
+	convert_sa_id(id, &sa);
+	link_lock(this->link);
+	rc = delete_sa(this, &sa);
 	/* An SA that expired, or died with its router, is gone already. */
 	if (rc == -ENOENT || rc == -ENOTCONN || rc == -ESTALE)
 		return SUCCESS;
-	return result(rc, "deleting SA", id->spi);
+	return result(this, rc, "deleting SA", id->spi);
 }
 
 METHOD(kernel_ipsec_t, flush_sas, status_t, private_kernel_cygnet_ipsec_t *this)
 {
-	struct desired_sa sa, was;
-	struct ike_msg m;
+	struct desired_sa sa;
 	int rc = 0;
 
 	link_lock(this->link);
-	while (rc == 0 && desired_sa(this->desired, 0, &sa)) {
-		desired_del_sa(this->desired, &sa.id, &was);
-		desired_request(&m, IKE_DEL_SA);
-		m.body.sa_id = sa.id;
-		rc = link_call(this->link, &m, NULL, 0);
-		rc = rc == -ENOENT ? 0 : rc;
+	desired_walk_sas(this->desired);
+	while ((rc == 0 || rc == -ENOENT) && desired_next_sa(this->desired, &sa)) {
+		rc = delete_sa(this, &sa.id);
 		link_lock(this->link);
 	}
 	link_unlock(this->link);
-	return result(rc, "flushing SAs", 0);
+	return result(this, rc == -ENOENT ? 0 : rc, "flushing SAs", 0);
 }
 
 /* Tells the router what became of a selector; the lock is held, and given up. */
@@ -273,12 +325,13 @@ METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this
 {
 	struct ike_msg_policy policy, best;
 	enum desired_change change;
+	uint32_t auto_priority;
 	int rc;
 
-	if (!convert_policy(id, data, &policy))
+	if (!convert_policy(id, data, &policy, &auto_priority))
 		return FAILED;
 	link_lock(this->link);
-	change = desired_add_policy(this->desired, &policy, &best);
+	change = desired_add_policy(this->desired, &policy, auto_priority, &best);
 	if (change == DESIRED_NO_MEMORY) {
 		link_unlock(this->link);
 		return FAILED;
@@ -289,7 +342,7 @@ METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this
 		DBG1(DBG_KNL, "cygnet: policy %R === %R %N: %s", id->src_ts, id->dst_ts,
 			policy_dir_names, id->dir, strerror(-rc));
 		link_lock(this->link);
-		tell(this, desired_del_policy(this->desired, &policy, &best), &best);
+		tell(this, desired_del_policy(this->desired, &policy, auto_priority, &best), &best);
 		return FAILED;
 	}
 	/* Without a router, or with one that is slow: it is replayed. */
@@ -305,11 +358,12 @@ METHOD(kernel_ipsec_t, query_policy, status_t, private_kernel_cygnet_ipsec_t *th
 	desired_request(&m, IKE_QUERY_POLICY);
 	if (!convert_policy_id(id, &m.body.policy))
 		return FAILED;
+	m.body.policy.action = IKE_PROTECT; /* the selector counts; the field must be valid */
 	link_lock(this->link);
 	rc = link_call(this->link, &m, NULL, 0);
 	if (rc == 0)
 		*use_time = m.body.usage.last_use;
-	return result(rc, "querying a policy", 0);
+	return result(this, rc, "querying a policy", 0);
 }
 
 METHOD(kernel_ipsec_t, del_policy, status_t, private_kernel_cygnet_ipsec_t *this,
@@ -317,11 +371,12 @@ METHOD(kernel_ipsec_t, del_policy, status_t, private_kernel_cygnet_ipsec_t *this
 {
 	struct ike_msg_policy policy, best;
 	enum desired_change change;
+	uint32_t auto_priority;
 
-	if (!convert_policy(id, data, &policy))
+	if (!convert_policy(id, data, &policy, &auto_priority))
 		return FAILED;
 	link_lock(this->link);
-	change = desired_del_policy(this->desired, &policy, &best);
+	change = desired_del_policy(this->desired, &policy, auto_priority, &best);
 	/* A time-out makes a replay, which takes away what we no longer want. */
 	tell(this, change, &best);
 	return change == DESIRED_UNKNOWN ? NOT_FOUND : SUCCESS;
@@ -359,9 +414,19 @@ keep_socket(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_socket *so
 	return kept;
 }
 
+/* Whether an IPv6 socket receives IPv4 as well. */
+static bool
+is_dual(int fd)
+{
+	socklen_t len = sizeof(int);
+	int only = 1;
+
+	return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0 && only == 0;
+}
+
 METHOD(kernel_ipsec_t, bypass_socket, bool, private_kernel_cygnet_ipsec_t *this, int fd, int family)
 {
-	struct ike_msg_socket s = {};
+	struct ike_msg_socket s = {}, s4 = {.addr = {.family = 4}};
 	union {
 		struct sockaddr sa;
 		struct sockaddr_in in;
@@ -378,15 +443,26 @@ METHOD(kernel_ipsec_t, bypass_socket, bool, private_kernel_cygnet_ipsec_t *this,
 		s.addr.family = 4;
 		memcpy(s.addr.b, &a.in.sin_addr, sizeof(a.in.sin_addr));
 		s.port = a.in.sin_port;
-		return keep_socket(this, &s, IKE_BYPASS_SOCKET);
+		break;
 	case AF_INET6:
 		s.addr.family = 6;
 		memcpy(s.addr.b, &a.in6.sin6_addr, sizeof(a.in6.sin6_addr));
 		s.port = a.in6.sin6_port;
-		return keep_socket(this, &s, IKE_BYPASS_SOCKET);
+		break;
 	default:
+		DBG1(DBG_KNL, "cygnet: a socket of family %d has no port to let pass", family);
 		return FALSE;
 	}
+	if (s.port == 0) {
+		/* Port 0 would be a hole for each protocol without ports. */
+		DBG1(DBG_KNL, "cygnet: a socket that is not bound cannot be let pass");
+		return FALSE;
+	}
+	s4.port = s.port;
+	if (a.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr) &&
+		is_dual(fd) && !keep_socket(this, &s4, IKE_BYPASS_SOCKET))
+		return FALSE;
+	return keep_socket(this, &s, IKE_BYPASS_SOCKET);
 }
 
 METHOD(kernel_ipsec_t, enable_udp_decap, bool, private_kernel_cygnet_ipsec_t *this, int fd,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <daemon.h>
+#include <processing/jobs/callback_job.h>
 #include <utils/debug.h>
 
 METHOD(plugin_t, get_name, char *, kernel_cygnet_plugin_t *this)
@@ -38,6 +39,17 @@ log_winner(void)
 	plugins->destroy(plugins);
 }
 
+/*
+ * Ends charon in the orderly way. Not at once: plugins are loaded before charon handles signals, so it is
+ * done by one of its threads, which it starts when it is ready.
+ */
+static job_requeue_t
+end_charon(void *data)
+{
+	kill(getpid(), SIGTERM);
+	return JOB_REQUEUE_NONE;
+}
+
 /* The first backend that registers wins. With another one SAs would go to the Linux kernel, silently. */
 static bool
 register_backend(plugin_t *plugin, plugin_feature_t *feature, bool reg, void *data)
@@ -49,7 +61,9 @@ register_backend(plugin_t *plugin, plugin_feature_t *feature, bool reg, void *da
 			DBG1(DBG_KNL,
 				"cygnet: load kernel-cygnet before the others, or not at all: "
 				"charon ends");
-			kill(getpid(), SIGTERM);
+			lib->processor->queue_job(
+				lib->processor, (job_t *)callback_job_create_with_prio(end_charon,
+							NULL, NULL, NULL, JOB_PRIO_CRITICAL));
 		}
 		return FALSE;
 	}

@@ -19,8 +19,8 @@ struct link_conf {
 	const char *file_prefix; /* of the router */
 	unsigned int timeout_ms; /* of a request */
 	uint32_t spi_min, spi_max; /* host order */
-	/* For tests: gives fd to an agent of theirs; NULL: the real one is started. Sets *pid (0: none to
-	 * wait for). Returns 0 or a negative errno. */
+	/* For tests: gives fd, now theirs, to an agent of theirs; NULL: the real one is started. Sets *pid
+	 * (0: none to wait for). Returns 0 or a negative errno. */
 	int (*start_agent)(void *ctx, int fd, pid_t *pid);
 	/* An event, or an inbound SA that died with its router: from a thread of the link, no lock held. */
 	void (*event)(void *ctx, const struct ike_msg *msg);
@@ -39,8 +39,11 @@ void link_destroy(struct link *l);
 void link_lock(struct link *l);
 void link_unlock(struct link *l);
 
-/* Of the router that is there; 0: none. */
-uint64_t link_epoch(struct link *l);
+/* Of the router that is there, 0: none; lock held. */
+uint64_t link_epoch(const struct link *l);
+
+/* Something that the router should know may not have reached it: it is told all again; lock held. */
+void link_replay(struct link *l);
 
 /*
  * A request and its reply, which replaces *msg. With the lock held, which it gives up before it waits and does

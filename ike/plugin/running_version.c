@@ -24,9 +24,9 @@ version_len(const char *s, size_t left)
 	return n;
 }
 
-/* Looks for the mark with a version after it. */
+/* What follows the mark, when that is a version. */
 static bool
-scan(const char *data, size_t len, char *running, size_t size)
+scan_mark(const char *data, size_t len, char *running, size_t size)
 {
 	const char *end = data + len, *at = data;
 
@@ -41,6 +41,35 @@ scan(const char *data, size_t len, char *running, size_t size)
 		return true;
 	}
 	return false;
+}
+
+/* A constant string that is a version, whole: three numbers at least, as "5.9.8". */
+static bool
+scan_constant(const char *data, size_t len, char *running, size_t size)
+{
+	const char *end = data + len;
+
+	for (const char *at = data; at < end; at++) {
+		unsigned int dots = 0;
+		size_t n;
+
+		if (at > data && at[-1] != '\0')
+			continue;
+		n = version_len(at, end - at);
+		for (size_t i = 0; i < n; i++)
+			dots += at[i] == '.';
+		if (dots < 2 || dots > 3 || n >= size || n > 16 || at + n == end || at[n] != '\0')
+			continue;
+		snprintf(running, size, "%.*s", (int)n, at);
+		return true;
+	}
+	return false;
+}
+
+static bool
+scan(const char *data, size_t len, char *running, size_t size)
+{
+	return scan_mark(data, len, running, size) || scan_constant(data, len, running, size);
 }
 
 bool

@@ -7,7 +7,8 @@
 
 /*
  * Whether the running daemon is of that strongSwan version. strongSwan has no symbol that says its version at
- * run time; each of its daemons has "strongSwan VERSION" among its constants, for its first log line.
+ * run time, but each of its daemons has it among its constants, for its first log line: charon as
+ * "strongSwan VERSION", charon-systemd as a string of its own.
  * running: the version found, or "unknown".
  */
 bool running_version(const char *version, char *running, size_t size);
