@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "esp.h"
+#include "esp_op.h"
 #include "esp_transport.h"
 #include "ip4_accept.h"
 #include "stream.h"
@@ -146,6 +146,18 @@ decapsulate(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa
 	return ip4_accept(w->fib, ip4_hdr(m), p);
 }
 
+/* What the operation wanted elsewhere in the packet goes back to its place. */
+static inline void
+undo(struct rte_mbuf *m, struct pkt *p, const struct sa *sa)
+{
+	uint32_t payload = p->esp_at + sizeof(struct rte_esp_hdr) + sa->iv_len;
+	const struct esp_layout at = {.esp = p->esp_at,
+		.payload = payload,
+		.clear = rte_pktmbuf_pkt_len(m) - payload - sa->icv_len};
+
+	esp_op_undo(p, m, sa, &at);
+}
+
 /* RFC 4303, 3.4.4 and 3.4.3: integrity first, then the window moves, then the rest is believed. */
 static inline rte_edge_t
 finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
@@ -165,6 +177,7 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	if (sa->replay != NULL && unlikely(!replay_update(sa->replay, p->sqn)))
 		return refuse(w, p, DROP_ESP_REPLAY, SA_ERR_REPLAY);
 	c->last_use = w->now;
+	undo(m, p, sa);
 	if (udp)
 		check_mapping(w, sa, m, p);
 	reason = decapsulate(w, m, p, sa, udp);
