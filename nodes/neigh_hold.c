@@ -30,10 +30,11 @@ hold(struct worker *w, struct rte_mbuf *m)
 	/* A full ring means that the control thread has questions enough. */
 	rte_ring_mp_enqueue_elem(w->neigh_requests, &ask, sizeof(ask));
 	for (unsigned int i = 0; i < h->n; i++)
-		same += ip4_hdr(h->pkts[i])->dst_addr == ip4_hdr(m)->dst_addr;
+		same += h->neighbour[i] == ask.addr4 && pkt(h->pkts[i])->out_port == ask.port;
 	if (h->n == HOLD_MAX || same >= HOLD_PER_NEIGHBOUR)
 		return DROP_NEIGHBOUR_QUEUE;
 	pkt(m)->flags |= PKT_F_HELD;
+	h->neighbour[h->n] = ask.addr4;
 	h->deadline[h->n] = w->now + HOLD_SECONDS * w->tsc_hz;
 	h->pkts[h->n++] = m;
 	return DROP_NONE;
@@ -101,6 +102,7 @@ neigh_release_process(struct rte_graph *graph, struct rte_node *node, void **obj
 			rte_node_enqueue_x1(graph, node, EDGE_DROP, m);
 		} else {
 			h->pkts[left] = m;
+			h->neighbour[left] = h->neighbour[i];
 			h->deadline[left++] = h->deadline[i];
 		}
 	}

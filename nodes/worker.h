@@ -109,6 +109,7 @@ struct worker {
 		uint64_t next_look; /* TSC */
 		struct rte_mbuf *pkts[64];
 		uint64_t deadline[64]; /* TSC */
+		uint32_t neighbour[64]; /* network order */
 	} hold; /* packets that wait for a neighbour */
 	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
 };
