@@ -50,15 +50,26 @@ make_context(struct router *r, const struct config_lcore *cl)
 	return w;
 }
 
+/*
+ * What is configured is a number of packets, in full frames. A worker that walks fast while its crypto lcore
+ * does not run makes small ones, and shall not run out of them first.
+ */
+static uint32_t
+frames_of(const struct config *config)
+{
+	return RTE_MIN(4 * config->crypto.frames, CRYPTO_MAX_FRAMES - 1u);
+}
+
 static int
 make_frames(struct router *r, struct worker *w)
 {
 	struct crypto_queue *q = &w->crypto_queue;
 	int socket = (int)rte_lcore_to_socket_id(w->lcore);
 	/* One more than may be in flight: the open one is nobody else's. */
-	uint32_t n = rte_align32pow2(r->config->crypto.frames + 1);
+	uint32_t frames = frames_of(r->config), n = rte_align32pow2(frames + 1);
 
-	q->size = r->config->crypto.frames;
+	q->size = frames;
+	q->limit = r->config->crypto.frames * CRYPTO_FRAME_SIZE;
 	q->mask = n - 1;
 	q->frames =
 		rte_zmalloc_socket("frames", n * sizeof(*q->frames), RTE_CACHE_LINE_SIZE, socket);
@@ -73,9 +84,8 @@ join(struct router *r, struct worker *from, struct worker *to)
 {
 	struct crypto_queue *q = &from->crypto_queue;
 	struct crypto_server *s = &to->crypto_server;
-	struct rte_ring *ring =
-		make_ring("frames", from->lcore, to->lcore, r->config->crypto.frames,
-			(int)rte_lcore_to_socket_id(to->lcore), RING_F_SP_ENQ | RING_F_SC_DEQ);
+	struct rte_ring *ring = make_ring("frames", from->lcore, to->lcore, frames_of(r->config),
+		(int)rte_lcore_to_socket_id(to->lcore), RING_F_SP_ENQ | RING_F_SC_DEQ);
 
 	if (ring == NULL)
 		return -ENOMEM;

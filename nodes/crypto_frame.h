@@ -38,7 +38,9 @@ struct crypto_frame {
 struct crypto_queue {
 	struct crypto_frame *frames; /* FIFO: a ring array of size a power of two */
 	uint32_t mask;
-	uint32_t size; /* frames that may be in flight */
+	uint32_t size; /* frames that may be in flight; many may be small */
+	uint32_t limit; /* packets that may be; 0: as many as fit into the frames */
+	uint32_t packets; /* that are, and that are admitted */
 	uint64_t head; /* next to be opened: frames submitted ever */
 	uint64_t tail; /* next to be collected */
 	uint32_t admitted; /* packets admitted in this walk and not yet put into a frame */
@@ -72,7 +74,10 @@ crypto_admit(struct crypto_queue *q, unsigned int n)
 		return 0;
 	if (n > room - taken)
 		n = room - taken;
+	if (q->limit != 0 && n > q->limit - q->packets)
+		n = q->limit - q->packets;
 	q->admitted += n;
+	q->packets += n;
 	return n;
 }
 
@@ -96,6 +101,7 @@ static inline void
 crypto_unadmit(struct crypto_queue *q, unsigned int n)
 {
 	q->admitted -= n;
+	q->packets -= n;
 }
 
 /* The next frame in order, when it is done; NULL otherwise. It stays valid until crypto_collected(). */
@@ -114,6 +120,7 @@ static inline void
 crypto_collected(struct crypto_queue *q, struct crypto_frame *f)
 {
 	q->load[f->server]--;
+	q->packets -= f->n;
 	f->n = 0;
 	atomic_store_explicit(&f->done, 0, memory_order_relaxed);
 	q->tail++;
