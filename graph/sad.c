@@ -96,7 +96,7 @@ struct sad *
 sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 {
 	struct sad *sad = rte_zmalloc("sad", sizeof(*sad), RTE_CACHE_LINE_SIZE);
-	uint32_t slots = rte_align32pow2(RTE_MAX(conf->max_sas, 8u));
+	uint32_t slots = rte_align32pow2(RTE_MAX(RTE_MIN(conf->max_sas, 1u << 21), 8u));
 
 	if (sad == NULL)
 		return NULL;
@@ -155,7 +155,8 @@ sad_destroy(struct sad *sad)
 {
 	if (sad == NULL)
 		return;
-	for (uint32_t i = 0; sad->view.sas != NULL && i < sad->slots; i++)
+	/* One that was created in part has no SAs, and not all that their slots are made of. */
+	for (uint32_t i = 0; sad->out != NULL && i < sad->slots; i++)
 		clear_slot(sad, i);
 	rte_hash_free(sad->view.foreign);
 	rte_hash_free(sad->out);
@@ -393,13 +394,14 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 {
 	struct sa_cold *cold = &sad->cold[slot];
 	struct sa *sa = &sad->view.sas[slot];
-	struct sa_conf old = cold->conf, new = cold->conf;
+	struct sa_conf old, new;
 	uint32_t other;
 	int rc;
 
 	*why = "";
 	if (slot >= sad->slots || cold->state != SA_LIVE)
 		return -ENOENT;
+	old = new = cold->conf;
 	new.src = to->src;
 	new.dst = to->dst;
 	new.src_port = to->src_port;
@@ -416,9 +418,12 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 	}
 	if (cold->updating)
 		return -EAGAIN;
-	index_del(sad, slot);
+	/* An inbound SA is found by its SPI alone, and must be so all the time. */
+	if (old.dir == SA_DIR_OUT)
+		index_del(sad, slot);
 	cold->conf = new;
-	rc = index_add(sad, slot);
+	if (old.dir == SA_DIR_OUT)
+		rc = index_add(sad, slot);
 	if (rc < 0) { /* what was taken out fits in again */
 		cold->conf = old;
 		index_add(sad, slot);
