@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fib.h"
 
+#include "fib6.h"
 #include "log.h"
 
 #include <errno.h>
@@ -28,14 +29,16 @@ struct adj_key {
 	uint32_t port;
 };
 
-/* Open addressing, at most half full; 0 is an empty place (0.0.0.0 is nobody's address). */
+/* Open addressing, at most half full; zeros are an empty place (0.0.0.0 and :: are nobody's addresses). */
 struct local_set {
-	uint32_t mask;
+	uint32_t mask, mask6;
+	uint64_t (*addr6)[2];
 	uint32_t addr[]; /* network order */
 };
 
 struct fib {
 	struct rte_fib *fib4;
+	struct fib6 *fib6;
 	struct nexthop *nh; /* [max_nexthops] */
 	uint32_t (*members)[FIB_MAX_MULTIPATH]; /* [max_nexthops] */
 	struct local_set *_Atomic local;
@@ -66,6 +69,21 @@ create_fib4(const struct fib_conf *conf)
 	return rte_fib_create("fib4", (int)rte_socket_id(), &c);
 }
 
+static struct local_set *
+make_local(unsigned int n4, unsigned int n6)
+{
+	uint32_t size4 = rte_align32pow2(2 * n4 + 1), size6 = rte_align32pow2(2 * n6 + 1);
+	size_t at6 = RTE_ALIGN(sizeof(struct local_set) + size4 * sizeof(uint32_t), 16);
+	struct local_set *set = rte_zmalloc("local", at6 + size6 * sizeof(set->addr6[0]), 16);
+
+	if (set == NULL)
+		return NULL;
+	set->mask = size4 - 1;
+	set->mask6 = size6 - 1;
+	set->addr6 = RTE_PTR_ADD(set, at6);
+	return set;
+}
+
 struct fib *
 fib_create(const struct fib_conf *conf)
 {
@@ -86,14 +104,15 @@ fib_create(const struct fib_conf *conf)
 	fib->max_nexthops = conf->max_nexthops;
 	fib->max_routes = conf->max_routes;
 	fib->fib4 = create_fib4(conf);
+	fib->fib6 = fib6_create(conf->max_routes, conf->rcu);
 	fib->nh = rte_zmalloc("nexthops", conf->max_nexthops * sizeof(*fib->nh), 64);
 	fib->members = rte_zmalloc("multipath", conf->max_nexthops * sizeof(*fib->members), 64);
-	fib->local = rte_zmalloc("local", sizeof(struct local_set) + sizeof(uint32_t), 0);
+	fib->local = make_local(0, 0);
 	fib->refs = calloc(conf->max_nexthops, sizeof(*fib->refs));
 	fib->free = calloc(conf->max_nexthops, sizeof(*fib->free));
 	fib->adj = rte_hash_create(&p);
-	if (fib->fib4 == NULL || fib->nh == NULL || fib->members == NULL || fib->local == NULL ||
-		fib->refs == NULL || fib->free == NULL || fib->adj == NULL) {
+	if (fib->fib4 == NULL || fib->fib6 == NULL || fib->nh == NULL || fib->members == NULL ||
+		fib->local == NULL || fib->refs == NULL || fib->free == NULL || fib->adj == NULL) {
 		LOG(ERR, "not enough memory for %u routes and %u next hops", conf->max_routes,
 			conf->max_nexthops);
 		fib_destroy(fib);
@@ -116,6 +135,7 @@ fib_destroy(struct fib *fib)
 		free(c);
 	}
 	rte_fib_free(fib->fib4);
+	fib6_destroy(fib->fib6);
 	rte_hash_free(fib->adj);
 	rte_free(fib->local);
 	rte_free(fib->nh);
@@ -397,6 +417,39 @@ enqueue(struct fib *fib, uint32_t dst, uint8_t plen, uint32_t nh)
 	return 0;
 }
 
+static int
+set6(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh)
+{
+	bool there = plen <= 128 && fib6_exact(fib->fib6, dst->b, plen) != 0;
+	uint32_t old;
+	int rc;
+
+	if (plen > 128 || nh == 0 || nh >= fib->max_nexthops)
+		return -EINVAL;
+	if (!there && fib->routes >= fib->max_routes)
+		return -ENOSPC;
+	rc = fib6_set(fib->fib6, dst->b, plen, nh, &old);
+	if (rc < 0)
+		return rc;
+	fib->refs[nh]++;
+	fib->routes += !there;
+	fib_nh_put(fib, old);
+	return 0;
+}
+
+static int
+del6(struct fib *fib, const struct ip_addr *dst, uint8_t plen)
+{
+	uint32_t old;
+	int rc = plen > 128 ? -ENOENT : fib6_del(fib->fib6, dst->b, plen, &old);
+
+	if (rc < 0)
+		return rc;
+	fib->routes--;
+	fib_nh_put(fib, old);
+	return 0;
+}
+
 int
 fib_route_set(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh)
 {
@@ -404,8 +457,8 @@ fib_route_set(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t
 	bool there;
 	int rc;
 
-	if (dst->family != 4)
-		return -ENOTSUP;
+	if (dst->family == 6)
+		return set6(fib, dst, plen, nh);
 	if (plen > 32 || nh == 0 || nh >= fib->max_nexthops)
 		return -EINVAL;
 	there = will_exist(fib, ip, plen);
@@ -427,14 +480,26 @@ fib_route_del(struct fib *fib, const struct ip_addr *dst, uint8_t plen)
 	uint32_t ip = rte_be_to_cpu_32(dst->v4) & prefix_mask(plen);
 	int rc;
 
-	if (dst->family != 4)
-		return -ENOTSUP;
+	if (dst->family == 6)
+		return del6(fib, dst, plen);
 	if (plen > 32 || !will_exist(fib, ip, plen))
 		return -ENOENT;
 	rc = enqueue(fib, ip, plen, 0);
 	if (rc == 0)
 		fib->routes--;
 	return rc;
+}
+
+static void
+foreach6(const struct fib *fib,
+	void (*fn)(void *ctx, const struct ip_addr *dst, uint8_t plen, uint32_t nh), void *ctx)
+{
+	struct ip_addr dst = {.family = 6};
+	uint8_t plen = FIB6_FIRST;
+	uint32_t nh;
+
+	while (fib6_next(fib->fib6, dst.b, &plen, &nh) == 0)
+		fn(ctx, &dst, plen, nh);
 }
 
 void
@@ -462,6 +527,7 @@ fib_route_foreach(const struct fib *fib,
 		dst.v4 = rte_cpu_to_be_32(ip);
 		fn(ctx, &dst, plen, nh);
 	}
+	foreach6(fib, fn, ctx);
 }
 
 /*
@@ -491,6 +557,20 @@ route_after(struct rte_rib *rib, uint32_t ip, uint8_t plen)
 	return NULL;
 }
 
+/* IPv6 comes after all of IPv4. */
+static unsigned int
+page6(const struct fib *fib, const struct fib_route *after, struct fib_route *v, unsigned int max)
+{
+	struct fib_route at = {.dst = {.family = 6}, .plen = FIB6_FIRST};
+	unsigned int n = 0;
+
+	if (after != NULL && after->dst.family == 6)
+		at = *after;
+	while (n < max && fib6_next(fib->fib6, at.dst.b, &at.plen, &at.nh) == 0)
+		v[n++] = at;
+	return n;
+}
+
 unsigned int
 fib_route_page(
 	const struct fib *fib, const struct fib_route *after, struct fib_route *v, unsigned int max)
@@ -501,6 +581,8 @@ fib_route_page(
 	uint32_t ip;
 	uint64_t nh;
 
+	if (after != NULL && after->dst.family == 6)
+		return page6(fib, after, v, max);
 	if (after != NULL) {
 		node = route_after(rib, rte_be_to_cpu_32(after->dst.v4), after->plen);
 	} else {
@@ -516,7 +598,7 @@ fib_route_page(
 		v[n].nh = nh;
 		node = route_after(rib, ip, v[n].plen);
 	}
-	return n;
+	return n + page6(fib, NULL, v + n, max - n);
 }
 
 uint32_t
@@ -531,8 +613,12 @@ fib_lookup(const struct fib *fib, const struct ip_addr *dst)
 	uint32_t ip = rte_be_to_cpu_32(dst->v4);
 	uint64_t nh = 0;
 
+	const uint8_t *addr = dst->b;
+
 	if (dst->family == 4)
 		rte_fib_lookup_bulk(fib->fib4, &ip, &nh, 1);
+	else if (dst->family == 6)
+		fib6_lookup(fib->fib6, &addr, &nh, 1);
 	return nh;
 }
 
@@ -540,6 +626,12 @@ void
 fib_lookup4_bulk(const struct fib *fib, const uint32_t *dst, uint64_t *nh, unsigned int n)
 {
 	rte_fib_lookup_bulk(fib->fib4, (uint32_t *)(uintptr_t)dst, nh, n);
+}
+
+void
+fib_lookup6_bulk(const struct fib *fib, const uint8_t *const *dst, uint64_t *nh, unsigned int n)
+{
+	fib6_lookup(fib->fib6, dst, nh, n);
 }
 
 uint16_t
@@ -576,28 +668,62 @@ free_local(void *ctx, void *obj)
 	rte_free(obj);
 }
 
+static uint32_t
+local_hash6(const uint64_t addr[2])
+{
+	return ((addr[0] ^ addr[1] * 3) * 0x9e3779b97f4a7c15u) >> 40;
+}
+
+static void
+add_local(struct local_set *set, const struct ip_addr *a)
+{
+	uint64_t v6[2];
+	uint32_t at;
+
+	memcpy(v6, a->b, sizeof(v6));
+	if (a->family == 4 && a->v4 != 0) {
+		for (at = local_hash(a->v4) & set->mask; set->addr[at] != 0;)
+			at = (at + 1) & set->mask;
+		set->addr[at] = a->v4;
+	} else if (a->family == 6 && (v6[0] | v6[1]) != 0) {
+		for (at = local_hash6(v6) & set->mask6;
+			(set->addr6[at][0] | set->addr6[at][1]) != 0;)
+			at = (at + 1) & set->mask6;
+		memcpy(set->addr6[at], v6, sizeof(v6));
+	}
+}
+
 int
 fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n)
 {
-	uint32_t size = rte_align32pow2(2 * n + 1);
 	struct local_set *set, *old = fib->local;
+	unsigned int n6 = 0;
 
-	set = rte_zmalloc("local", sizeof(*set) + size * sizeof(uint32_t), 0);
+	for (unsigned int i = 0; i < n; i++)
+		n6 += addrs[i].family == 6;
+	set = make_local(n - n6, n6);
 	if (set == NULL)
 		return -ENOMEM;
-	set->mask = size - 1;
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t at = local_hash(addrs[i].v4) & set->mask;
-
-		if (addrs[i].family != 4 || addrs[i].v4 == 0)
-			continue;
-		while (set->addr[at] != 0)
-			at = (at + 1) & set->mask;
-		set->addr[at] = addrs[i].v4;
-	}
+	for (unsigned int i = 0; i < n; i++)
+		add_local(set, &addrs[i]);
 	atomic_store_explicit(&fib->local, set, memory_order_release);
 	rcu_defer(fib->rcu, free_local, NULL, old);
 	return 0;
+}
+
+bool
+fib_local6(const struct fib *fib, const uint8_t addr[16])
+{
+	const struct local_set *set = atomic_load_explicit(&fib->local, memory_order_acquire);
+	uint64_t a[2];
+	uint32_t at;
+
+	memcpy(a, addr, sizeof(a));
+	for (at = local_hash6(a) & set->mask6; (set->addr6[at][0] | set->addr6[at][1]) != 0;
+		at = (at + 1) & set->mask6)
+		if (set->addr6[at][0] == a[0] && set->addr6[at][1] == a[1])
+			return true;
+	return false;
 }
 
 bool

@@ -17,7 +17,7 @@
  * rte_fib of DPDK 22.11 hands a freed group of 256 entries (the routes longer than /24 of one /24) to the
  * next route that wants one, while a lcore may still read it. So changes go through a queue: after one
  * that may have freed a group, the next that may take one waits for a grace period. The control thread
- * alone changes; lcores look up under RCU.
+ * alone changes; lcores look up under RCU. IPv6 has a table of its own (fib6.h), which needs no queue.
  */
 
 #define FIB_MAX_MULTIPATH 16
@@ -35,7 +35,7 @@ enum nh_type {
 
 /* One cache line; read by lcores. */
 struct nexthop {
-	/* Destination MAC, source MAC, EtherType IPv4: the first 8 bytes are changed by one store. */
+	/* Destination MAC, source MAC, EtherType of the neighbour's family: the first 8 bytes are changed by one store. */
 	_Alignas(64) uint8_t eth[16];
 	uint8_t type; /* enum nh_type */
 	_Atomic uint8_t resolved; /* ADJ: eth holds a MAC */
@@ -80,7 +80,7 @@ uint32_t fib_nh_count(
 /*
  * Routes, control thread: dst is network order, the route takes a reference of nh. Setting a route that is
  * there changes its next hop. The change is queued and done in order, at once when nothing forbids it.
- * Returns 0, -ENOENT, -ENOSPC, -ENOTSUP (IPv6 for now).
+ * Returns 0, -ENOENT, -ENOSPC.
  */
 int fib_route_set(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh);
 int fib_route_del(struct fib *fib, const struct ip_addr *dst, uint8_t plen);
@@ -106,6 +106,10 @@ uint32_t fib_lookup(const struct fib *fib, const struct ip_addr *dst);
 /* Any data-plane lcore: destinations in host order, n next-hop indexes. */
 void fib_lookup4_bulk(const struct fib *fib, const uint32_t *dst, uint64_t *nh, unsigned int n);
 
+/* The same for IPv6: pointers to addresses in packets. */
+void fib_lookup6_bulk(
+	const struct fib *fib, const uint8_t *const *dst, uint64_t *nh, unsigned int n);
+
 /* MTU of the way that a next hop takes: its own, and the smallest of a multipath one's members. 0: none. */
 uint16_t fib_nh_mtu(const struct fib *fib, uint32_t nh);
 
@@ -118,5 +122,6 @@ uint32_t fib_multipath(const struct fib *fib, const struct nexthop *nh, uint32_t
  */
 int fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n);
 bool fib_local4(const struct fib *fib, uint32_t addr);
+bool fib_local6(const struct fib *fib, const uint8_t addr[16]);
 
 #endif

@@ -14,9 +14,14 @@
 #define MAX_TUPLES 256
 #define LOOKUP_MAX 64
 
+union mask {
+	uint32_t v4;
+	uint64_t v6[2];
+};
+
 /* A shape of policies: which bits of a packet their key has. Ports are compared along the chain. */
 struct tuple {
-	uint32_t src_mask, dst_mask; /* network order */
+	union mask src_mask, dst_mask; /* network order */
 	uint32_t best; /* no policy of the tuple has a smaller priority */
 	uint32_t count;
 	uint16_t id;
@@ -37,18 +42,34 @@ struct key4 {
 	uint8_t zero[5];
 };
 
-_Static_assert(sizeof(struct key4) == 16, "hashed as a whole");
+struct key6 {
+	uint64_t src[2], dst[2];
+	uint16_t tuple;
+	uint8_t proto;
+	uint8_t zero[5];
+};
 
+_Static_assert(sizeof(struct key4) == 16 && sizeof(struct key6) == 40, "hashed as a whole");
+
+/* The key of a policy, as its family has it. */
+union key {
+	struct key4 v4;
+	struct key6 v6;
+};
+
+/* The policies of one direction and family. */
 struct view {
 	struct tuples *_Atomic tuples;
-	struct rte_hash *hash; /* key4 to the first struct spd_policy of its chain */
+	struct rte_hash *hash; /* key4 or key6 to the first struct spd_policy of its chain */
 	uint32_t count;
 };
+
+enum { FAMILY4, FAMILY6, FAMILIES };
 
 LIST_HEAD(policy_list, spd_policy);
 
 struct spd {
-	struct view view[SPD_DIRS];
+	struct view view[SPD_DIRS][FAMILIES];
 	_Atomic bool complete;
 	struct rcu *rcu;
 	uint32_t max, order;
@@ -58,12 +79,32 @@ struct spd {
 	uint32_t n_sas;
 };
 
+static bool
+make_view(struct view *v, uint32_t max, size_t key_len, const char *name, struct rcu *rcu)
+{
+	struct rte_hash_rcu_config rcu_config = {.v = rcu_qsbr(rcu), .mode = RTE_HASH_QSBR_MODE_DQ};
+	struct rte_hash_parameters p = {
+		.name = name,
+		.entries = RTE_MAX(max, 64u),
+		.key_len = key_len,
+		.hash_func = rte_jhash,
+		.socket_id = (int)rte_socket_id(),
+		.extra_flag =
+			RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
+	};
+
+	v->hash = rte_hash_create(&p);
+	v->tuples = rte_zmalloc("tuples", sizeof(struct tuples), 0);
+	return v->hash != NULL && v->tuples != NULL &&
+	       rte_hash_rcu_qsbr_add(v->hash, &rcu_config) == 0;
+}
+
 struct spd *
 spd_create(uint32_t max_policies, struct rcu *rcu)
 {
-	static const char *const names[SPD_DIRS] = {"spd_in", "spd_out", "spd_fwd"};
+	static const char *const names[SPD_DIRS][FAMILIES] = {
+		{"spd_in", "spd_in6"}, {"spd_out", "spd_out6"}, {"spd_fwd", "spd_fwd6"}};
 	struct spd *spd = rte_zmalloc("spd", sizeof(*spd), RTE_CACHE_LINE_SIZE);
-	struct rte_hash_rcu_config rcu_config = {.v = rcu_qsbr(rcu), .mode = RTE_HASH_QSBR_MODE_DQ};
 
 	if (spd == NULL)
 		return NULL;
@@ -73,24 +114,12 @@ spd_create(uint32_t max_policies, struct rcu *rcu)
 	spd->of_reqid = calloc(spd->reqid_mask + 1, sizeof(*spd->of_reqid));
 	if (spd->of_reqid == NULL)
 		goto fail;
-	for (int dir = 0; dir < SPD_DIRS; dir++) {
-		struct view *v = &spd->view[dir];
-		struct rte_hash_parameters p = {
-			.name = names[dir],
-			.entries = RTE_MAX(max_policies, 64u),
-			.key_len = sizeof(struct key4),
-			.hash_func = rte_jhash,
-			.socket_id = (int)rte_socket_id(),
-			.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF |
-				      RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
-		};
-
-		v->hash = rte_hash_create(&p);
-		v->tuples = rte_zmalloc("tuples", sizeof(struct tuples), 0);
-		if (v->hash == NULL || v->tuples == NULL ||
-			rte_hash_rcu_qsbr_add(v->hash, &rcu_config) != 0)
+	for (int dir = 0; dir < SPD_DIRS; dir++)
+		if (!make_view(&spd->view[dir][FAMILY4], max_policies, sizeof(struct key4),
+			    names[dir][FAMILY4], rcu) ||
+			!make_view(&spd->view[dir][FAMILY6], max_policies, sizeof(struct key6),
+				names[dir][FAMILY6], rcu))
 			goto fail;
-	}
 	return spd;
 fail:
 	LOG(ERR, "not enough memory for %u policies", max_policies);
@@ -98,26 +127,36 @@ fail:
 	return NULL;
 }
 
+static struct view *
+view_of(struct spd *spd, const struct spd_policy_conf *conf)
+{
+	return &spd->view[conf->dir][conf->sel.src.family == 6 ? FAMILY6 : FAMILY4];
+}
+
+static void
+destroy_view(struct view *v)
+{
+	const void *key;
+	uint32_t at = 0;
+	void *data;
+
+	while (v->hash != NULL && rte_hash_iterate(v->hash, &key, &data, &at) >= 0)
+		for (struct spd_policy *p = data, *next; p != NULL; p = next) {
+			next = p->next;
+			rte_free(p);
+		}
+	rte_hash_free(v->hash);
+	rte_free(v->tuples);
+}
+
 void
 spd_destroy(struct spd *spd)
 {
-	const void *key;
-	void *data;
-
 	if (spd == NULL)
 		return;
-	for (int dir = 0; dir < SPD_DIRS; dir++) {
-		struct view *v = &spd->view[dir];
-		uint32_t at = 0;
-
-		while (v->hash != NULL && rte_hash_iterate(v->hash, &key, &data, &at) >= 0)
-			for (struct spd_policy *p = data, *next; p != NULL; p = next) {
-				next = p->next;
-				rte_free(p);
-			}
-		rte_hash_free(v->hash);
-		rte_free(v->tuples);
-	}
+	for (int dir = 0; dir < SPD_DIRS; dir++)
+		for (int family = 0; family < FAMILIES; family++)
+			destroy_view(&spd->view[dir][family]);
 	free(spd->of_reqid);
 	free(spd->of_sa);
 	rte_free(spd);
@@ -134,10 +173,16 @@ beats(const struct spd_policy *a, const struct spd_policy *b)
 	return a->order > b->order;
 }
 
-static uint32_t
+static union mask
 plen_mask(uint8_t plen)
 {
-	return plen == 0 ? 0 : rte_cpu_to_be_32(UINT32_MAX << (32 - plen));
+	struct ip_addr ones;
+	union mask mask;
+
+	memset(&ones, 0xff, sizeof(ones));
+	addr_mask(&ones, plen);
+	memcpy(&mask, ones.b, sizeof(mask));
+	return mask;
 }
 
 static void
@@ -248,13 +293,24 @@ drop_tuple(struct spd *spd, struct view *v, const struct spd_selector *sel)
 }
 
 static void
-selector_key(const struct spd_selector *sel, uint16_t tuple, struct key4 *key)
+selector_key(const struct spd_selector *sel, uint16_t tuple, union key *key)
 {
+	struct ip_addr src = sel->src, dst = sel->dst;
+
+	addr_mask(&src, sel->src_plen);
+	addr_mask(&dst, sel->dst_plen);
 	memset(key, 0, sizeof(*key));
-	key->src = sel->src.v4 & plen_mask(sel->src_plen);
-	key->dst = sel->dst.v4 & plen_mask(sel->dst_plen);
-	key->tuple = tuple;
-	key->proto = sel->proto;
+	if (src.family == 4) {
+		key->v4.src = src.v4;
+		key->v4.dst = dst.v4;
+		key->v4.tuple = tuple;
+		key->v4.proto = sel->proto;
+	} else {
+		memcpy(key->v6.src, src.b, sizeof(key->v6.src));
+		memcpy(key->v6.dst, dst.b, sizeof(key->v6.dst));
+		key->v6.tuple = tuple;
+		key->v6.proto = sel->proto;
+	}
 }
 
 /* Same selector, direction, if_id and mark: one policy at a time. */
@@ -273,7 +329,7 @@ same_policy(const struct spd_policy_conf *a, const struct spd_policy_conf *b)
 }
 
 static struct spd_policy *
-chain_of(struct view *v, const struct key4 *key)
+chain_of(struct view *v, const union key *key)
 {
 	void *data;
 
@@ -283,9 +339,9 @@ chain_of(struct view *v, const struct key4 *key)
 struct spd_policy *
 spd_find(struct spd *spd, const struct spd_policy_conf *conf)
 {
-	struct view *v = &spd->view[conf->dir];
+	struct view *v = view_of(spd, conf);
 	struct tuple *t = find_tuple(v, &conf->sel);
-	struct key4 key;
+	union key key;
 
 	if (t == NULL)
 		return NULL;
@@ -307,7 +363,8 @@ check_conf(const struct spd_policy_conf *conf)
 	if (sel->src.family != sel->dst.family || sel->src_plen > addr_bits(&sel->src) ||
 		sel->dst_plen > addr_bits(&sel->dst))
 		return -EINVAL;
-	if (sel->src.family != 4 || conf->if_id != 0 || conf->mark_mask != 0)
+	if ((sel->src.family != 4 && sel->src.family != 6) || conf->if_id != 0 ||
+		conf->mark_mask != 0)
 		return -ENOTSUP;
 	return 0;
 }
@@ -334,7 +391,7 @@ make_policy(struct spd *spd, const struct spd_policy_conf *conf)
 
 /* Puts the policy into its chain, in order. Lcores see either chain. */
 static int
-link_policy(struct view *v, const struct key4 *key, struct spd_policy *p)
+link_policy(struct view *v, const union key *key, struct spd_policy *p)
 {
 	struct spd_policy *prev = NULL, *at = chain_of(v, key);
 
@@ -351,7 +408,7 @@ link_policy(struct view *v, const struct key4 *key, struct spd_policy *p)
 }
 
 static void
-unlink_policy(struct view *v, const struct key4 *key, struct spd_policy *p)
+unlink_policy(struct view *v, const union key *key, struct spd_policy *p)
 {
 	struct spd_policy *head = chain_of(v, key), *next = p->next;
 
@@ -369,9 +426,9 @@ unlink_policy(struct view *v, const struct key4 *key, struct spd_policy *p)
 static void
 remove_policy(struct spd *spd, struct spd_policy *p)
 {
-	struct view *v = &spd->view[p->conf.dir];
+	struct view *v = view_of(spd, &p->conf);
 	struct tuple *t = find_tuple(v, &p->conf.sel);
-	struct key4 key;
+	union key key;
 
 	selector_key(&p->conf.sel, t->id, &key);
 	unlink_policy(v, &key, p);
@@ -388,15 +445,15 @@ spd_add(struct spd *spd, const struct spd_policy_conf *conf, uint32_t *id)
 {
 	struct view *v;
 	struct spd_policy *p, *old;
-	struct key4 key;
+	union key key;
 	uint16_t tuple;
 	int rc = check_conf(conf);
 
 	if (rc < 0)
 		return rc;
-	v = &spd->view[conf->dir];
+	v = view_of(spd, conf);
 	old = spd_find(spd, conf);
-	if (old == NULL && v->count >= spd->max)
+	if (old == NULL && spd_count(spd, conf->dir) >= spd->max)
 		return -ENOSPC;
 	p = make_policy(spd, conf);
 	if (p == NULL)
@@ -499,19 +556,24 @@ spd_unbind_sa(struct spd *spd, uint32_t slot)
 		spd_bind(spd, p, SPD_NO_SA);
 }
 
+static void
+view_foreach(struct view *v, void (*fn)(void *ctx, struct spd_policy *p), void *ctx)
+{
+	const void *key;
+	uint32_t at = 0;
+	void *data;
+
+	while (rte_hash_iterate(v->hash, &key, &data, &at) >= 0)
+		for (struct spd_policy *p = data; p != NULL; p = p->next)
+			fn(ctx, p);
+}
+
 void
 spd_foreach(struct spd *spd, void (*fn)(void *ctx, struct spd_policy *p), void *ctx)
 {
-	const void *key;
-	void *data;
-
-	for (int dir = 0; dir < SPD_DIRS; dir++) {
-		uint32_t at = 0;
-
-		while (rte_hash_iterate(spd->view[dir].hash, &key, &data, &at) >= 0)
-			for (struct spd_policy *p = data; p != NULL; p = p->next)
-				fn(ctx, p);
-	}
+	for (int dir = 0; dir < SPD_DIRS; dir++)
+		for (int family = 0; family < FAMILIES; family++)
+			view_foreach(&spd->view[dir][family], fn, ctx);
 }
 
 /* By buckets of reqids, and in a bucket, whose list begins with the newest, from the oldest on. */
@@ -547,7 +609,7 @@ spd_page(struct spd *spd, struct spd_cursor *c, struct spd_policy **v, unsigned 
 uint32_t
 spd_count(const struct spd *spd, enum spd_dir dir)
 {
-	return spd->view[dir].count;
+	return spd->view[dir][FAMILY4].count + spd->view[dir][FAMILY6].count;
 }
 
 void
@@ -611,33 +673,54 @@ strictest(const struct best *best)
 	return p;
 }
 
-void
-spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
-	unsigned int n, struct spd_policy **found)
+static inline void
+fill_key4(struct key4 *key, const struct spd_key *k, const struct tuple *t)
 {
-	const struct view *v = &spd->view[dir];
+	*key = (struct key4){
+		.src = k->src4 & t->src_mask.v4,
+		.dst = k->dst4 & t->dst_mask.v4,
+		.tuple = t->id,
+		.proto = t->proto ? k->proto : 0,
+	};
+}
+
+static inline void
+fill_key6(struct key6 *key, const struct spd_key *k, const struct tuple *t)
+{
+	*key = (struct key6){
+		.src = {k->src6[0] & t->src_mask.v6[0], k->src6[1] & t->src_mask.v6[1]},
+		.dst = {k->dst6[0] & t->dst_mask.v6[0], k->dst6[1] & t->dst_mask.v6[1]},
+		.tuple = t->id,
+		.proto = t->proto ? k->proto : 0,
+	};
+}
+
+/* The body of both; family is a constant in each, and the other one's keys take no room. */
+static __rte_always_inline void
+lookup(const struct view *v, int family, const struct spd_key *const *keys, unsigned int n,
+	struct spd_policy **found)
+{
 	const struct tuples *ts = atomic_load_explicit(&v->tuples, memory_order_acquire);
 	struct best best[LOOKUP_MAX];
-	struct key4 key[LOOKUP_MAX];
+	struct key4 key4[LOOKUP_MAX];
+	struct key6 key6[LOOKUP_MAX];
 	const void *key_ptr[LOOKUP_MAX];
 	void *data[LOOKUP_MAX];
 	uint64_t hits;
 
 	memset(best, 0, n * sizeof(best[0]));
 	for (unsigned int i = 0; i < n; i++)
-		key_ptr[i] = &key[i];
+		key_ptr[i] = family == FAMILY4 ? (void *)&key4[i] : (void *)&key6[i];
 	for (uint32_t t = 0; t < ts->n; t++) {
 		const struct tuple *tuple = &ts->t[t];
 		bool open = false;
 
 		for (unsigned int i = 0; i < n; i++) {
 			open |= best[i].certain == NULL || best[i].certain->priority >= tuple->best;
-			key[i] = (struct key4){
-				.src = keys[i]->src4 & tuple->src_mask,
-				.dst = keys[i]->dst4 & tuple->dst_mask,
-				.tuple = tuple->id,
-				.proto = tuple->proto ? keys[i]->proto : 0,
-			};
+			if (family == FAMILY4)
+				fill_key4(&key4[i], keys[i], tuple);
+			else
+				fill_key6(&key6[i], keys[i], tuple);
 		}
 		if (!open)
 			break;
@@ -651,4 +734,18 @@ spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const
 	}
 	for (unsigned int i = 0; i < n; i++)
 		found[i] = strictest(&best[i]);
+}
+
+void
+spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
+	unsigned int n, struct spd_policy **found)
+{
+	lookup(&spd->view[dir][FAMILY4], FAMILY4, keys, n, found);
+}
+
+void
+spd_lookup6(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
+	unsigned int n, struct spd_policy **found)
+{
+	lookup(&spd->view[dir][FAMILY6], FAMILY6, keys, n, found);
 }

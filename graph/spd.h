@@ -71,8 +71,16 @@ struct spd_policy {
 
 /* What a packet shows of itself: addresses in network order, ports in host order. */
 struct spd_key {
-	uint32_t src4, dst4;
+	union {
+		uint32_t src4;
+		uint64_t src6[2];
+	};
+	union {
+		uint32_t dst4;
+		uint64_t dst6[2];
+	};
 	uint16_t src_port, dst_port; /* ICMP: type and code */
+	uint8_t family; /* 4 or 6 */
 	uint8_t proto;
 	bool no_ports; /* a later fragment or an unreadable chain: the strictest policy wins */
 };
@@ -86,7 +94,7 @@ void spd_destroy(struct spd *spd);
  * Adds a policy; a second one of the same selector, direction, if_id and mark replaces the first in
  * place (the plugin sends flat winners), and an OUT policy that protects keeps the SA of the one that it
  * replaces until spd_bind() says otherwise. Control thread. Returns 0, -EINVAL, -ENOTSUP (what the nodes
- * do not enforce: IPv6, if_id, mark), -ENOSPC.
+ * do not enforce: if_id, mark), -ENOSPC.
  */
 int spd_add(struct spd *spd, const struct spd_policy_conf *conf, uint32_t *id);
 
@@ -126,9 +134,12 @@ void spd_set_complete(struct spd *spd, bool complete);
 bool spd_complete(const struct spd *spd);
 
 /*
- * The best policy for each of n packets (n at most 64); NULL where none matches. Any data-plane lcore.
+ * The best policy for each of n packets of one family (n at most 64); NULL where none matches. Any data-plane
+ * lcore.
  */
 void spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
+	unsigned int n, struct spd_policy **found);
+void spd_lookup6(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
 	unsigned int n, struct spd_policy **found);
 
 #endif
