@@ -33,6 +33,8 @@
 	X(POLICY_INCOMPLETE, "policy-incomplete", "policies are not complete yet after the start") \
 	X(POLICY_CLEAR, "policy-clear", "came in clear, and a policy protects it")                 \
 	X(POLICY_MISMATCH, "policy-mismatch", "came by an SA whose policy does not allow it")      \
+	X(POLICY_QUOTE, "policy-quote",                                                            \
+		"ICMP error about a tunnel's packet, and no policy seals it")                      \
 	X(POLICY_NO_SA, "policy-no-sa", "protected, and there is no SA yet")                       \
 	X(ESP_SHORT, "esp-short", "ESP packet too short for its SA")                               \
 	X(ESP_FRAGMENT, "esp-fragment", "ESP packet is a fragment")                                \

@@ -17,7 +17,7 @@ enum { EDGE_LOOKUP, EDGE_DROP };
 #define ERRORS_PER_SECOND 100
 #define ERRORS_BURST 20
 
-/* RFC 1122, 3.2.2: never about these. */
+/* RFC 1122, 3.2.2: never about these; and nobody before us can read one about ESP. */
 static bool
 must_be_silent(const struct rte_mbuf *m, const struct pkt *p)
 {
@@ -25,8 +25,8 @@ must_be_silent(const struct rte_mbuf *m, const struct pkt *p)
 	uint16_t hdr_len = ip4_hdr_len(ip);
 	uint8_t type;
 
-	if (p->in_port == PKT_PORT_HOST || p->flags & PKT_F_L2_GROUP || ip4_is_later_fragment(ip) ||
-		ip->src_addr == 0)
+	if (p->in_port == PKT_PORT_HOST || p->flags & (PKT_F_L2_GROUP | PKT_F_SEALED) ||
+		ip4_is_later_fragment(ip) || ip->src_addr == 0)
 		return true;
 	if (ip->next_proto_id != IPPROTO_ICMP)
 		return false;
@@ -86,7 +86,7 @@ answer(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	ip->dst_addr = to;
 	ip->hdr_checksum = rte_ipv4_cksum(ip);
 	p->in_port = PKT_PORT_HOST; /* our own now: local policies */
-	p->flags = 0;
+	p->flags = p->flags & PKT_F_PROTECTED ? PKT_F_QUOTES : 0;
 	p->sa = NULL;
 	return true;
 }

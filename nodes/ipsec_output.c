@@ -47,6 +47,9 @@ output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_po
 
 	if (unlikely(is_ike(w, p, key)))
 		return EDGE_REWRITE;
+	/* It would tell in clear what the peer sealed. */
+	if (unlikely(p->flags & PKT_F_QUOTES) && (policy == NULL || policy->action == SPD_BYPASS))
+		return drop(p, DROP_POLICY_QUOTE);
 	if (policy == NULL)
 		return likely(default_bypass(w, p)) ? EDGE_REWRITE : drop(p, DROP_POLICY_DEFAULT);
 	spd_batch_used(w, policy);

@@ -27,6 +27,8 @@ struct sa;
 #define PKT_F_LOCAL (1u << 6) /* the destination is ours */
 #define PKT_F_HELD (1u << 7) /* waited for its neighbour */
 #define PKT_F_L2_GROUP (1u << 8) /* came by an Ethernet broadcast or multicast */
+#define PKT_F_QUOTES \
+	(1u << 9) /* an ICMP error that quotes what came by an SA: leaves by an SA or not */
 
 /* Classes of punted packets: each has its ration. */
 enum punt_class { PUNT_IKE, PUNT_ARP, PUNT_ROUTING, PUNT_OTHER, PUNT_CLASSES };
