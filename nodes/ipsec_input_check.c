@@ -22,7 +22,8 @@ is_ike(const struct worker *w, const struct spd_key *key)
 	if (key->proto != IPPROTO_UDP || key->no_ports)
 		return false;
 	s = worker_socket_find(w, key->dst4, rte_cpu_to_be_16(key->dst_port));
-	return s != NULL && s->ike;
+	/* A socket of any address is of any of ours: the link's multicast is not. */
+	return s != NULL && s->ike && fib_local4(w->fib, key->dst4);
 }
 
 static inline enum punt_class
