@@ -10,6 +10,9 @@ main(void)
 
 	suite_add_tcase(s, nodes_input_case());
 	suite_add_tcase(s, nodes_forward_case());
+	suite_add_tcase(s, nodes_icmp_case());
+	suite_add_tcase(s, nodes_policy_case());
+	suite_add_tcase(s, nodes_policy_closed_case());
 	suite_add_tcase(s, nodes_esp_in_case());
 	return eal_main(s);
 }

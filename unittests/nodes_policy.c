@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "nodes.h"
+
+/* RFC 4301, 5: what the policies allow, and nothing else. */
+
+static uint32_t in, out;
+
+static const struct ip4 outward = {.src = HOST_A, .dst = HOST_B};
+static const struct ip4 inward = {.src = HOST_B, .dst = HOST_A};
+
+static void
+refused(unsigned int port, const struct ip4 *p, enum drop_reason reason)
+{
+	put_ip4(port, p);
+	run();
+	drops_are(reason, 1);
+	nothing_left();
+}
+
+static void
+passes(unsigned int port, const struct ip4 *p, unsigned int by)
+{
+	uint8_t got[PACKET_MAX];
+
+	put_ip4(port, p);
+	run();
+	no_drops();
+	ck_assert_uint_eq(sent(by, got), p->len != 0 ? p->len : 100);
+	nothing_left();
+}
+
+static void
+delivered(unsigned int port, const struct ip4 *p, enum punt_class class)
+{
+	uint8_t got[PACKET_MAX];
+
+	put_ip4(port, p);
+	run();
+	no_drops();
+	ck_assert_uint_eq(punted(class, got), p->len != 0 ? p->len : 100);
+	nothing_left();
+}
+
+/* In clear what a policy protects: to a host behind us, and to ourselves, from whatever side. */
+START_TEST(spoofed_in_clear)
+{
+	static const char *const to[] = {HOST_A, "10.1.0.1"};
+
+	tunnel(0, 64, &in, &out);
+	for (unsigned int port = 0; port < PORTS; port++)
+		for (unsigned int i = 0; i < 2; i++) {
+			struct ip4 p = {.src = HOST_B, .dst = to[i]};
+			static const uint8_t protos[] = {
+				IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMP, 47, 51, 89};
+
+			for (unsigned int k = 0; k < RTE_DIM(protos); k++) {
+				p.proto = protos[k];
+				refused(port, &p, DROP_POLICY_CLEAR);
+			}
+			/* Fragments, and what is too short to show ports. */
+			p.proto = IPPROTO_UDP;
+			p.frag = 0x2000;
+			refused(port, &p, DROP_POLICY_CLEAR);
+			p.frag = 0x0010;
+			refused(port, &p, DROP_POLICY_CLEAR);
+			p.frag = 0;
+			p.len = 21;
+			refused(port, &p, DROP_POLICY_CLEAR);
+		}
+	/* ESP that is not for us is no different. */
+	refused(WAN, &(struct ip4){.src = HOST_B, .dst = HOST_A, .proto = IPPROTO_ESP},
+		DROP_POLICY_CLEAR);
+}
+END_TEST
+
+/* A fragment without ports belongs to the strictest of the policies that it might belong to. */
+START_TEST(fragments_without_ports)
+{
+	const struct spd_selector web = {
+		.proto = IPPROTO_TCP, .src_port_hi = 65535, .dst_port_lo = 80, .dst_port_hi = 80};
+	struct ip4 p = {.src = HOST_A, .dst = HOST_D, .proto = IPPROTO_TCP, .dport = 81};
+
+	policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.3.0.0/16", REQID, &web);
+	policy(SPD_OUT, SPD_BYPASS, "10.1.0.0/16 > 10.3.0.0/16", 0, NULL);
+	passes(LAN, &p, DMZ);
+	p.dport = 80;
+	refused(LAN, &p, DROP_POLICY_NO_SA);
+	p.dport = 81;
+	p.frag = 0x2000;
+	passes(LAN, &p, DMZ);
+	p.frag = 0x0100;
+	refused(LAN, &p, DROP_POLICY_NO_SA);
+	/* Too short for its ports: no chance to choose another policy. */
+	p.frag = 0;
+	for (p.len = 20; p.len < 24; p.len++)
+		refused(LAN, &p, DROP_POLICY_NO_SA);
+	p.proto = IPPROTO_UDP;
+	p.frag = 0x0100;
+	p.len = 0;
+	passes(LAN, &p, DMZ);
+}
+END_TEST
+
+START_TEST(no_sa)
+{
+	struct spd_policy *p;
+	uint8_t got[PACKET_MAX];
+
+	tunnel_policies(SPD_NO_SA);
+	p = policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.2.0.0/16", REQID, NULL);
+	ck_assert_uint_eq(p->acquire, 0);
+	refused(LAN, &outward, DROP_POLICY_NO_SA);
+	ck_assert_uint_eq(p->acquire, 1);
+	/* What Linux sends is no exception. */
+	put_host(WAN, &(struct ip4){.src = "10.1.0.1", .dst = HOST_B});
+	run();
+	drops_are(DROP_POLICY_NO_SA, 1);
+	nothing_left();
+	/* One that dies is none. */
+	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT});
+	spd_bind(world.r.spd, p, out);
+	put_ip4(LAN, &outward);
+	run();
+	no_drops();
+	ck_assert_uint_gt(sent(WAN, got), 100);
+	p->acquire = 0;
+	sa_at(out)->spi = 0;
+	refused(LAN, &outward, DROP_POLICY_NO_SA);
+	ck_assert_uint_eq(p->acquire, 1);
+	ck_assert_uint_ne(p->used, 0);
+}
+END_TEST
+
+/* Out of an SA only what the policy of its reqid selects, in its mode. */
+START_TEST(mismatch)
+{
+	static const struct ip4 wrong[] = {
+		{.src = HOST_D, .dst = HOST_A}, /* another source */
+		{.src = HOST_B, .dst = HOST_D}, /* another destination */
+		{.src = HOST_A, .dst = HOST_B}, /* the other way */
+		{.src = PEER, .dst = US}, /* the ends themselves */
+	};
+	struct esp e = ESP_IN(1);
+	uint32_t other;
+
+	tunnel(0, 64, &in, &out);
+	for (unsigned int i = 0; i < RTE_DIM(wrong); i++, e.sqn++) {
+		put_esp(&e, &wrong[i]);
+		run();
+		drops_are(DROP_POLICY_MISMATCH, 1);
+		nothing_left();
+	}
+	ck_assert_uint_eq(worker(0)->sa_counters[in].errors[SA_ERR_SELECTOR], RTE_DIM(wrong));
+	/* The right selector by the SA of another reqid. */
+	other = sa(&(struct sa_spec){
+		.dir = SA_DIR_IN, .spi = 0x9999, .reqid = REQID + 1, .window = 64});
+	e.spi = 0x9999;
+	put_esp(&e, &inward);
+	put_esp(&e, &(struct ip4){.src = HOST_B, .dst = "10.1.0.1"});
+	run();
+	/* The second has the number of the first. */
+	ck_assert_uint_eq(worker(0)->drops[DROP_ESP_REPLAY], 1);
+	worker(0)->drops[DROP_ESP_REPLAY] = 0;
+	drops_are(DROP_POLICY_MISMATCH, 1);
+	ck_assert_uint_eq(worker(0)->sa_counters[other].errors[SA_ERR_SELECTOR], 1);
+	/* A bypass does not take what comes by an SA, nor does a policy for transport mode. */
+	e.spi = SPI_IN;
+	policy(SPD_FWD, SPD_BYPASS, "10.3.0.0/16 > 10.1.0.0/16", 0, NULL);
+	put_esp(&e, &wrong[0]);
+	run();
+	drops_are(DROP_POLICY_MISMATCH, 1);
+	policy(SPD_FWD, SPD_PROTECT, "10.2.0.0/16 > 10.1.0.0/16", REQID, NULL)->mode =
+		SA_MODE_TRANSPORT;
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	drops_are(DROP_POLICY_MISMATCH, 1);
+	nothing_left();
+}
+END_TEST
+
+START_TEST(discard)
+{
+	struct esp e = ESP_IN(1);
+
+	policy(SPD_OUT, SPD_DISCARD, "10.1.0.0/16 > 10.3.0.0/16", 0, NULL);
+	refused(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DROP_POLICY_DISCARD);
+	policy(SPD_FWD, SPD_DISCARD, "10.3.0.0/16 > 10.1.0.0/16", 0, NULL);
+	refused(DMZ, &(struct ip4){.src = HOST_D, .dst = HOST_A}, DROP_POLICY_DISCARD);
+	policy(SPD_IN, SPD_DISCARD, "10.3.0.0/16 > 10.1.0.1/32", 0, NULL);
+	refused(DMZ, &(struct ip4){.src = HOST_D, .dst = "10.1.0.1"}, DROP_POLICY_DISCARD);
+	put_host(DMZ, &(struct ip4){.src = "10.1.0.1", .dst = HOST_D});
+	run();
+	drops_are(DROP_POLICY_DISCARD, 1);
+	/* charon's DROP policies while an address changes: what an SA brings is dropped, too. */
+	in = sa(&(struct sa_spec){.dir = SA_DIR_IN, .window = 64});
+	policy(SPD_FWD, SPD_DISCARD, "10.2.0.0/16 > 10.1.0.0/16", 0, NULL);
+	put_esp(&e, &inward);
+	run();
+	drops_are(DROP_POLICY_MISMATCH, 1);
+	nothing_left();
+}
+END_TEST
+
+START_TEST(incomplete)
+{
+	uint8_t got[PACKET_MAX];
+
+	tunnel(0, 64, &in, &out);
+	spd_set_complete(world.r.spd, false);
+	refused(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DROP_POLICY_INCOMPLETE);
+	refused(LAN, &outward, DROP_POLICY_INCOMPLETE);
+	/* Linux's own: charon must be able to speak. */
+	put_host(DMZ, &(struct ip4){.src = "10.3.0.1", .dst = HOST_D});
+	run();
+	no_drops();
+	ck_assert_uint_eq(take(world.tx[DMZ][0], got), 100);
+	delivered(DMZ, &(struct ip4){.src = HOST_D, .dst = "10.3.0.1"}, PUNT_OTHER);
+	spd_set_complete(world.r.spd, true);
+	passes(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DMZ);
+}
+END_TEST
+
+START_TEST(defaults)
+{
+	struct esp e = ESP_IN(1);
+	uint8_t got[PACKET_MAX];
+
+	for (unsigned int from = 0; from < PORTS; from++) {
+		static const char *const hosts[PORTS] = {HOST_A, PEER, HOST_D};
+
+		for (unsigned int to = 0; to < PORTS; to++)
+			if (from != to)
+				refused(from, &(struct ip4){.src = hosts[from], .dst = hosts[to]},
+					DROP_POLICY_DEFAULT);
+		refused(from, &(struct ip4){.src = hosts[from], .dst = "10.1.0.1"},
+			DROP_POLICY_DEFAULT);
+	}
+	put_host(LAN, &(struct ip4){.src = "10.1.0.1", .dst = HOST_A});
+	run();
+	drops_are(DROP_POLICY_DEFAULT, 1);
+	nothing_left();
+	/* A policy is stronger. */
+	policy(SPD_OUT, SPD_BYPASS, "10.1.0.0/16 > 10.3.0.0/16", 0, NULL);
+	passes(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DMZ);
+	policy(SPD_IN, SPD_BYPASS, "10.1.0.0/16 > 10.1.0.1/32", 0, NULL);
+	delivered(LAN, &(struct ip4){.src = HOST_A, .dst = "10.1.0.1"}, PUNT_OTHER);
+	/* Out of a tunnel, as its policy says. */
+	tunnel(0, 64, &in, &out);
+	put_esp(&e, &inward);
+	run();
+	no_drops();
+	ck_assert_uint_eq(sent(LAN, got), 100);
+	nothing_left();
+}
+END_TEST
+
+static void
+charon(void)
+{
+	socket_add("0.0.0.0", 500, true, false);
+	socket_add("0.0.0.0", 4500, true, true);
+}
+
+/* IKE to us passes whatever the policies say; nobody else does. */
+START_TEST(ike_in)
+{
+	static const struct {
+		struct ip4 p;
+		enum drop_reason reason;
+	} bad[] = {
+		{{.src = PEER, .dst = US, .dport = 501}, DROP_POLICY_DEFAULT},
+		{{.src = PEER, .dst = US, .sport = 500, .dport = 1000}, DROP_POLICY_DEFAULT},
+		{{.src = PEER, .dst = US, .proto = IPPROTO_TCP, .dport = 500}, DROP_POLICY_DEFAULT},
+		{{.src = PEER, .dst = US, .dport = 500, .frag = 0x0001}, DROP_POLICY_DEFAULT},
+		{{.src = PEER, .dst = US, .dport = 500, .len = 23}, DROP_POLICY_DEFAULT},
+		/* A host behind us, and one before. */
+		{{.src = PEER, .dst = HOST_A, .dport = 500}, DROP_POLICY_DEFAULT},
+		{{.src = PEER, .dst = HOST_A, .sport = 4500, .dport = 4500}, DROP_POLICY_DEFAULT},
+		/* Everybody on the link is not a local address. */
+		{{.src = PEER, .dst = "224.0.0.1", .dport = 500}, DROP_POLICY_DEFAULT},
+		{{.src = PEER, .dst = "255.255.255.255", .dport = 500}, DROP_POLICY_DEFAULT},
+	};
+
+	charon();
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++)
+		refused(WAN, &bad[i].p, bad[i].reason);
+	policy(SPD_IN, SPD_PROTECT, "0.0.0.0/0 > 0.0.0.0/0", REQID, NULL);
+	delivered(WAN, &(struct ip4){.src = PEER, .dst = US, .sport = 500, .dport = 500}, PUNT_IKE);
+	delivered(WAN, &(struct ip4){.src = PEER, .dst = US, .sport = 7, .dport = 500}, PUNT_IKE);
+	refused(WAN, &(struct ip4){.src = PEER, .dst = US, .dport = 501}, DROP_POLICY_CLEAR);
+	/* A socket with an address is for that address. */
+	world.sockets.s[0].addr4 = addr4(US);
+	delivered(WAN, &(struct ip4){.src = PEER, .dst = US, .dport = 500}, PUNT_IKE);
+	refused(WAN, &(struct ip4){.src = PEER, .dst = "10.1.0.1", .dport = 500},
+		DROP_POLICY_CLEAR);
+	world.sockets.n = 0;
+	refused(WAN, &(struct ip4){.src = PEER, .dst = US, .dport = 500}, DROP_POLICY_CLEAR);
+}
+END_TEST
+
+START_TEST(ike_out)
+{
+	struct ip4 p = {.src = US, .dst = PEER, .sport = 500, .dport = 500};
+	uint8_t got[PACKET_MAX];
+
+	charon();
+	policy(SPD_OUT, SPD_PROTECT, "0.0.0.0/0 > 0.0.0.0/0", REQID, NULL);
+	put_host(WAN, &p);
+	run();
+	no_drops();
+	ck_assert_uint_eq(take(world.tx[WAN][0], got), 100);
+	for (unsigned int i = 0; i < 5; i++) {
+		struct ip4 bad = p;
+
+		if (i == 0)
+			bad.sport = 501;
+		if (i == 1)
+			bad.src = HOST_A; /* Linux forwards for somebody */
+		if (i == 2)
+			bad.proto = IPPROTO_TCP;
+		if (i == 3)
+			bad.frag = 0x0001;
+		if (i == 4)
+			bad.len = 23;
+		put_host(WAN, &bad);
+		run();
+		drops_are(DROP_POLICY_NO_SA, 1);
+	}
+	/* A host behind us that uses the port, also with our address. */
+	refused(LAN, &(struct ip4){.src = HOST_A, .dst = PEER, .sport = 500, .dport = 500},
+		DROP_POLICY_NO_SA);
+	refused(LAN, &(struct ip4){.src = HOST_A, .dst = PEER, .sport = 4500, .dport = 4500},
+		DROP_POLICY_NO_SA);
+	refused(LAN, &p, DROP_POLICY_NO_SA);
+	nothing_left();
+}
+END_TEST
+
+TCase *
+nodes_policy_case(void)
+{
+	TCase *tc = tcase_create("policy");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, world_open, world_stop);
+	tcase_add_test(tc, spoofed_in_clear);
+	tcase_add_test(tc, fragments_without_ports);
+	tcase_add_test(tc, no_sa);
+	tcase_add_test(tc, mismatch);
+	tcase_add_test(tc, discard);
+	tcase_add_test(tc, incomplete);
+	return tc;
+}
+
+TCase *
+nodes_policy_closed_case(void)
+{
+	TCase *tc = tcase_create("policy-closed");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, world_closed, world_stop);
+	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, ike_in);
+	tcase_add_test(tc, ike_out);
+	return tc;
+}
