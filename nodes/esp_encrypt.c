@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "crypto_frame.h"
 #include "esp_op.h"
 #include "esp_transport.h"
 #include "ip4.h"
-#include "stream.h"
+#include "seal_burst.h"
 #include "worker.h"
 
 #include <netinet/ip_icmp.h>
@@ -18,6 +17,12 @@ refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error e
 	w->sa_counters[p->sa->slot].errors[error]++;
 	p->drop = reason;
 	return EDGE_DROP;
+}
+
+static rte_edge_t
+overflow(struct worker *w, struct pkt *p)
+{
+	return refuse(w, p, DROP_ESP_OVERFLOW, SA_ERR_OVERFLOW);
 }
 
 /* What sealing adds before the payload. */
@@ -203,68 +208,10 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	esp_op(p, m, sa, &at, t->spi, false);
 }
 
-/* Numbers for n packets of one SA: returns the first, and in *n how many there still are. */
-static inline uint64_t
-take_numbers(struct sa *sa, uint16_t *n)
-{
-	uint64_t last = atomic_load_explicit(&sa->sqn, memory_order_relaxed);
-
-	if (unlikely(last >= sa->sqn_max)) {
-		*n = 0;
-		return 0;
-	}
-	if (sa->flags & SA_F_SHARED)
-		last = atomic_fetch_add_explicit(&sa->sqn, *n, memory_order_relaxed);
-	else
-		atomic_store_explicit(&sa->sqn, last + *n, memory_order_relaxed);
-	if (unlikely(last + *n > sa->sqn_max))
-		*n = last < sa->sqn_max ? sa->sqn_max - last : 0;
-	return last + 1;
-}
-
 static uint16_t
 esp_encrypt_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
-	struct worker *w = worker_of(node);
-	uint16_t admitted = crypto_admit(&w->crypto_queue, n), good = 0;
-	void *ready[RTE_GRAPH_BURST_SIZE];
-
-	/* Bursts of the graph can be longer than RTE_GRAPH_BURST_SIZE. */
-	for (uint16_t at = 0; at < n;) {
-		uint16_t end = RTE_MIN(n, at + RTE_GRAPH_BURST_SIZE), n_ready = 0;
-
-		for (; at < end; at++) {
-			rte_edge_t edge =
-				prepare(w, objs[at], pkt(objs[at]), good + n_ready < admitted);
-
-			if (likely(edge == EDGE_SUBMIT))
-				ready[n_ready++] = objs[at];
-			else
-				rte_node_enqueue_x1(graph, node, edge, objs[at]);
-		}
-		for (uint16_t i = 0; i < n_ready;) {
-			struct sa *sa = pkt(ready[i])->sa;
-			uint16_t run = i + 1, numbers;
-			uint64_t sqn;
-
-			while (run < n_ready && pkt(ready[run])->sa == sa)
-				run++;
-			numbers = run - i;
-			sqn = take_numbers(sa, &numbers);
-			if (likely(numbers > 0))
-				rte_node_enqueue(graph, node, EDGE_SUBMIT, &ready[i], numbers);
-			good += numbers;
-			for (; numbers > 0; numbers--, i++)
-				seal(ready[i], pkt(ready[i]), sa, sqn++);
-			for (; i < run; i++)
-				rte_node_enqueue_x1(graph, node,
-					refuse(w, pkt(ready[i]), DROP_ESP_OVERFLOW,
-						SA_ERR_OVERFLOW),
-					ready[i]);
-		}
-	}
-	crypto_unadmit(&w->crypto_queue, admitted - good);
-	return n;
+	return seal_burst(graph, node, objs, n, EDGE_SUBMIT, prepare, seal, overflow);
 }
 
 static struct rte_node_register esp_encrypt_node = {

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_SEAL_BURST_H
+#define CYGNET_SEAL_BURST_H
+
+#include "crypto_frame.h"
+#include "sad.h"
+#include "worker.h"
+
+/*
+ * How a burst of packets is sealed, for ESP and AH alike: room is admitted before a sequence number is taken,
+ * everything that can go wrong is found before, too, and a run of packets of one SA takes its numbers at once.
+ */
+
+/* Makes a packet ready, or says where it goes instead of submit. admitted: there is room for it. */
+typedef rte_edge_t (*seal_prepare_t)(
+	struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted);
+/* Seals a packet that was made ready. */
+typedef void (*seal_one_t)(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn);
+/* The SA has no number left for it: where it goes. */
+typedef rte_edge_t (*seal_overflow_t)(struct worker *w, struct pkt *p);
+
+/*
+ * Numbers for n packets of one SA: returns the first, and in *n how many there still are. Any worker; no number
+ * is ever given twice.
+ */
+static inline uint64_t
+sa_take_numbers(struct sa *sa, uint16_t *n)
+{
+	uint64_t last = atomic_load_explicit(&sa->sqn, memory_order_relaxed);
+
+	if (unlikely(last >= sa->sqn_max)) {
+		*n = 0;
+		return 0;
+	}
+	if (sa->flags & SA_F_SHARED)
+		last = atomic_fetch_add_explicit(&sa->sqn, *n, memory_order_relaxed);
+	else
+		atomic_store_explicit(&sa->sqn, last + *n, memory_order_relaxed);
+	if (unlikely(last + *n > sa->sqn_max))
+		*n = last < sa->sqn_max ? sa->sqn_max - last : 0;
+	return last + 1;
+}
+
+/* One run: packets in a row, all ready, all of one SA. Returns how many were sealed. */
+static __rte_always_inline uint16_t
+seal_run(struct rte_graph *graph, struct rte_node *node, struct sa *sa, void **objs, uint16_t n,
+	rte_edge_t submit, seal_one_t seal, seal_overflow_t overflow)
+{
+	uint16_t numbers = n;
+	uint64_t sqn = sa_take_numbers(sa, &numbers);
+
+	if (likely(numbers > 0))
+		rte_node_enqueue(graph, node, submit, objs, numbers);
+	for (uint16_t i = 0; i < numbers; i++)
+		seal(objs[i], pkt(objs[i]), sa, sqn + i);
+	for (uint16_t i = numbers; i < n; i++)
+		rte_node_enqueue_x1(graph, node, overflow(worker_of(node), pkt(objs[i])), objs[i]);
+	return numbers;
+}
+
+/* The process function of a sealing node. */
+static __rte_always_inline uint16_t
+seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n,
+	rte_edge_t submit, seal_prepare_t prepare, seal_one_t seal, seal_overflow_t overflow)
+{
+	struct worker *w = worker_of(node);
+	uint16_t admitted = crypto_admit(&w->crypto_queue, n), good = 0;
+	void *ready[RTE_GRAPH_BURST_SIZE];
+
+	/* Bursts of the graph can be longer than RTE_GRAPH_BURST_SIZE. */
+	for (uint16_t at = 0; at < n;) {
+		uint16_t end = RTE_MIN(n, at + RTE_GRAPH_BURST_SIZE), n_ready = 0;
+		uint16_t before = good;
+
+		for (; at < end; at++) {
+			rte_edge_t edge =
+				prepare(w, objs[at], pkt(objs[at]), before + n_ready < admitted);
+
+			if (likely(edge == submit))
+				ready[n_ready++] = objs[at];
+			else
+				rte_node_enqueue_x1(graph, node, edge, objs[at]);
+		}
+		for (uint16_t i = 0, run; i < n_ready; i += run) {
+			struct sa *sa = pkt(ready[i])->sa;
+
+			for (run = 1; i + run < n_ready && pkt(ready[i + run])->sa == sa;)
+				run++;
+			good += seal_run(graph, node, sa, &ready[i], run, submit, seal, overflow);
+		}
+	}
+	crypto_unadmit(&w->crypto_queue, admitted - good);
+	return n;
+}
+
+#endif
