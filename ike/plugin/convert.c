@@ -143,6 +143,8 @@ convert_policy_id(const kernel_ipsec_policy_id_t *id, struct ike_msg_policy *out
 			if (sel->src_port_lo == sel->src_port_hi) {
 				sel->dst_port_lo = traffic_selector_icmp_code(from);
 				sel->dst_port_hi = traffic_selector_icmp_code(to);
+				if (sel->dst_port_lo == 0 && sel->dst_port_hi == UINT8_MAX)
+					sel->dst_port_hi = UINT16_MAX; /* any */
 			}
 		}
 	}
@@ -163,15 +165,11 @@ convert_policy_id(const kernel_ipsec_policy_id_t *id, struct ike_msg_policy *out
 	return TRUE;
 }
 
-/* Bits of a port range that is one value, as kernel-netlink masks it: all of them, or none. */
+/* Leading bits that all ports of a range share: those of the mask that kernel-netlink makes of it. */
 static uint32_t
 port_bits(uint16_t lo, uint16_t hi)
 {
-	uint32_t bits = 16;
-
-	for (uint32_t range = hi - lo + 1; range > 1; range /= 2)
-		bits--;
-	return bits;
+	return lo == hi ? 16 : __builtin_clz(lo ^ hi) - 16;
 }
 
 /* The larger the class and the wider the selector, the larger the number and the weaker the policy. */
@@ -207,6 +205,8 @@ convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_pol
 		return FALSE;
 	*auto_priority = priority(&out->sel, data->prio);
 	out->priority = data->manual_prio != 0 ? data->manual_prio : *auto_priority;
+	/* A DROP for the time of an address change has its SA's reqid: newest of equals, it wins at once. */
+	out->reqid = data->sa->reqid;
 	switch (data->type) {
 	case POLICY_PASS:
 		out->action = IKE_BYPASS;
@@ -222,10 +222,14 @@ convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_pol
 			"cygnet: policies with IPComp, or with ESP and AH, are not supported");
 		return FALSE;
 	}
+	if (data->sa->reqid == 0) {
+		/* policies_fwd_out: what the OUT policy will protect may be forwarded to it. */
+		out->action = IKE_BYPASS;
+		return TRUE;
+	}
 	out->action = IKE_PROTECT;
 	convert_host(data->src, &out->src);
 	convert_host(data->dst, &out->dst);
-	out->reqid = data->sa->reqid;
 	out->mode = data->sa->mode == MODE_TRANSPORT ? IKE_MODE_TRANSPORT : IKE_MODE_TUNNEL;
 	out->proto = data->sa->ah.use ? IPPROTO_AH : IPPROTO_ESP;
 	/* IN and FWD match by reqid: with an SPI each rekey would drop what the old SA still brings. */
