@@ -99,24 +99,6 @@ link_send(struct link *l, struct ike_msg *msg, const void *key, size_t key_len)
 	return errno == EAGAIN || errno == ENOBUFS ? -EAGAIN : -ENOTCONN;
 }
 
-int
-link_await(struct link *l, struct ike_msg *msg, struct pending *p)
-{
-	struct timespec until = link_in_ms(l->conf.timeout_ms);
-	uint64_t epoch = l->epoch;
-	int rc = 0;
-
-	while (!p->done && rc == 0 && l->up && l->epoch == epoch && !l->stopping)
-		rc = -pthread_cond_timedwait(&l->replied, &l->lock, &until);
-	LIST_REMOVE(p, next);
-	if (p->done)
-		rc = msg->hdr.status;
-	else if (rc == 0)
-		rc = l->up && !l->stopping ? -ESTALE : -ENOTCONN;
-	link_unlock(l);
-	return rc;
-}
-
 /* Whether a request that was lost leaves the router with another state than charon wants. */
 static bool
 is_state(uint16_t type)
@@ -134,28 +116,44 @@ is_passing(int status)
 }
 
 int
+link_await(struct link *l, struct ike_msg *msg, struct pending *p)
+{
+	struct timespec until = link_in_ms(l->conf.timeout_ms);
+	uint16_t type = msg->hdr.type;
+	uint64_t epoch = l->epoch;
+	int rc = 0;
+
+	while (!p->done && rc == 0 && l->up && l->epoch == epoch && !l->stopping)
+		rc = -pthread_cond_timedwait(&l->replied, &l->lock, &until);
+	LIST_REMOVE(p, next);
+	if (l->stopping && LIST_EMPTY(&l->pending))
+		pthread_cond_signal(&l->left);
+	if (p->done)
+		rc = msg->hdr.status;
+	else if (rc == 0)
+		rc = l->up && !l->stopping ? -ESTALE : -ENOTCONN;
+	/* Whether the router has it, nobody knows. */
+	if (is_passing(rc) && is_state(type))
+		link_replay(l);
+	link_unlock(l);
+	return rc;
+}
+
+int
 link_call(struct link *l, struct ike_msg *msg, const void *key, size_t key_len)
 {
 	struct pending p = {.msg = msg};
-	uint16_t type = msg->hdr.type;
 	int rc = l->up ? link_send(l, msg, key, key_len) : -ENOTCONN;
 
 	if (rc < 0) {
-		if (rc == -EAGAIN && is_state(type))
+		if (rc == -EAGAIN && is_state(msg->hdr.type))
 			link_replay(l);
 		link_unlock(l);
 		return rc == -EAGAIN ? -ETIMEDOUT : rc;
 	}
 	p.seq = msg->hdr.seq;
 	LIST_INSERT_HEAD(&l->pending, &p, next);
-	rc = link_await(l, msg, &p);
-	if (is_passing(rc) && is_state(type)) {
-		/* Whether the router has it, nobody knows. */
-		link_lock(l);
-		link_replay(l);
-		link_unlock(l);
-	}
-	return rc;
+	return link_await(l, msg, &p);
 }
 
 /* The reader. */
@@ -301,6 +299,7 @@ free_link(struct link *l)
 {
 	pthread_cond_destroy(&l->wake);
 	pthread_cond_destroy(&l->replied);
+	pthread_cond_destroy(&l->left);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
@@ -327,6 +326,7 @@ link_create(const struct link_conf *conf, struct desired *desired)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->replied, &attr);
 	pthread_cond_init(&l->wake, &attr);
+	pthread_cond_init(&l->left, &attr);
 	pthread_condattr_destroy(&attr);
 	if (start_threads(l) < 0) {
 		free_link(l);
@@ -349,5 +349,10 @@ link_destroy(struct link *l)
 	link_unlock(l);
 	pthread_join(l->reader, NULL);
 	pthread_join(l->replayer, NULL);
+	/* Calls that wait have been woken; they touch the link until they are off the list. */
+	link_lock(l);
+	while (!LIST_EMPTY(&l->pending))
+		pthread_cond_wait(&l->left, &l->lock);
+	link_unlock(l);
 	free_link(l);
 }

@@ -99,7 +99,7 @@ read_all(struct link *l, int fd)
 		if (n <= 0)
 			return was_up;
 		if ((size_t)n > sizeof(m) || !valid(&m, n)) {
-			link_say_trouble(l, "the agent sent a malformed message of %zd bytes", n);
+			link_say_trouble(l, "the agent sent a malformed message");
 			continue;
 		}
 		was_up |= m.hdr.type == IKE_AGENT_UP;

@@ -22,6 +22,7 @@ struct link {
 	struct desired *desired;
 	pthread_mutex_t lock;
 	pthread_cond_t replied; /* a pending call is done */
+	pthread_cond_t left; /* the last pending call has gone */
 	pthread_cond_t wake; /* the replay thread, or one that backs off: something changed */
 	pthread_t reader, replayer;
 	LIST_HEAD(, pending) pending;
