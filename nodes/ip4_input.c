@@ -20,7 +20,7 @@ is_udp_esp(const struct worker *w, const struct rte_mbuf *m, const struct rte_ip
 		ip4_is_fragment(ip))
 		return false;
 	s = worker_socket_find(w, ip->dst_addr, udp->dst_port);
-	return s != NULL && s->decap && *(const unaligned_uint32_t *)(udp + 1) != 0;
+	return s != NULL && s->decap && memcmp(udp + 1, "\0\0\0", 4) != 0;
 }
 
 static inline rte_edge_t
