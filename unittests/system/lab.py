@@ -19,6 +19,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CYGNET_BUILD", REPO / "build"))
+BUILD_ASAN = Path(os.environ.get("CYGNET_BUILD_ASAN", REPO / "build-asan"))
 STATE = Path("/var/lib/cygnet-lab")  # root's alone: keys lie here
 PREFIX = "cyg-"
 

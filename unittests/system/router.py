@@ -39,6 +39,7 @@ class Router:
         self.file = self.lab.dir / f"{ns.short}.yaml"
         self.socket = self.lab.dir / f"{ns.short}.sock"
         self.process = None
+        self.binary = CYGNET
         self.conf = {"name": self.name, "socket": str(self.socket),
                      "eal": {"file-prefix": self.name, "memory": 256}, **conf}
         self.write()
@@ -51,10 +52,10 @@ class Router:
 
     def check(self, **kw):
         """cygnet --check: the finished process."""
-        return self.ns.run(CYGNET, "-c", self.file, "--check", check=False, **kw)
+        return self.ns.run(self.binary, "-c", self.file, "--check", check=False, **kw)
 
     def start(self, wait=True, env=None):
-        self.process = self.ns.start(CYGNET, "-c", self.file, name=f"cygnet-{self.ns.short}", env=env)
+        self.process = self.ns.start(self.binary, "-c", self.file, name=f"cygnet-{self.ns.short}", env=env)
         if wait:
             self.wait_ready()
         return self

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is left of an SA, a key or an agent when a process of the chain goes at the wrong moment."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from charon import AGENT
+from lab import huge_files, run, wait_for
+from router import CYGNET
+from sites import TwoSites
+from test_ike import NoClear, agents, holders, in_files, negotiated_keys
+
+
+@pytest.fixture
+def sites(lab):
+    return TwoSites(lab)
+
+
+def own_agent(site, source=AGENT):
+    """Lets a site's charon start an agent of its own, which a test can take away."""
+    agent = site.charon.dir / "cygnet-agent"
+    shutil.copy(source, agent)
+    site.charon.conf.write_text(site.charon.conf.read_text().replace(f"agent = {AGENT}", f"agent = {agent}"))
+    return agent
+
+
+def quiet(site):
+    """The plugin's lines for the operator alone."""
+    site.charon.conf.write_text(site.charon.conf.read_text().replace("knl = 2", "knl = 1"))
+
+
+def start_with_own_agent(sites, source=AGENT):
+    for s in sites:
+        s.start_router(wait=False)
+    for s in sites:
+        s.router.wait_ready()
+        s.add_route()
+        s.make_charon()
+    agent = own_agent(sites.a, source)
+    quiet(sites.a)
+    for s in sites:
+        s.charon.start()
+    return agent
+
+
+def knl(site):
+    """The plugin's lines in charon's log."""
+    return [line for line in site.charon.output().splitlines() if "[KNL]" in line and "cygnet" in line]
+
+
+def test_sas_deleted_while_no_agent_is_there(sites):
+    """The router lives on: it must not keep what charon deleted meanwhile."""
+    agent = start_with_own_agent(sites)
+    for s in sites:
+        s.wait_backend()
+        s.load()
+    sites.up()
+    agent.rename(agent.with_suffix(".away"))
+    for pid in agents(sites.a):
+        os.kill(pid, signal.SIGKILL)
+    wait_for("the plugin to notice", lambda: "does not start" in sites.a.charon.output(), 5)
+    sites.a.charon.terminate("site")
+    assert len(sites.a.router.sas()) == 2
+    time.sleep(3)
+    # Not one line each time that it fails to start.
+    assert len([line for line in knl(sites.a) if "does not start" in line]) == 1
+    agent.with_suffix(".away").rename(agent)
+    wait_for("the SAs to go", lambda: not sites.a.router.sas() and not sites.a.router.policies(), 10)
+    sites.up()
+    assert sites.ping() == 3
+
+
+def test_router_dies_under_traffic(sites):
+    """kill -9 and a start at once, as a service manager does it; how long the tunnel is away is printed."""
+    sites.start(start="start|trap").wait_sas(20)
+    assert sites.ping() == 3
+    with NoClear(sites):
+        stream = sites.a.host.start("ping", "-n", "-q", "-i", "0.02", "10.2.0.2")
+        time.sleep(0.5)
+        sites.a.router.kill()
+        began = time.monotonic()
+        sites.a.start_router()
+        started = time.monotonic() - began
+        sites.wait_ping(30)
+        print(f"router up after {started:.1f} s, tunnel after {time.monotonic() - began:.1f} s")
+        stream.stop(signal.SIGINT)
+    assert sites.a.charon.process.alive() and len(agents(sites.a)) == 1
+    lines = [line for line in knl(sites.a) if "router is there" in line]
+    assert len(lines) == 2
+
+
+def test_charon_ends_while_its_agent_hangs(sites):
+    """SIGTERM does not wait for a stopped agent, and the agent does not stay."""
+    sites.a.start_router()
+    sites.a.make_charon().start()
+    sites.a.wait_backend()
+    pids = agents(sites.a)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    assert sites.a.charon.stop() == 0
+    assert time.monotonic() - began < 6
+    wait_for("the agent to go", lambda: not agents(sites.a), 3)
+    assert sites.a.router.stop() == 0
+
+
+def test_charon_killed_while_its_agent_hangs(sites):
+    """kill -9: the stopped agent dies with it, and does not hold up the next router."""
+    sites.a.start_router()
+    sites.a.make_charon().start()
+    sites.a.wait_backend()
+    for pid in agents(sites.a):
+        os.kill(pid, signal.SIGSTOP)
+    sites.a.charon.kill()
+    wait_for("the agent to go", lambda: not agents(sites.a), 3)
+    sites.a.router.kill()
+    sites.a.start_router()
+
+
+def test_agent_leaves_while_it_waits_for_the_router(sites):
+    """A stopped router that is killed: the agent, in the midst of a request, goes at once, so that the next can start."""
+    sites.start().up()
+    router = sites.a.router
+    router.process.send(signal.SIGSTOP)
+    asking = subprocess.Popen([sites.a.charon.dir / "swanctl", "--list-sas", "--uri", f"unix://{sites.a.charon.socket}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={**sites.a.charon.env, "PATH": "/usr/sbin:/usr/bin"})
+    time.sleep(0.2)
+    router.kill()
+    wait_for("the agent to leave", lambda: not agents(sites.a), 0.5)
+    asking.wait(30)
+    sites.a.start_router()
+    sites.a.wait_backend()
+    sites.wait_sas(20)
+    sites.wait_ping(10)
+
+
+@pytest.mark.parametrize("which", ["agent", "router"])
+def test_versions_refuse_each_other(sites, which):
+    """Another version of agent or router is refused with one line, not once a second."""
+    other = sites.lab.dir / "other"
+    source = AGENT if which == "agent" else CYGNET
+    # The version is a constant of the program: another one of the same length takes its place.
+    version = run([CYGNET, "--version"]).stdout.split()[-1]
+    changed = "9" + version[1:]
+    other.write_bytes(Path(source).read_bytes().replace(version.encode() + b"\0", changed.encode() + b"\0"))
+    other.chmod(0o700)
+    assert run([other, "--version"]).stdout.split()[-1] == changed
+    if which == "router":
+        sites.a.router.binary = other
+        sites.a.start_router()
+        sites.a.make_charon()
+        quiet(sites.a)
+        sites.a.charon.start()
+    else:
+        start_with_own_agent(sites, other)
+    wait_for("the refusal", lambda: any("refused" in line for line in knl(sites.a)), 10)
+    time.sleep(4)
+    lines = [line for line in knl(sites.a) if "refused" in line]
+    assert len(lines) == 1 and version in lines[0] and changed in lines[0], lines
+    assert not sites.a.router.json("status")["policies_complete"]
+    assert len(re.findall("refused", sites.a.router.process.output())) <= 1
+    assert sites.a.charon.swanctl("--stats").returncode == 0
+
+
+def test_keys_after_cleanup(lab):
+    """kill -9 leaves keys in huge-page files; `cygnet --cleanup` removes them."""
+    sites = TwoSites(lab)
+    for s in sites:
+        s.start_router(wait=False)
+    for s in sites:
+        s.router.wait_ready()
+        s.add_route()
+        s.make_charon()
+        s.charon.conf.write_text(s.charon.conf.read_text().replace("knl = 2", "knl = 2\n\t\tchd = 4"))
+        s.charon.start()
+        s.wait_backend()
+        s.load()
+    sites.up()
+    assert sites.ping() == 3
+    keys = set(negotiated_keys(sites.a.charon))
+    assert len(keys) == 2
+    a = sites.a.router
+    assert holders(a.process.pid, keys) == keys
+    a.kill()
+    wait_for("the agent to leave", lambda: not agents(sites.a), 5)
+    assert in_files(a.name, keys) == keys
+    assert sites.a.ns.run(CYGNET, "-c", a.file, "--cleanup").returncode == 0
+    assert not in_files(a.name, keys) and not huge_files(a.name)
+    assert not holders(sites.a.charon.process.pid, keys)
