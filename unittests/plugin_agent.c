@@ -342,6 +342,50 @@ START_TEST(a_lost_part_of_a_replay_is_told_again)
 }
 END_TEST
 
+static int
+timed_call(unsigned int *ms)
+{
+	unsigned int start = ms_now();
+	struct ike_msg m;
+	int rc;
+
+	desired_request(&m, IKE_GET_SPI);
+	link_lock(l);
+	rc = link_call(l, &m, NULL, 0);
+	*ms = ms_now() - start;
+	return rc;
+}
+
+/* Only the first call waits its whole time; it is asked whether it is back, and then all is as before. */
+START_TEST(a_silent_router_costs_one_time_out)
+{
+	unsigned int ms, sum = 0;
+	struct ike_msg m;
+	int fd;
+
+	make_link();
+	fd = come_up();
+	ck_assert_int_eq(timed_call(&ms), -ETIMEDOUT);
+	ck_assert_uint_ge(ms, TIMEOUT - 10);
+	for (int i = 0; i < 10; i++) {
+		ck_assert_int_eq(timed_call(&ms), -ETIMEDOUT);
+		sum += ms;
+	}
+	ck_assert_uint_lt(sum, 10 * (TIMEOUT - 50));
+	/* What was left unanswered stays so; a PING that comes now is new. */
+	while (packet(fd, &m, sizeof(m), 0) > 0)
+		;
+	until(fd, IKE_PING, &m);
+	answer(fd, &m, 0);
+	ck_assert_uint_eq(packet(fd, &m, sizeof(m), 300), 0); /* it is not asked any more */
+	ck_assert_int_eq(timed_call(&ms), -ETIMEDOUT);
+	ck_assert_uint_ge(ms, TIMEOUT - 10);
+	close(fd);
+	link_destroy(l);
+	desired_destroy(d);
+}
+END_TEST
+
 static void
 version_of(const void *data, size_t len, bool same, const char *expected)
 {
@@ -394,6 +438,7 @@ main(void)
 		a_key_follows_its_message,
 		a_doomed_sa_is_deleted_until_it_is_gone,
 		a_lost_part_of_a_replay_is_told_again,
+		a_silent_router_costs_one_time_out,
 		the_running_version_is_found,
 	};
 	Suite *s = suite_create("plugin_agent");

@@ -29,6 +29,7 @@ struct link {
 	int fd; /* to the agent; -1: none */
 	bool up; /* the agent is attached to a router */
 	bool replay; /* the router must be told everything */
+	bool silent; /* a request was not answered in its time, and since then none was */
 	bool stopping;
 	uint64_t owner, epoch;
 	uint32_t seq;
@@ -46,8 +47,8 @@ struct timespec link_in_ms(unsigned int ms);
 /* Gives a packet to the agent without waiting; lock held. -EAGAIN: no room. */
 int link_send(struct link *l, struct ike_msg *msg, const void *key, size_t key_len);
 
-/* Waits for the reply of a request that was sent; lock held, and given up. */
-int link_await(struct link *l, struct ike_msg *msg, struct pending *p);
+/* Waits so long for the reply of a request that was sent; lock held, and given up. */
+int link_await(struct link *l, struct ike_msg *msg, struct pending *p, unsigned int ms);
 
 /* The plugin's HELLO. */
 void link_greeting(struct link *l, struct ike_msg *msg);

@@ -51,7 +51,7 @@ call_patiently(struct link *l, struct ike_msg *msg, uint64_t epoch)
 		return rc;
 	p.seq = msg->hdr.seq;
 	LIST_INSERT_HEAD(&l->pending, &p, next);
-	rc = link_await(l, msg, &p);
+	rc = link_await(l, msg, &p, l->conf.timeout_ms);
 	link_lock(l);
 	return rc;
 }
@@ -138,6 +138,17 @@ replay(struct link *l, uint64_t epoch)
 	return 0;
 }
 
+/* Whether a router that was silent answers again; a reply ends its silence. */
+static void
+probe(struct link *l, uint64_t epoch)
+{
+	struct ike_msg msg;
+
+	desired_request(&msg, IKE_PING);
+	if (call_patiently(l, &msg, epoch) < 0)
+		rest(l, AGAIN_MIN_MS, epoch);
+}
+
 void *
 link_replayer(void *arg)
 {
@@ -148,8 +159,12 @@ link_replayer(void *arg)
 
 	link_lock(l);
 	while (!l->stopping) {
-		if (!l->up || !l->replay) {
+		if (!l->up || (!l->replay && !l->silent)) {
 			pthread_cond_wait(&l->wake, &l->lock);
+			continue;
+		}
+		if (!l->replay) {
+			probe(l, l->epoch);
 			continue;
 		}
 		l->replay = false;
