@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #define LOOK_MS 100 /* how often what cannot be polled is looked at */
 #define DRAIN_MAX 1024
+#define ATTACH_SECONDS 10
 
 static struct {
 	int fd; /* the plugin */
@@ -108,8 +110,10 @@ tell_lost(void)
 
 	m.hdr.type = IKE_EVENT_RESYNC;
 	m.hdr.len = ike_msg_len(IKE_EVENT_RESYNC);
-	if (send(agent.fd, &m, m.hdr.len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-		atomic_store(&agent.lost, false);
+	/* Cleared first: an event that is lost meanwhile sets it again. */
+	atomic_store(&agent.lost, false);
+	if (send(agent.fd, &m, m.hdr.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		atomic_store(&agent.lost, true);
 }
 
 /* Requests. */
@@ -190,20 +194,18 @@ forward(void)
 static int
 serve(void)
 {
-	struct pollfd p[3] = {{.fd = agent.fd, .events = POLLIN},
-		{.fd = agent.router, .events = POLLIN}, {.fd = agent.wake, .events = POLLIN}};
+	struct pollfd p[2] = {
+		{.fd = agent.fd, .events = POLLIN}, {.fd = agent.wake, .events = POLLIN}};
 	uint64_t n;
 	int rc = 0;
 
 	while (rc == 0) {
-		if (poll(p, 3, atomic_load(&agent.lost) ? LOOK_MS : -1) < 0) {
+		if (poll(p, 2, atomic_load(&agent.lost) ? LOOK_MS : -1) < 0) {
 			if (errno != EINTR)
 				return -errno;
 			continue;
 		}
-		if (p[1].revents != 0)
-			return -ESRCH; /* the router died */
-		if (p[2].revents != 0 && read(agent.wake, &n, sizeof(n)) < 0)
+		if (p[1].revents != 0 && read(agent.wake, &n, sizeof(n)) < 0)
 			return -errno;
 		if (p[0].revents != 0)
 			rc = forward();
@@ -238,6 +240,9 @@ refused(const char *prefix, struct ike_msg *m, const char *who)
 		"cygnet-agent: this agent is version %s (wire %u), the %s is %s (wire %u): "
 		"refused\n",
 		CYGNET_VERSION, IKE_WIRE_VERSION, who, m->body.hello.build, m->hdr.version);
+	/* The plugin is told of the version that is not its own. */
+	if (prefix == NULL)
+		snprintf(m->body.hello.build, sizeof(m->body.hello.build), "%s", CYGNET_VERSION);
 	m->hdr.type = IKE_AGENT_REFUSED;
 	m->hdr.version = IKE_WIRE_VERSION;
 	m->hdr.len = ike_msg_len(IKE_AGENT_REFUSED);
@@ -271,11 +276,27 @@ take_hello(void)
 	return same_version(&agent.hello) ? 0 : refused(NULL, &agent.hello, "plugin");
 }
 
+/*
+ * Nothing of a dead router may hold up the next, and rte_mp may be waiting for the dead one: this thread
+ * ends the agent in whatever it does.
+ */
+static void *
+watch_router(void *arg)
+{
+	struct pollfd p = {.fd = agent.router, .events = POLLIN};
+
+	while (poll(&p, 1, -1) <= 0)
+		;
+	_exit(EXIT_SUCCESS);
+	return arg;
+}
+
 /* Both ends say their versions; different ones refuse each other. */
 static int
 greet(const char *prefix)
 {
 	struct ike_msg m = agent.hello;
+	pthread_t watcher;
 	int rc;
 
 	m.body.hello.pid = getpid();
@@ -292,6 +313,11 @@ greet(const char *prefix)
 	if (agent.router < 0) {
 		fprintf(stderr, "cygnet-agent: the router is gone: %s\n", strerror(errno));
 		return -ESRCH;
+	}
+	rc = pthread_create(&watcher, NULL, watch_router, NULL);
+	if (rc != 0) {
+		fprintf(stderr, "cygnet-agent: no thread: %s\n", strerror(rc));
+		return -rc;
 	}
 	m.hdr.type = IKE_AGENT_UP;
 	return send_to_plugin(&m);
@@ -310,7 +336,11 @@ agent_run(const char *prefix, int fd)
 	while (!router_lives(prefix))
 		if (!charon_stays(LOOK_MS))
 			return EXIT_SUCCESS;
-	if (router_attach(prefix, on_event) < 0 || greet(prefix) < 0)
+	/* With a router that dies in the midst of it rte_eal_init() would wait, at full speed, for ever. */
+	alarm(ATTACH_SECONDS);
+	rc = router_attach(prefix, on_event);
+	alarm(0);
+	if (rc < 0 || greet(prefix) < 0)
 		_exit(EXIT_FAILURE);
 	rc = serve();
 	/* No rte_eal_cleanup(): the router may be dead, and what is shared is its own. */

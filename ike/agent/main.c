@@ -2,6 +2,7 @@
 #include "agent.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,9 @@ main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
+	/* With charon it ends, whatever it waits for; and not with charon's standard error. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
 	/* Keys pass through: no core file, no ptrace. And none of charon's descriptors but ours. */
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &none);

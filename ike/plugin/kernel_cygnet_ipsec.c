@@ -158,10 +158,10 @@ METHOD(kernel_ipsec_t, get_cpi, status_t, private_kernel_cygnet_ipsec_t *this, h
 METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	kernel_ipsec_sa_id_t *id, kernel_ipsec_add_sa_t *data)
 {
-	struct desired_sa sa = {.inbound = data->inbound}, was;
+	struct desired_sa sa = {.inbound = data->inbound}, was, twin;
 	uint8_t key[IKE_KEY_MAX];
+	bool known, has_twin;
 	struct ike_msg m;
-	bool known;
 	int rc;
 
 	desired_request(&m, IKE_ADD_SA);
@@ -173,6 +173,7 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	link_lock(this->link);
 	/* Remembered before it is there: were it told afterwards, a router that dies between would go unnoticed. */
 	sa.epoch = link_epoch(this->link);
+	has_twin = desired_del_sa(this->desired, &sa.id, &twin);
 	known = desired_add_sa(this->desired, &sa);
 	if (!known)
 		link_unlock(this->link);
@@ -183,8 +184,11 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 		return SUCCESS;
 	link_lock(this->link);
 	desired_del_sa(this->desired, &sa.id, &was);
-	if (rc == -ETIMEDOUT)
+	/* With -ENOTCONN it may have been the agent alone that went, after the router had taken it. */
+	if (rc == -ETIMEDOUT || (rc == -ENOTCONN && sa.epoch != 0))
 		doom(this, &sa.id, sa.epoch);
+	else if (has_twin)
+		desired_add_sa(this->desired, &twin); /* refused: the one that was there stays */
 	link_unlock(this->link);
 	result(this, rc, "adding SA", id->spi);
 	return FAILED;
@@ -260,13 +264,17 @@ delete_sa(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *id)
 	uint64_t epoch = link_epoch(this->link);
 	struct desired_sa was;
 	struct ike_msg m;
+	bool known;
 	int rc;
 
 	desired_request(&m, IKE_DEL_SA);
 	m.body.sa_id = *id;
-	desired_del_sa(this->desired, id, &was);
+	known = desired_del_sa(this->desired, id, &was);
+	if (known)
+		epoch = was.epoch;
 	rc = link_call(this->link, &m, NULL, 0);
-	if (rc == -ETIMEDOUT) {
+	/* Without an agent the router may live all the same, and have the SA. */
+	if (rc == -ETIMEDOUT || (rc == -ENOTCONN && known)) {
 		link_lock(this->link);
 		doom(this, id, epoch);
 		link_unlock(this->link);

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from charon import AGENT
-from lab import huge_files, run, wait_for
+from lab import REPO, huge_files, run, wait_for
 from router import CYGNET
 from sites import TwoSites
 from test_ike import NoClear, agents, holders, in_files, negotiated_keys
@@ -48,6 +48,14 @@ def start_with_own_agent(sites, source=AGENT):
     for s in sites:
         s.charon.start()
     return agent
+
+
+def build_agent(path, version):
+    """The agent of another version, from the sources."""
+    flags = [run(["pkg-config", what, "libdpdk"]).stdout.split() for what in ("--cflags", "--libs")]
+    run(["cc", "-O1", "-D_GNU_SOURCE=", "-DALLOW_EXPERIMENTAL_API", f'-DCYGNET_VERSION="{version}"',
+         f"-I{REPO}/ike", *flags[0], *sorted((REPO / "ike" / "agent").glob("*.c")), *flags[1], "-lpthread", "-o", path],
+        timeout=60)
 
 
 def knl(site):
@@ -144,13 +152,15 @@ def test_agent_leaves_while_it_waits_for_the_router(sites):
 @pytest.mark.parametrize("which", ["agent", "router"])
 def test_versions_refuse_each_other(sites, which):
     """Another version of agent or router is refused with one line, not once a second."""
-    other = sites.lab.dir / "other"
-    source = AGENT if which == "agent" else CYGNET
-    # The version is a constant of the program: another one of the same length takes its place.
     version = run([CYGNET, "--version"]).stdout.split()[-1]
     changed = "9" + version[1:]
-    other.write_bytes(Path(source).read_bytes().replace(version.encode() + b"\0", changed.encode() + b"\0"))
-    other.chmod(0o700)
+    other = sites.lab.dir / "other"
+    if which == "agent":
+        build_agent(other, changed)
+    else:
+        # The router's version is a constant of the program: another one of the same length takes its place.
+        other.write_bytes(CYGNET.read_bytes().replace(version.encode() + b"\0", changed.encode() + b"\0"))
+        other.chmod(0o700)
     assert run([other, "--version"]).stdout.split()[-1] == changed
     if which == "router":
         sites.a.router.binary = other
