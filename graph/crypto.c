@@ -148,7 +148,9 @@ create_session(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8
 		sa->session = rte_cryptodev_sym_session_create(c->devs[i].id, first, c->sessions);
 		if (sa->session != NULL) {
 			sa->dev = i;
-			memcpy(&sa->salt, key + conf->enc_key_len - t->salt_len, t->salt_len);
+			if (t != NULL)
+				memcpy(&sa->salt, key + conf->enc_key_len - t->salt_len,
+					t->salt_len);
 			return 0;
 		}
 		rc = -rte_errno;

@@ -22,6 +22,13 @@ check_transforms(const struct sa_conf *conf, const char **why)
 	const struct transform_encr *t = transform_encr(conf->enc_alg);
 	const struct transform_integ *i = transform_integ(conf->int_alg);
 
+	if (conf->proto == IPPROTO_AH) {
+		*why = "AH needs an integrity algorithm, with its key, and nothing else";
+		return conf->enc_alg == 0 && conf->enc_key_len == 0 && i != NULL &&
+				       conf->int_key_len == i->key_len
+			       ? 0
+			       : -EINVAL;
+	}
 	if (t == NULL) {
 		*why = "the encryption algorithm is not known";
 		return -ENOTSUP;
@@ -60,8 +67,10 @@ sa_check(const struct sa_conf *conf, const char **why)
 		REFUSE(EINVAL, "SPIs below 256 are reserved");
 	if (conf->dir != SA_DIR_IN && conf->dir != SA_DIR_OUT)
 		REFUSE(EINVAL, "it has no direction");
-	if (conf->proto != IPPROTO_ESP)
-		REFUSE(ENOTSUP, "protocols other than ESP are not implemented");
+	if (conf->proto != IPPROTO_ESP && conf->proto != IPPROTO_AH)
+		REFUSE(EINVAL, "its protocol is neither ESP nor AH");
+	if (conf->proto == IPPROTO_AH && (conf->flags & IKE_SA_ENCAP || conf->tfc != 0))
+		REFUSE(EINVAL, "AH is not encapsulated in UDP, and not padded");
 	if (conf->mode != SA_MODE_TUNNEL && conf->mode != SA_MODE_TRANSPORT)
 		REFUSE(ENOTSUP, "modes other than tunnel and transport are not implemented");
 	if (conf->src.family != conf->dst.family ||
@@ -126,7 +135,7 @@ sa_fill_template(struct sa *sa, const struct sa_conf *conf)
 	memset(t, 0, sizeof(*t));
 	t->spi = conf->spi;
 	t->udp = conf->flags & IKE_SA_ENCAP;
-	proto = t->udp ? IPPROTO_UDP : IPPROTO_ESP;
+	proto = t->udp ? IPPROTO_UDP : conf->proto;
 	if (conf->mode == SA_MODE_TUNNEL)
 		t->ip_len =
 			conf->src.family == 4 ? fill_ip4(t, conf, proto) : fill_ip6(t, conf, proto);
@@ -148,11 +157,20 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 	sa->slot = slot;
 	sa->dir = conf->dir;
 	sa->reqid = conf->reqid;
-	sa->crypto = t->crypto;
-	sa->icv_len = t->icv_len != 0 ? t->icv_len : transform_integ(conf->int_alg)->icv_len;
-	sa->iv_len = t->iv_len;
-	sa->align = t->align;
+	if (conf->proto == IPPROTO_AH) {
+		sa->crypto = SA_CRYPTO_AUTH;
+		sa->align = 1;
+	} else {
+		sa->crypto = t->crypto;
+		sa->icv_len = t->icv_len;
+		sa->iv_len = t->iv_len;
+		sa->align = t->align;
+	}
+	if (sa->icv_len == 0)
+		sa->icv_len = transform_integ(conf->int_alg)->icv_len;
 	sa->flags = conf->mode == SA_MODE_TUNNEL ? SA_F_TUNNEL : 0;
+	if (conf->proto == IPPROTO_AH)
+		sa->flags |= SA_F_AH;
 	if (conf->flags & IKE_SA_ESN)
 		sa->flags |= SA_F_ESN;
 	if (conf->flags & IKE_SA_ENCAP)

@@ -108,6 +108,7 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_ESN (1u << 0)
 #define SA_F_TUNNEL (1u << 1)
 #define SA_F_UDP (1u << 2)
+#define SA_F_AH (1u << 3) /* else ESP */
 #define SA_F_COPY_DF (1u << 5)
 #define SA_F_NO_ECN (1u << 6)
 #define SA_F_COPY_DSCP_OUT (1u << 7)

@@ -117,6 +117,10 @@ transform_xforms(
 	struct rte_crypto_sym_xform *cipher = &xform[0], *auth = &xform[1];
 
 	memset(xform, 0, 2 * sizeof(*xform));
+	if (t == NULL) { /* AH: integrity alone, and the whole key is its */
+		auth_xform(auth, conf, i->algo, key, conf->int_key_len, i->icv_len);
+		return auth;
+	}
 	switch (t->crypto) {
 	case SA_CRYPTO_AEAD:
 	case SA_CRYPTO_CCM:

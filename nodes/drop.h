@@ -47,6 +47,7 @@
 	X(ESP_DUMMY, "esp-dummy", "dummy packet (next header 59)")                                 \
 	X(ESP_OVERFLOW, "esp-overflow", "sequence numbers of the SA ran out")                      \
 	X(ESP_NO_HEADROOM, "esp-no-room", "no room in the buffer for ESP's header or trailer")     \
+	X(AH_MALFORMED, "ah-malformed", "AH whose length does not fit its SA or packet")           \
 	X(CRYPTO_OVERLOAD, "crypto-overload", "crypto lcores are full: dropped before numbering")  \
 	X(CRYPTO_ERROR, "crypto-error", "the crypto device reported an error")                     \
 	X(HANDOVER_FULL, "handover-full", "the worker that owns the SA's window is too busy")      \

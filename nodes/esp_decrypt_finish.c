@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "decapsulate.h"
 #include "esp_op.h"
+#include "inbound.h"
 #include "stream.h"
 #include "worker.h"
 
 #include <rte_udp.h>
 
 enum { EDGE_CHECK, EDGE_DROP };
-
-static inline rte_edge_t
-refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error error)
-{
-	w->sa_counters[p->sa->slot].errors[error]++;
-	p->drop = reason;
-	return EDGE_DROP;
-}
 
 /* Trailer bytes 1, 2, 3, …: RFC 4303, 2.4. The ICV is right, so this is the peer's mistake. */
 static inline bool
@@ -84,33 +77,21 @@ static inline rte_edge_t
 finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	struct sa *sa = p->sa;
-	struct sa_counters *c = &w->sa_counters[sa->slot];
 	bool udp = p->flags & PKT_F_UDP;
 	enum drop_reason reason;
 
-	p->flags &= ~(PKT_F_DECRYPT | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP);
-	if (unlikely(pkt_op(p)->status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
-		if (pkt_op(p)->status == RTE_CRYPTO_OP_STATUS_AUTH_FAILED)
-			return refuse(w, p, DROP_ESP_ICV, SA_ERR_ICV);
-		p->drop = DROP_CRYPTO_ERROR;
-		return EDGE_DROP;
-	}
-	if (sa->replay != NULL && unlikely(!replay_update(sa->replay, p->sqn)))
-		return refuse(w, p, DROP_ESP_REPLAY, SA_ERR_REPLAY);
-	c->last_use = w->now;
 	undo(m, p, sa);
-	if (udp)
-		check_mapping(w, sa, m, p);
-	reason = strip(w, m, p, sa, udp);
-	if (unlikely(reason == DROP_ESP_DUMMY)) {
-		p->drop = reason;
-		return EDGE_DROP;
+	reason = inbound_authentic(w, p, sa);
+	if (likely(reason == DROP_NONE)) {
+		if (udp)
+			check_mapping(w, sa, m, p);
+		reason = strip(w, m, p, sa, udp);
+		if (unlikely(reason != DROP_NONE && reason != DROP_ESP_DUMMY))
+			w->sa_counters[sa->slot].errors[SA_ERR_MALFORMED]++;
 	}
 	if (unlikely(reason != DROP_NONE))
-		return refuse(w, p, reason, SA_ERR_MALFORMED);
-	c->packets++;
-	c->bytes += rte_pktmbuf_pkt_len(m);
-	p->flags |= PKT_F_DECRYPTED;
+		return inbound_drop(p, reason, EDGE_DROP);
+	inbound_accepted(w, m, p, sa);
 	return EDGE_CHECK;
 }
 

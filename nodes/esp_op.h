@@ -115,10 +115,9 @@ esp_auth(struct pkt *p, struct rte_mbuf *m, const struct sa *sa, const struct es
 	sym->auth.digest.phys_addr = esp_priv_iova(m, p->icv);
 }
 
-/* Makes the operation; p->sqn is set, the packet complete but for what the operation writes. */
+/* What every operation says. */
 static inline void
-esp_op(struct pkt *p, struct rte_mbuf *m, const struct sa *sa, const struct esp_layout *at,
-	rte_be32_t spi, bool open)
+esp_op_init(struct pkt *p, struct rte_mbuf *m, const struct sa *sa)
 {
 	struct rte_crypto_op *op = pkt_op(p);
 
@@ -131,6 +130,14 @@ esp_op(struct pkt *p, struct rte_mbuf *m, const struct sa *sa, const struct esp_
 	op->sym->m_src = m;
 	op->sym->m_dst = NULL;
 	op->sym->session = sa->session;
+}
+
+/* Makes the operation; p->sqn is set, the packet complete but for what the operation writes. */
+static inline void
+esp_op(struct pkt *p, struct rte_mbuf *m, const struct sa *sa, const struct esp_layout *at,
+	rte_be32_t spi, bool open)
+{
+	esp_op_init(p, m, sa);
 	esp_nonce(p, sa,
 		rte_pktmbuf_mtod_offset(m, const void *, at->esp + sizeof(struct rte_esp_hdr)));
 	if (likely(sa->crypto <= SA_CRYPTO_CCM))

@@ -2,12 +2,15 @@
 #include "stream.h"
 #include "worker.h"
 
+enum { EDGE_ESP, EDGE_AH };
+
 #define HANDOVER_BURST 64
 
-/* ESP that other workers received and whose SA's window is this worker's. */
+/* ESP and AH that other workers received and whose SA's window is this worker's. */
 static uint16_t
 handover_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
+	struct stream s = stream_begin(graph, node, objs);
 	struct worker *w = worker_of(node);
 
 	n = rte_ring_sc_dequeue_burst(w->handover, objs, HANDOVER_BURST, NULL);
@@ -15,8 +18,9 @@ handover_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs,
 		return 0;
 	w->work += n;
 	node->idx = n;
-	rte_node_next_stream_move(graph, node, 0);
-	return n;
+	for (uint16_t i = 0; i < n; i++)
+		stream_put(&s, i, pkt(objs[i])->flags & PKT_F_AH ? EDGE_AH : EDGE_ESP);
+	return stream_end(&s, n);
 }
 
 static struct rte_node_register handover_rx_node = {
@@ -24,7 +28,7 @@ static struct rte_node_register handover_rx_node = {
 	.flags = RTE_NODE_SOURCE_F,
 	.init = worker_node_init,
 	.process = handover_rx_process,
-	.nb_edges = 1,
-	.next_nodes = {"esp-decrypt"},
+	.nb_edges = 2,
+	.next_nodes = {[EDGE_ESP] = "esp-decrypt", [EDGE_AH] = "ah-input"},
 };
 RTE_NODE_REGISTER(handover_rx_node);

@@ -6,7 +6,7 @@
 
 #include <rte_udp.h>
 
-enum { EDGE_CHECK, EDGE_ESP, EDGE_DROP };
+enum { EDGE_CHECK, EDGE_ESP, EDGE_AH, EDGE_DROP };
 
 /* ESP in UDP, RFC 3948, 2.1-2.3: neither a keepalive nor IKE, on a port that charon gave. */
 static inline bool
@@ -40,6 +40,8 @@ input(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	p->l3_len = ip4_hdr_len(ip);
 	if (ip->next_proto_id == IPPROTO_ESP)
 		return EDGE_ESP;
+	if (ip->next_proto_id == IPPROTO_AH)
+		return EDGE_AH;
 	if (ip->next_proto_id == IPPROTO_UDP && is_udp_esp(w, m, ip)) {
 		p->flags |= PKT_F_UDP;
 		p->l3_len += sizeof(struct rte_udp_hdr);
@@ -63,9 +65,10 @@ static struct rte_node_register ip4_input_node = {
 	.name = "ip4-input",
 	.init = worker_node_init,
 	.process = ip4_input_process,
-	.nb_edges = 3,
+	.nb_edges = 4,
 	.next_nodes = {[EDGE_CHECK] = "ipsec-input-check",
 		[EDGE_ESP] = "esp-decrypt",
+		[EDGE_AH] = "ah-input",
 		[EDGE_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(ip4_input_node);

@@ -7,7 +7,7 @@
 #include "stream.h"
 #include "worker.h"
 
-enum { EDGE_REWRITE, EDGE_ENCRYPT, EDGE_DROP };
+enum { EDGE_REWRITE, EDGE_ENCRYPT, EDGE_AH, EDGE_DROP };
 
 /* IKE's own bypass: from the tap, with a local address and the port that charon bound. */
 static inline bool
@@ -63,7 +63,7 @@ output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_po
 		atomic_store_explicit(&policy->acquire, 1, memory_order_relaxed);
 		return drop(p, DROP_POLICY_NO_SA);
 	}
-	return EDGE_ENCRYPT;
+	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
 }
 
 static uint16_t
@@ -93,9 +93,10 @@ static struct rte_node_register ipsec_output_node = {
 	.name = "ipsec-output",
 	.init = worker_node_init,
 	.process = ipsec_output_process,
-	.nb_edges = 3,
+	.nb_edges = 4,
 	.next_nodes = {[EDGE_REWRITE] = "ip4-rewrite",
 		[EDGE_ENCRYPT] = "esp-encrypt",
+		[EDGE_AH] = "ah-output",
 		[EDGE_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(ipsec_output_node);

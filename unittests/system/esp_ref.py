@@ -142,3 +142,42 @@ class Esp:
         payload = clear[:len(clear) - 2 - pad]
         assert clear[len(payload):-2] == bytes(range(1, pad + 1)), "padding is 1, 2, 3, ..."
         return seq, payload, nh
+
+
+class Ah:
+    """One SA of AH, RFC 4302, over IPv4."""
+
+    def __init__(self, spi, integrity, key, esn=False):
+        self.spi, self.key, self.esn = spi, key, esn
+        self.mac, _, self.icv_len = INTEGRITY[integrity]
+
+    def _icv(self, ip, header, rest, seq):
+        """ip: the IPv4 header, options and all; its mutable fields and options count as zero."""
+        ip = bytearray(ip)
+        ip[1] = ip[6] = ip[7] = ip[8] = ip[10] = ip[11] = 0
+        at = 20
+        while at < len(ip) and ip[at] != 0:
+            if ip[at] == 1:
+                at += 1
+                continue
+            n = ip[at + 1]
+            if ip[at] not in (130, 133, 134, 148, 149):
+                ip[at:at + n] = bytes(n)
+            at += n
+        high = struct.pack(">I", seq >> 32) if self.esn else b""
+        return self.mac(self.key, bytes(ip) + header + bytes(self.icv_len) + rest + high)[:self.icv_len]
+
+    def seal(self, seq, ip, rest, next_header):
+        """What stands behind the IP header, which says AH and the new length already."""
+        head = struct.pack(">BBHII", next_header, (12 + self.icv_len) // 4 - 2, 0, self.spi, seq & 0xFFFFFFFF)
+        return head + self._icv(ip, head, rest, seq) + rest
+
+    def open(self, ip, packet, high=0):
+        """(number, what AH protects, next header)."""
+        nh, words, zero, spi, low = struct.unpack(">BBHII", packet[:12])
+        assert (words + 2) * 4 == 12 + self.icv_len and zero == 0 and spi == self.spi
+        seq = high << 32 | low
+        icv, rest = packet[12:12 + self.icv_len], packet[12 + self.icv_len:]
+        if not hmac.compare_digest(self._icv(ip, packet[:12], rest, seq), icv):
+            raise InvalidTag
+        return seq, rest, nh
