@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CYGNET_BUILD", REPO / "build"))
 BUILD_ASAN = Path(os.environ.get("CYGNET_BUILD_ASAN", REPO / "build-asan"))
 STATE = Path("/var/lib/cygnet-lab")  # root's alone: keys lie here
-PREFIX = "cyg-"
+PREFIX = os.environ.get("CYGNET_LAB", "cyg") + "-"  # two runs on one machine need different ones
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

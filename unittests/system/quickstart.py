@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from lab import Failed, Lab, cleanup, wait_for
+from lab import PREFIX, Failed, Lab, cleanup, wait_for
 from router import CYGNETCTL
 from sites import TwoSites
 from wire import Capture, kind
@@ -140,7 +140,7 @@ It stays. Try:
 
 def main(args):
     if args == ["--down"]:
-        cleanup(f"cyg-{NAME}")
+        cleanup(PREFIX + NAME)
         print("quickstart: all gone")
         return 0
     story = Story()
