@@ -208,6 +208,7 @@ init_core(struct channel *c)
 	c->core.policies_timeout = r->config->policies_timeout;
 	c->core.orphan_grace = r->config->orphan_grace;
 	c->core.static_only = r->config->static_only;
+	c->core.fragment = r->config->fragment;
 	channel_core_init(&c->core);
 }
 

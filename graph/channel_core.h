@@ -83,6 +83,7 @@ struct channel_core {
 	uint32_t spi_min, spi_max, max_policies;
 	unsigned int policies_timeout, orphan_grace; /* seconds */
 	bool static_only;
+	enum sa_fragment fragment; /* of its SAs */
 
 	/* The core's own: zero at the start. */
 	struct owner owners[CHANNEL_MAX_OWNERS];

@@ -79,7 +79,8 @@ take_key(struct channel_core *c, const struct ike_msg_add_sa *m, uint8_t key[IKE
 }
 
 static void
-sa_conf_from_wire(struct sa_conf *conf, const struct ike_msg_add_sa *m, uint64_t owner)
+sa_conf_from_wire(struct sa_conf *conf, const struct ike_msg_add_sa *m,
+	const struct channel_core *c, uint64_t owner)
 {
 	*conf = (struct sa_conf){
 		.life =
@@ -109,6 +110,7 @@ sa_conf_from_wire(struct sa_conf *conf, const struct ike_msg_add_sa *m, uint64_t
 		.dir = m->dir, /* IKE_DIR_IN and _OUT are SA_DIR_IN and _OUT */
 		.mode = m->mode,
 		.proto = m->id.proto,
+		.fragment = c->fragment,
 	};
 	channel_addr_from_wire(&conf->src, &m->id.src);
 	channel_addr_from_wire(&conf->dst, &m->id.dst);
@@ -150,7 +152,7 @@ channel_add_sa(struct channel_core *c, const struct owner *o, const struct ike_m
 	if (rc < 0) {
 		why = "its key slot does not hold its key";
 	} else {
-		sa_conf_from_wire(&conf, m, o->id);
+		sa_conf_from_wire(&conf, m, c, o->id);
 		yield_orphan(c, &conf);
 		rc = sad_add(c->sad, &conf, key, m->flags & IKE_SA_UPDATE, &slot, &why);
 	}

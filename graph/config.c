@@ -257,6 +257,8 @@ read_crypto(struct config_load *l)
 	return ret;
 }
 
+const char *const config_fragment_names[] = {"before", "after", "never", NULL};
+
 static int
 read_ipsec(struct config_load *l)
 {
@@ -266,7 +268,7 @@ read_ipsec(struct config_load *l)
 	const struct raw_ipsec *raw = l->raw->ipsec != NULL ? l->raw->ipsec : &none;
 	const struct config_where *w = AT("ipsec", -1);
 	struct config *c = l->config;
-	unsigned int action, idle;
+	unsigned int action, idle, fragment;
 	int ret;
 
 	ret = config_choice(l, AT(NULL, -1), "idle", l->raw->idle, idles, IDLE_BACK_OFF, &idle);
@@ -284,6 +286,14 @@ read_ipsec(struct config_load *l)
 			l, w, "orphan-grace", raw->orphan_grace, 300, 0, 86400, &c->orphan_grace);
 	if (ret == 0)
 		ret = config_bool(l, w, "static-only", raw->static_only, false, &c->static_only);
+	if (ret == 0)
+		ret = config_uint(l, w, "reassembly-timeout", raw->reassembly_timeout, 2, 1, 60,
+			&c->reassembly_timeout);
+	if (ret == 0)
+		ret = config_choice(l, w, "fragment", raw->fragment, config_fragment_names,
+			SA_FRAGMENT_BEFORE, &fragment);
+	if (ret == 0)
+		c->fragment = fragment;
 	return ret;
 }
 
@@ -305,6 +315,7 @@ read_limits(struct config_load *l)
 		{"nexthops", raw->nexthops, 4096, 64, 1u << 20, &c->limits.nexthops},
 		{"mbufs", raw->mbufs, 16384, 2048, 1u << 23, &c->limits.mbufs},
 		{"punt-rate", raw->punt_rate, 1000, 0, 10000000, &c->limits.punt_rate},
+		{"reassemblies", raw->reassemblies, 256, 0, 65536, &c->limits.reassemblies},
 	};
 	int ret = 0;
 

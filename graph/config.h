@@ -78,9 +78,11 @@ struct config {
 	unsigned int
 		policies_timeout; /* s until an owner must have said that policies are complete */
 	unsigned int orphan_grace; /* s until the SAs of a dead owner go */
+	unsigned int reassembly_timeout; /* s that a datagram waits for its fragments */
+	enum sa_fragment fragment; /* of SAs that do not say it themselves: charon's */
 	bool static_only; /* no charon is expected: static policies are complete at start */
 	struct {
-		unsigned int sas, policies, routes, nexthops, mbufs, punt_rate;
+		unsigned int sas, policies, routes, nexthops, mbufs, punt_rate, reassemblies;
 	} limits;
 	struct config_sa *sas;
 	unsigned int n_sas;

@@ -59,10 +59,11 @@ struct raw_ipsec {
 	char *local_action;
 	char *policies_timeout, *orphan_grace;
 	char *static_only;
+	char *fragment, *reassembly_timeout;
 };
 
 struct raw_limits {
-	char *sas, *policies, *routes, *nexthops, *mbufs, *punt_rate;
+	char *sas, *policies, *routes, *nexthops, *mbufs, *punt_rate, *reassemblies;
 };
 
 struct raw_encap {
@@ -80,7 +81,7 @@ struct raw_sa {
 	char *reqid, *replay_window, *esn;
 	struct raw_encap *encapsulation;
 	struct raw_lifetime *lifetime;
-	char *insecure_test;
+	char *insecure_test, *fragment;
 };
 
 struct raw_policy {
@@ -155,6 +156,9 @@ int config_choice(const struct config_load *l, const struct config_where *w, con
 	const char *value, const char *const *names, unsigned int dflt, unsigned int *out);
 int config_bool(const struct config_load *l, const struct config_where *w, const char *key,
 	const char *value, bool dflt, bool *out);
+
+/* By enum sa_fragment. */
+extern const char *const config_fragment_names[];
 
 /* calloc into *out, a pointer; 0 elements give NULL and 0. config_load() tells -ENOMEM. */
 int config_alloc(void *out, size_t n, size_t size);

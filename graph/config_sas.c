@@ -270,7 +270,7 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 	static const char *const protocols[] = {"esp", "ah", NULL};
 	static const char *const modes[] = {"transport", "tunnel", NULL};
 	struct sa_conf *conf = &sa->conf;
-	unsigned int dir, proto, mode, spi;
+	unsigned int dir, proto, mode, spi, fragment;
 	bool esn;
 	int ret;
 
@@ -303,7 +303,10 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 		return config_fail(l, w, "esn",
 			"needs a replay window: the high half of the number is guessed by it (RFC "
 			"4303, A2)");
-	if (raw->lifetime != NULL)
+	ret = config_choice(l, w, "fragment", raw->fragment, config_fragment_names,
+		l->config->fragment, &fragment);
+	conf->fragment = fragment;
+	if (ret == 0 && raw->lifetime != NULL)
 		ret = read_lifetime(l, w, raw->lifetime, &conf->life);
 	if (ret == 0)
 		ret = read_end_points(l, w, raw, conf);

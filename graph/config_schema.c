@@ -72,6 +72,8 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 	STRING_OPT("policies-timeout", struct raw_ipsec, policies_timeout),
 	STRING_OPT("orphan-grace", struct raw_ipsec, orphan_grace),
 	STRING_OPT("static-only", struct raw_ipsec, static_only),
+	STRING_OPT("fragment", struct raw_ipsec, fragment),
+	STRING_OPT("reassembly-timeout", struct raw_ipsec, reassembly_timeout),
 	CYAML_FIELD_END,
 };
 
@@ -82,6 +84,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 	STRING_OPT("nexthops", struct raw_limits, nexthops),
 	STRING_OPT("mbufs", struct raw_limits, mbufs),
 	STRING_OPT("punt-rate", struct raw_limits, punt_rate),
+	STRING_OPT("reassemblies", struct raw_limits, reassemblies),
 	CYAML_FIELD_END,
 };
 
@@ -121,6 +124,7 @@ static const cyaml_schema_field_t sa_fields[] = {
 	MAP_OPT("encapsulation", struct raw_sa, encapsulation, encap_fields),
 	MAP_OPT("lifetime", struct raw_sa, lifetime, lifetime_fields),
 	STRING_OPT("insecure-test", struct raw_sa, insecure_test),
+	STRING_OPT("fragment", struct raw_sa, fragment),
 	CYAML_FIELD_END,
 };
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctl.h"
+#include "sad_lookup.h"
 #include "wire.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <netinet/in.h>
 
 #include <rte_byteorder.h>
 #include <rte_common.h>
@@ -90,18 +93,23 @@ add_live(json_t *row, const struct sa *sa, const struct sa_conf *conf)
 	uint64_t sqn = atomic_load_explicit(&sa->sqn, memory_order_relaxed);
 	uint16_t worker = atomic_load_explicit(&sa->worker, memory_order_relaxed);
 	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
+	const struct sa_template *t = &sa->template[atomic_load(&sa->active)];
+	uint16_t fits = 0;
 	json_t *more;
 
+	if (mtu != 0 && conf->mode == SA_MODE_TUNNEL && conf->proto == IPPROTO_ESP)
+		fits = sa_room(sa, t, mtu, 0);
 	if (conf->dir == SA_DIR_IN)
 		sqn = sa->replay != NULL ? *(volatile uint64_t *)&sa->replay->top : 0;
-	more = json_pack("{so so so so sI so so so so sI}", "encryption",
+	more = json_pack("{so so so so sI so so so so so sI}", "encryption",
 		ctl_encryption(conf->enc_alg, conf->enc_key_len), "integrity",
 		ctl_integrity(conf->int_alg), "encapsulation", encapsulation(conf), "flags",
 		flags(conf->flags), "sequence", ctl_int(sqn), "sequence_left",
 		conf->dir == SA_DIR_OUT ? left(sa->sqn_max, sqn) : json_null(), "worker",
 		conf->dir == SA_DIR_IN && worker != SA_NO_WORKER ? json_integer(worker)
 								 : json_null(),
-		"mtu", mtu == 0 ? json_null() : json_integer(mtu), "mark",
+		"mtu", fits == 0 ? json_null() : json_integer(fits), "path_mtu",
+		mtu == 0 ? json_null() : json_integer(mtu), "mark",
 		ctl_mark(conf->mark, conf->mark_mask), "if_id", (json_int_t)conf->if_id);
 	return json_object_update_new(row, more);
 }

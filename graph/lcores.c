@@ -3,6 +3,7 @@
 
 #include "log.h"
 #include "node_plugins.h"
+#include "reassembly.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -75,7 +76,12 @@ make_frames(struct router *r, struct worker *w)
 		rte_zmalloc_socket("frames", n * sizeof(*q->frames), RTE_CACHE_LINE_SIZE, socket);
 	w->handover =
 		make_ring("handover", w->index, w->index, HANDOVER_RING, socket, RING_F_SC_DEQ);
-	return q->frames != NULL && w->handover != NULL ? 0 : -ENOMEM;
+	/* The limit is the router's; datagrams are spread over the workers. */
+	w->reassembly = reassembly_create(
+		(r->config->limits.reassemblies + r->n_workers - 1) / r->n_workers,
+		r->config->reassembly_timeout * w->tsc_hz, (uint32_t)r->epoch, r->mbufs, w->drops,
+		socket);
+	return q->frames != NULL && w->handover != NULL && w->reassembly != NULL ? 0 : -ENOMEM;
 }
 
 /* A ring for each pair of worker and crypto lcore; inline: from a worker to itself. */
@@ -182,7 +188,7 @@ static int
 create_graph(struct router *r, struct worker *w)
 {
 	static const char *const worker_sources[] = {
-		"crypto-complete", "handover-rx", "neigh-release", "host-rx"};
+		"crypto-complete", "handover-rx", "neigh-release", "host-rx", "reassembly-expire"};
 	static const char *const crypto_sources[] = {"crypto-enqueue", "crypto-dequeue"};
 	const char *patterns[MAX_PATTERNS + 8];
 	unsigned int n = 0, named;
@@ -275,6 +281,7 @@ free_packets(struct worker *w)
 	while (w->handover != NULL && rte_ring_dequeue(w->handover, (void **)&m) == 0)
 		rte_pktmbuf_free(m);
 	rte_pktmbuf_free_bulk(w->hold.pkts, w->hold.n);
+	reassembly_free(w->reassembly);
 }
 
 void

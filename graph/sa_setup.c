@@ -183,6 +183,10 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 		sa->flags |= SA_F_COPY_DSCP_OUT;
 	if (conf->flags & IKE_SA_COPY_DSCP_IN)
 		sa->flags |= SA_F_COPY_DSCP_IN;
+	if (conf->fragment == SA_FRAGMENT_AFTER)
+		sa->flags |= SA_F_FRAGMENT_AFTER;
+	if (conf->fragment == SA_FRAGMENT_NEVER)
+		sa->flags |= SA_F_FRAGMENT_NEVER;
 	if (workers > 1)
 		sa->flags |= SA_F_SHARED;
 	sa->sqn = 0;

@@ -65,6 +65,9 @@ struct sa_lifetime {
 	uint64_t packets_soft, packets_hard;
 };
 
+/* A packet without DF that is too large for the path. Transport mode knows no "before". */
+enum sa_fragment { SA_FRAGMENT_BEFORE, SA_FRAGMENT_AFTER, SA_FRAGMENT_NEVER };
+
 /* What an SA shall be: from charon or from the configuration. No key: that is handed over beside it. */
 struct sa_conf {
 	struct ip_addr src, dst;
@@ -83,6 +86,7 @@ struct sa_conf {
 	uint8_t dir; /* SA_DIR_* */
 	uint8_t mode; /* SA_MODE_* */
 	uint8_t proto; /* 50 or 51 */
+	uint8_t fragment; /* enum sa_fragment; outbound */
 };
 
 enum sa_state {
@@ -114,6 +118,9 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_COPY_DSCP_OUT (1u << 7)
 #define SA_F_COPY_DSCP_IN (1u << 8)
 #define SA_F_SHARED (1u << 9) /* more than one worker may seal with it */
+
+#define SA_F_FRAGMENT_AFTER (1u << 10)
+#define SA_F_FRAGMENT_NEVER (1u << 11)
 
 #define SA_NO_WORKER 0xffff
 #define SA_TFC_MTU 0xffff

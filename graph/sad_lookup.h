@@ -55,4 +55,19 @@ sad_at(const struct sad *sad, uint32_t slot)
 	return atomic_load_explicit(&sa->spi, memory_order_acquire) != 0 ? sa : NULL;
 }
 
+/*
+ * The largest packet that fits, sealed with that template, into path_mtu bytes; 0: none. kept: bytes of it that stay
+ * before ESP (transport mode). Any thread.
+ */
+static inline uint16_t
+sa_room(const struct sa *sa, const struct sa_template *t, uint16_t path_mtu, uint16_t kept)
+{
+	uint16_t around = kept + t->len + 8 + sa->iv_len + sa->icv_len; /* SPI, sequence number */
+
+	if (path_mtu < around + sa->align)
+		return 0;
+	/* RFC 4303, 2.4: padding, its length, next header. */
+	return ((path_mtu - around) & ~(sa->align - 1)) - 2 + kept;
+}
+
 #endif

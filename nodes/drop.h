@@ -22,6 +22,15 @@
 	X(IP4_ECN, "ip4-ecn", "congestion mark on a tunnel packet whose inside cannot bear it")    \
 	X(IP4_MTU, "ip4-mtu", "larger than the MTU of its way out, and may not be fragmented")     \
 	X(IP6_UNSUPPORTED, "ip6-unsupported", "IPv6 packet that may not pass")                     \
+	X(FRAGMENT_INVALID, "fragment-invalid",                                                    \
+		"fragment that is empty, not of whole blocks, too far out, or too short a first")  \
+	X(FRAGMENT_OVERLAP, "fragment-overlap",                                                    \
+		"fragments of one datagram overlap or contradict: all of it is refused")           \
+	X(FRAGMENT_DUPLICATE, "fragment-duplicate", "fragment that came before")                   \
+	X(FRAGMENT_TIMEOUT, "fragment-timeout", "the rest of its datagram did not come in time")   \
+	X(FRAGMENT_FULL, "fragment-full",                                                          \
+		"too many incomplete datagrams, of its source or of all")                          \
+	X(NO_BUFFER, "no-buffer", "no packet buffer was free")                                     \
 	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
 	X(ROUTE_BLACKHOLE, "route-blackhole", "blackhole route")                                   \
 	X(ROUTE_UNREACHABLE, "route-unreachable", "unreachable or prohibit route")                 \
@@ -37,7 +46,7 @@
 		"ICMP error about a tunnel's packet, and no policy seals it")                      \
 	X(POLICY_NO_SA, "policy-no-sa", "protected, and there is no SA yet")                       \
 	X(ESP_SHORT, "esp-short", "ESP packet too short for its SA")                               \
-	X(ESP_FRAGMENT, "esp-fragment", "ESP packet is a fragment")                                \
+	X(ESP_FRAGMENT, "esp-fragment", "a fragment cannot be sealed in transport mode")           \
 	X(ESP_NO_SA, "esp-no-sa", "unknown SPI")                                                   \
 	X(ESP_ENCAP, "esp-encap", "UDP encapsulation differs from the SA's")                       \
 	X(ESP_REPLAY, "esp-replay", "sequence number seen before or left of the window")           \

@@ -3,14 +3,16 @@
 #include "esp_transport.h"
 #include "ip4.h"
 #include "outer_ip.h"
+#include "sad_lookup.h"
 #include "seal_burst.h"
+#include "seal_mtu.h"
 #include "worker.h"
 
 #include <netinet/ip_icmp.h>
 #include <rte_ether.h>
 #include <rte_udp.h>
 
-enum { EDGE_SUBMIT, EDGE_ICMP, EDGE_DROP };
+enum { EDGE_SUBMIT, EDGE_ICMP, EDGE_FRAGMENT, EDGE_DROP };
 
 static inline rte_edge_t
 refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error error)
@@ -33,24 +35,24 @@ header_len(const struct sa *sa, const struct sa_template *t)
 	return t->len + sizeof(struct rte_esp_hdr) + sa->iv_len;
 }
 
-/* The largest packet that fits through the tunnel's path; what is cut off is padding. */
-static inline uint16_t
-room(const struct sa *sa, const struct sa_template *t, uint16_t path_mtu)
-{
-	uint16_t around = header_len(sa, t) + sa->icv_len;
-
-	if (path_mtu < around + sa->align)
-		return 0;
-	return ((path_mtu - around) & ~(sa->align - 1)) - ESP_TRAILER_LEN;
-}
-
-/* RFC 4303, 3.3.4 and RFC 4301, 8.2: the sender is told what fits. */
+/* RFC 4303, 3.3.4 and RFC 4301, 8.2. */
 static rte_edge_t
-too_big(struct worker *w, struct rte_mbuf *m, struct pkt *p, uint16_t fits)
+too_big(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa_template *t,
+	uint16_t fits)
 {
-	refuse(w, p, DROP_IP4_MTU, SA_ERR_MTU);
-	if (esp_version(m) != 4 ||
-		!(ip4_hdr(m)->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)))
+	enum seal_mtu verdict = seal_too_big(p->sa, t, m);
+
+	switch (verdict) {
+	case SEAL_WHOLE:
+		p->flags |= PKT_F_FRAGMENT;
+		return EDGE_SUBMIT;
+	case SEAL_PIECES:
+		p->mtu = fits;
+		return EDGE_FRAGMENT;
+	default:
+		refuse(w, p, DROP_IP4_MTU, SA_ERR_MTU);
+	}
+	if (verdict == SEAL_NOT || esp_version(m) != 4)
 		return EDGE_DROP;
 	p->icmp_type = ICMP_DEST_UNREACH;
 	p->icmp_code = ICMP_FRAG_NEEDED;
@@ -77,22 +79,27 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
 	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
 	uint32_t len = rte_pktmbuf_pkt_len(m), tail;
-	uint16_t fits = mtu != 0 ? room(sa, t, mtu) : 0;
+	uint16_t fits;
 
 	if (unlikely(!admitted))
 		return refuse(w, p, DROP_CRYPTO_OVERLOAD, SA_ERR_OVERLOAD);
-	if (unlikely(mtu != 0 && len > fits))
-		return too_big(w, m, p, fits);
-	if (unlikely(!esp_linear(m)))
-		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
 	p->l3_len = p->tfc_len = 0;
 	if (unlikely(!(sa->flags & SA_F_TUNNEL))) {
 		p->l3_len = esp_transport_split(m);
 		if (p->l3_len == 0)
 			return refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
-	} else if (unlikely(sa->tfc != 0)) {
-		p->tfc_len = tfc_len(sa, len, fits);
 	}
+	fits = mtu != 0 ? sa_room(sa, t, mtu, p->l3_len) : 0;
+	if (unlikely(mtu != 0 && len > fits)) {
+		rte_edge_t edge = too_big(w, m, p, t, fits);
+
+		if (edge != EDGE_SUBMIT)
+			return edge;
+	}
+	if (unlikely(!esp_linear(m)))
+		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
+	if (unlikely(sa->tfc != 0))
+		p->tfc_len = tfc_len(sa, len, fits);
 	p->pad_len = -(len - p->l3_len + p->tfc_len + ESP_TRAILER_LEN) & (sa->align - 1);
 	tail = p->tfc_len + p->pad_len + ESP_TRAILER_LEN + sa->icv_len;
 	if (unlikely(rte_pktmbuf_tailroom(m) < tail ||
@@ -172,9 +179,10 @@ static struct rte_node_register esp_encrypt_node = {
 	.name = "esp-encrypt",
 	.init = worker_node_init,
 	.process = esp_encrypt_process,
-	.nb_edges = 3,
+	.nb_edges = 4,
 	.next_nodes = {[EDGE_SUBMIT] = "crypto-submit",
 		[EDGE_ICMP] = "icmp4-error",
+		[EDGE_FRAGMENT] = "ip4-fragment",
 		[EDGE_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(esp_encrypt_node);

@@ -4,6 +4,7 @@
 #include "worker.h"
 
 #include <netinet/ip_icmp.h>
+#include <rte_ether.h>
 #include <rte_icmp.h>
 
 /*
@@ -11,7 +12,7 @@
  * is quoted of it. The packet itself counts as dropped for its reason.
  */
 
-enum { EDGE_LOOKUP, EDGE_DROP };
+enum { EDGE_LOOKUP, EDGE_HOST, EDGE_DROP };
 
 #define QUOTED_MAX (576 - 28) /* RFC 1812, 4.3.2.3 */
 #define ERRORS_PER_SECOND 100
@@ -25,8 +26,10 @@ must_be_silent(const struct rte_mbuf *m, const struct pkt *p)
 	uint16_t hdr_len = ip4_hdr_len(ip);
 	uint8_t type;
 
-	if (p->in_port == PKT_PORT_HOST || p->flags & (PKT_F_L2_GROUP | PKT_F_SEALED) ||
-		ip4_is_later_fragment(ip) || ip->src_addr == 0)
+	if ((p->in_port == PKT_PORT_HOST && !(p->flags & PKT_F_OWN_L2)) ||
+		(p->flags & PKT_F_OWN_L2 && rte_be_to_cpu_32(ip->dst_addr) >> 28 >= 0xe) ||
+		p->flags & (PKT_F_L2_GROUP | PKT_F_SEALED) || ip4_is_later_fragment(ip) ||
+		ip->src_addr == 0)
 		return true;
 	if (ip->next_proto_id != IPPROTO_ICMP)
 		return false;
@@ -51,11 +54,35 @@ rate_allows(struct worker *w)
 	return true;
 }
 
+/* Who speaks: Linux would not believe its own address, and does that of whom it spoke to. */
+static uint32_t
+source(const struct worker *w, const struct rte_mbuf *m, const struct pkt *p)
+{
+	return p->flags & PKT_F_OWN_L2 ? ip4_hdr(m)->dst_addr : w->port[p->in_port].addr4;
+}
+
+/* About what Linux sent: to Linux, by the tap that it came from. */
+static rte_edge_t
+to_host(const struct worker *w, struct rte_mbuf *m, struct pkt *p)
+{
+	struct rte_ether_hdr *eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth));
+
+	if (eth == NULL)
+		return EDGE_DROP;
+	p->in_port = p->out_port;
+	p->punt = PUNT_OTHER;
+	memcpy(&eth->dst_addr, w->port[p->in_port].mac, RTE_ETHER_ADDR_LEN);
+	memset(&eth->src_addr, 0, RTE_ETHER_ADDR_LEN);
+	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+	rte_pktmbuf_adj(m, sizeof(*eth)); /* where host-tx finds it */
+	return EDGE_HOST;
+}
+
 static bool
 answer(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	uint32_t quoted = RTE_MIN(rte_pktmbuf_data_len(m), QUOTED_MAX);
-	uint32_t to = ip4_hdr(m)->src_addr, from = w->port[p->in_port].addr4;
+	uint32_t to = ip4_hdr(m)->src_addr, from = source(w, m, p);
 	uint8_t tos = (ip4_hdr(m)->type_of_service & 0x1c) | 0xc0; /* internetwork control */
 	struct rte_icmp_hdr *icmp;
 	struct rte_ipv4_hdr *ip;
@@ -99,14 +126,18 @@ icmp4_error_process(struct rte_graph *graph, struct rte_node *node, void **objs,
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct pkt *p = pkt(objs[i]);
+		bool own = p->flags & PKT_F_OWN_L2;
 		uint8_t reason = p->drop;
+		rte_edge_t edge;
 
 		if (must_be_silent(objs[i], p) || !rate_allows(w) || !answer(w, objs[i], p)) {
 			stream_put(&s, i, EDGE_DROP);
 			continue;
 		}
-		w->drops[reason]++;
-		stream_put(&s, i, EDGE_LOOKUP);
+		edge = own ? to_host(w, objs[i], p) : EDGE_LOOKUP;
+		if (edge != EDGE_DROP)
+			w->drops[reason]++;
+		stream_put(&s, i, edge);
 	}
 	return stream_end(&s, n);
 }
@@ -115,7 +146,7 @@ static struct rte_node_register icmp4_error_node = {
 	.name = "icmp4-error",
 	.init = worker_node_init,
 	.process = icmp4_error_process,
-	.nb_edges = 2,
-	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop"},
+	.nb_edges = 3,
+	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_HOST] = "host-tx", [EDGE_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(icmp4_error_node);

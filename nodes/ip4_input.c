@@ -6,7 +6,7 @@
 
 #include <rte_udp.h>
 
-enum { EDGE_CHECK, EDGE_ESP, EDGE_AH, EDGE_DROP };
+enum { EDGE_CHECK, EDGE_ESP, EDGE_AH, EDGE_REASSEMBLE, EDGE_DROP };
 
 /* ESP in UDP, RFC 3948, 2.1-2.3: neither a keepalive nor IKE, on a port that charon gave. */
 static inline bool
@@ -23,6 +23,15 @@ is_udp_esp(const struct worker *w, const struct rte_mbuf *m, const struct rte_ip
 	return s != NULL && s->decap && memcmp(udp + 1, "\0\0\0", 4) != 0;
 }
 
+/* Fragments that must be one packet before it is known what they are. */
+static inline bool
+wants_whole(const struct worker *w, const struct rte_ipv4_hdr *ip)
+{
+	return ip->next_proto_id == IPPROTO_ESP || ip->next_proto_id == IPPROTO_AH ||
+	       (ip->next_proto_id == IPPROTO_UDP && worker_socket_decaps(w, ip->dst_addr) &&
+		       fib_local4(w->fib, ip->dst_addr));
+}
+
 static inline rte_edge_t
 input(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
@@ -37,6 +46,8 @@ input(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	}
 	if (!(p->flags & PKT_F_LOCAL))
 		return EDGE_CHECK;
+	if (unlikely(ip4_is_fragment(ip)) && wants_whole(w, ip))
+		return EDGE_REASSEMBLE;
 	p->l3_len = ip4_hdr_len(ip);
 	if (ip->next_proto_id == IPPROTO_ESP)
 		return EDGE_ESP;
@@ -65,10 +76,11 @@ static struct rte_node_register ip4_input_node = {
 	.name = "ip4-input",
 	.init = worker_node_init,
 	.process = ip4_input_process,
-	.nb_edges = 4,
+	.nb_edges = 5,
 	.next_nodes = {[EDGE_CHECK] = "ipsec-input-check",
 		[EDGE_ESP] = "esp-decrypt",
 		[EDGE_AH] = "ah-input",
+		[EDGE_REASSEMBLE] = "ip4-reassembly",
 		[EDGE_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(ip4_input_node);

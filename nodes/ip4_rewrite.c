@@ -7,7 +7,7 @@
 #include <netinet/ip_icmp.h>
 #include <rte_ether.h>
 
-enum { EDGE_TX, EDGE_HOLD, EDGE_ICMP, EDGE_DROP };
+enum { EDGE_TX, EDGE_HOLD, EDGE_ICMP, EDGE_DROP, EDGE_FRAGMENT };
 
 static inline rte_edge_t
 too_big(struct rte_mbuf *m, struct pkt *p, uint16_t mtu)
@@ -16,11 +16,11 @@ too_big(struct rte_mbuf *m, struct pkt *p, uint16_t mtu)
 	p->icmp_type = ICMP_DEST_UNREACH;
 	p->icmp_code = ICMP_FRAG_NEEDED;
 	p->icmp_mtu = mtu;
-	/* Nobody behind us can read an error about ESP. */
-	if (p->flags & PKT_F_SEALED ||
-		!(ip4_hdr(m)->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)))
-		return EDGE_DROP;
-	return EDGE_ICMP;
+	if (ip4_hdr(m)->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG))
+		return EDGE_ICMP;
+	/* Of a sealed packet it is the SA's to say. */
+	return (p->flags & (PKT_F_SEALED | PKT_F_FRAGMENT)) == PKT_F_SEALED ? EDGE_DROP
+									    : EDGE_FRAGMENT;
 }
 
 static inline rte_edge_t
@@ -34,11 +34,12 @@ rewrite(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		return EDGE_TX;
 	}
 	nh = fib_nh(w->fib, p->nexthop);
-	if (unlikely(rte_pktmbuf_pkt_len(m) > p->mtu))
-		return too_big(m, p, p->mtu);
+	/* Held in one piece, for it passes the policies again. */
 	if (unlikely(nh->type != NH_ADJ ||
 		     !atomic_load_explicit(&nh->resolved, memory_order_acquire)))
 		return EDGE_HOLD;
+	if (unlikely(rte_pktmbuf_pkt_len(m) > p->mtu))
+		return too_big(m, p, p->mtu);
 	if (unlikely(!atomic_load_explicit(&nh->used, memory_order_relaxed)))
 		atomic_store_explicit(&nh->used, 1, memory_order_relaxed);
 	eth = rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
@@ -65,10 +66,11 @@ static struct rte_node_register ip4_rewrite_node = {
 	.name = "ip4-rewrite",
 	.init = worker_node_init,
 	.process = ip4_rewrite_process,
-	.nb_edges = 4,
+	.nb_edges = 5,
 	.next_nodes = {[EDGE_TX] = "port-tx",
 		[EDGE_HOLD] = "neigh-hold",
 		[EDGE_ICMP] = "icmp4-error",
-		[EDGE_DROP] = "drop"},
+		[EDGE_DROP] = "drop",
+		[EDGE_FRAGMENT] = "ip4-fragment"},
 };
 RTE_NODE_REGISTER(ip4_rewrite_node);

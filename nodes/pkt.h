@@ -29,7 +29,8 @@ struct sa;
 #define PKT_F_L2_GROUP (1u << 8) /* came by an Ethernet broadcast or multicast */
 #define PKT_F_QUOTES \
 	(1u << 9) /* an ICMP error that quotes what came by an SA: leaves by an SA or not */
-#define PKT_F_AH (1u << 9) /* for a crypto lcore, or another worker, by way of AH; else ESP */
+#define PKT_F_FRAGMENT (1u << 10) /* sealed, and may be fragmented */
+#define PKT_F_AH (1u << 11) /* for a crypto lcore, or another worker, by way of AH; else ESP */
 
 /* Classes of punted packets: each has its ration. */
 enum punt_class { PUNT_IKE, PUNT_ARP, PUNT_ROUTING, PUNT_OTHER, PUNT_CLASSES };

@@ -16,4 +16,16 @@ worker_socket_find(const struct worker *w, uint32_t addr4, uint16_t port)
 	return NULL;
 }
 
+/* Whether ESP in UDP may come to this local address, on whatever port: of a fragment it is not to be seen. */
+static inline bool
+worker_socket_decaps(const struct worker *w, uint32_t addr4)
+{
+	const struct worker_sockets *s = atomic_load_explicit(w->sockets, memory_order_acquire);
+
+	for (unsigned int i = 0; i < s->n; i++)
+		if (s->s[i].decap && (s->s[i].addr4 == 0 || s->s[i].addr4 == addr4))
+			return true;
+	return false;
+}
+
 #endif

@@ -27,6 +27,7 @@ struct sad;
 struct spd;
 struct fib;
 struct sa_counters;
+struct reassembly;
 
 struct worker_port {
 	bool present;
@@ -88,6 +89,7 @@ struct worker {
 	struct worker_punt punt;
 	struct rte_ring *neigh_requests; /* elements are struct neigh_request */
 	struct rte_ring *mappings; /* to the control thread; elements are struct sa_mapping */
+	struct reassembly *reassembly; /* of fragments to us */
 	struct rte_ring *handover; /* ESP of SAs whose window this worker owns */
 	struct worker *const *workers; /* all, by index */
 	uint16_t n_workers;

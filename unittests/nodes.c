@@ -14,5 +14,7 @@ main(void)
 	suite_add_tcase(s, nodes_policy_case());
 	suite_add_tcase(s, nodes_policy_closed_case());
 	suite_add_tcase(s, nodes_esp_in_case());
+	suite_add_tcase(s, nodes_mtu_case());
+	suite_add_tcase(s, nodes_mtu_many_case());
 	return eal_main(s);
 }

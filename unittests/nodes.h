@@ -30,6 +30,7 @@ enum { LAN, WAN, DMZ, PORTS };
 
 #define WORKERS_MAX 2
 #define PACKET_MAX 16384
+#define REASSEMBLIES 64
 
 #define PEER "192.0.2.2"
 #define US "192.0.2.1"
@@ -188,5 +189,7 @@ TCase *nodes_esp_in_case(void);
 TCase *nodes_esp_out_case(void);
 TCase *nodes_nat_case(void);
 TCase *nodes_many_case(void);
+TCase *nodes_mtu_case(void);
+TCase *nodes_mtu_many_case(void);
 
 #endif

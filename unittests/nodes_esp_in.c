@@ -257,13 +257,19 @@ START_TEST(fragments)
 	tunnel(0, 64, &in, &out);
 	for (unsigned int i = 0; i < RTE_DIM(frags); i++) {
 		len = esp_packet(&e, clear, ip4_build(clear, &inner), 0, 0, packet);
+		packet[5] = i;
 		packet[6] = frags[i] >> 8;
 		packet[7] = frags[i];
 		ip4_mend(packet);
 		put_frame(WAN, packet, len);
 		run();
-		drops_are(DROP_ESP_FRAGMENT, 1);
+		/* They wait for the rest of their datagram. */
+		drops_are(DROP_FRAGMENT_INVALID, frags[i] == 0x1fff);
 	}
+	nothing_left();
+	wait_ms(2001);
+	run();
+	drops_are(DROP_FRAGMENT_TIMEOUT, 3);
 	opens(&e, &inner);
 }
 END_TEST

@@ -167,7 +167,7 @@ START_TEST(rate)
 }
 END_TEST
 
-/* The MTU of the port: with DF an error, without a drop (we do not fragment). */
+/* The MTU of the port: with DF an error, without two pieces. */
 START_TEST(port_mtu)
 {
 	uint8_t ip[PACKET_MAX], got[PACKET_MAX];
@@ -186,9 +186,11 @@ START_TEST(port_mtu)
 		p.len = 1401;
 		put_frame(LAN, ip, ip4_build(ip, &p));
 		run();
-		drops_are(DROP_IP4_MTU, 1);
+		drops_are(DROP_IP4_MTU, df);
 		if (df != 0)
 			ck_assert_uint_eq(error_is(LAN, 3, 4, "10.1.0.1", ip, 1401), 1400);
+		else
+			ck_assert_uint_eq(sent(DMZ, got) + sent(DMZ, got), 1401 + 20);
 		nothing_left();
 	}
 }

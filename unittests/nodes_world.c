@@ -89,6 +89,8 @@ configure(const struct world_conf *conf)
 	c->local_action = conf->discard ? DEFAULT_DISCARD : DEFAULT_BYPASS;
 	c->limits.sas = 64;
 	c->limits.mbufs = MBUFS;
+	c->limits.reassemblies = REASSEMBLIES;
+	c->reassembly_timeout = 2;
 	for (unsigned int i = 0; i < PORTS; i++) {
 		addresses[i] = address(addrs[i]);
 		snprintf(devargs[i], sizeof(devargs[i]), "net_ring_%s", names[i]);
