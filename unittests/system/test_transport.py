@@ -122,3 +122,16 @@ def test_tcp_works(peer):
     want = tcp.chksum
     del tcp.chksum
     assert IP(bytes(IP(src=LOCAL, dst=PEER) / tcp))[TCP].chksum == want
+
+
+def test_path_mtu(peer):
+    """Linux is told what fits, and believes it; without DF the ESP packet is fragmented instead."""
+    p = peer.r.run("ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1472", PEER, check=False)
+    assert p.returncode == 1
+    # 20 + 8 + 8 of IP and ESP, 16 of ICV, 2 of trailer, and a multiple of 4
+    wait_for("the path's MTU", lambda: "mtu 1466" in peer.r.run("ip", "route", "get", PEER).stdout, 3)
+    with Drops(peer.router) as d:
+        peer.r.run("ping", "-c", "1", "-W", "1", "-M", "do", "-s", str(1466 - 28), PEER, check=False)
+        got = peer.recv()
+        assert got is not None and got[2] == 1 and len(got[1]) == 1466 - 20 and got[0].len == 1500
+        assert d.since() == {}
