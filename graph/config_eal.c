@@ -109,10 +109,12 @@ add_all(struct args *a, const struct config *c, const char *argv0, const char *l
 	add(a, "--iova-mode=va");
 	if (!allows_pci(c))
 		add(a, "--no-pci");
-	for (unsigned int i = 0; i < c->n_ports; i++) {
-		add(a, "%s", config_is_pci(c->ports[i].devargs) ? "-a" : "--vdev");
-		add(a, "%s", c->ports[i].devargs);
-	}
+	/* Virtual devices are made by the router itself, which can say which port is wrong. */
+	for (unsigned int i = 0; i < c->n_ports; i++)
+		if (config_is_pci(c->ports[i].devargs)) {
+			add(a, "-a");
+			add(a, "%s", c->ports[i].devargs);
+		}
 	/* EAL stops at 256 bits otherwise; FIB and ciphers have AVX-512. */
 	add(a, "--force-max-simd-bitwidth=512");
 	add(a, "--log-level");

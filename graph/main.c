@@ -80,7 +80,8 @@ run(struct config *config)
 	if (cleanup_own(prefix) < 0)
 		fprintf(stderr, "cygnet: the huge-page files of %s could not be removed\n", prefix);
 	free(prefix);
-	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	/* A device that is missing is the configuration's mistake. */
+	return rc == 0 ? EXIT_SUCCESS : rc == -ENODEV ? EXIT_CONFIG : EXIT_FAILURE;
 }
 
 int
