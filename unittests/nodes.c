@@ -14,6 +14,11 @@ main(void)
 	suite_add_tcase(s, nodes_policy_case());
 	suite_add_tcase(s, nodes_policy_closed_case());
 	suite_add_tcase(s, nodes_esp_in_case());
+	suite_add_tcase(s, nodes_esp_out_case());
+	suite_add_tcase(s, nodes_jumbo_case());
+	suite_add_tcase(s, nodes_nat_case());
+	suite_add_tcase(s, nodes_many_case());
+	suite_add_tcase(s, nodes_dedicated_case());
 	suite_add_tcase(s, nodes_mtu_case());
 	suite_add_tcase(s, nodes_mtu_many_case());
 	return eal_main(s);

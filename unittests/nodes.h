@@ -191,5 +191,7 @@ TCase *nodes_nat_case(void);
 TCase *nodes_many_case(void);
 TCase *nodes_mtu_case(void);
 TCase *nodes_mtu_many_case(void);
+TCase *nodes_dedicated_case(void);
+TCase *nodes_jumbo_case(void);
 
 #endif

@@ -13,7 +13,7 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 
-#define MBUFS 2047
+#define MBUFS 4095
 #define RING 1024
 
 struct world world;
@@ -117,6 +117,7 @@ configure(const struct world_conf *conf)
 	for (unsigned int i = 0; i < PUNT_CLASSES; i++)
 		world.punt[i] = ring("punt", i, 0);
 	world.neigh = rte_ring_create_elem("neigh", sizeof(struct neigh_request), RING, 0, 0);
+	world.r.mappings = rte_ring_create_elem("mappings", sizeof(struct sa_mapping), 64, 0, 0);
 	world.eventfd = eventfd(0, EFD_NONBLOCK);
 }
 

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "nodes.h"
+
+#include <stdlib.h>
+
+/* Two workers, and crypto lcores beside them. */
+
+static const struct ip4 inner = {.src = HOST_B, .dst = HOST_A};
+
+static uint32_t in, out;
+
+static void
+put_at(unsigned int w, const struct esp *e)
+{
+	uint8_t clear[PACKET_MAX], packet[PACKET_MAX];
+	uint16_t len = esp_packet(e, clear, ip4_build(clear, &inner), 0, 0, packet);
+
+	put(world.rx[WAN][w], frame(WAN, packet, len));
+}
+
+static uint32_t
+number_of(const uint8_t *frame)
+{
+	const uint8_t *seq = frame + 34 + 4;
+
+	return (uint32_t)seq[0] << 24 | seq[1] << 16 | seq[2] << 8 | seq[3];
+}
+
+/* The window is one worker's: whichever worker gets the packet, each number passes once. */
+START_TEST(one_window)
+{
+	struct esp e = ESP_IN(0);
+	uint8_t got[PACKET_MAX];
+	unsigned int n;
+
+	tunnel(0, 128, &in, &out);
+	for (e.sqn = 1; e.sqn <= 640;) {
+		for (unsigned int k = 0; k < 64; k++, e.sqn++)
+			put_at(k % 2, &e);
+		run();
+		no_drops();
+		for (n = 0; sent(LAN, got) != 0; n++)
+			;
+		ck_assert_uint_eq(n, 64);
+		/* The whole window again, by both. */
+		for (uint64_t back = 1; back <= 64; back++) {
+			struct esp again = e;
+
+			again.sqn = e.sqn - back;
+			put_at(0, &again);
+			put_at(1, &again);
+		}
+		run();
+		drops_are(DROP_ESP_REPLAY, 128);
+		nothing_left();
+	}
+	ck_assert_uint_eq(sa_at(in)->worker, 0);
+	ck_assert_uint_eq(worker(0)->sa_counters[in].packets, 640);
+	ck_assert_uint_eq(worker(1)->sa_counters[in].packets, 0);
+}
+END_TEST
+
+/* The same number at both workers at once. */
+START_TEST(at_once)
+{
+	struct esp e = ESP_IN(0);
+	uint8_t got[PACKET_MAX];
+
+	tunnel(0, 128, &in, &out);
+	for (e.sqn = 1; e.sqn < 200; e.sqn++) {
+		put_at(e.sqn % 2, &e);
+		put_at(!(e.sqn % 2), &e);
+		run();
+		drops_are(DROP_ESP_REPLAY, 1);
+		ck_assert_uint_eq(sent(LAN, got), 100);
+		nothing_left();
+	}
+}
+END_TEST
+
+/* In the ring when its SA goes: looked up again by the owner, and refused. */
+START_TEST(handed_over_too_late)
+{
+	struct esp e = ESP_IN(1);
+	uint8_t got[PACKET_MAX];
+
+	tunnel(0, 64, &in, &out);
+	put_at(0, &e);
+	run();
+	ck_assert_uint_eq(sent(LAN, got), 100);
+	e.sqn = 2;
+	put_at(1, &e);
+	walk();
+	ck_assert_uint_eq(rte_ring_count(worker(0)->handover), 1);
+	ck_assert_int_eq(sad_del(world.r.sad, in), 0);
+	run();
+	drops_are(DROP_ESP_NO_SA, 1);
+	nothing_left();
+}
+END_TEST
+
+START_TEST(handover_full)
+{
+	struct esp e = ESP_IN(1);
+	uint8_t got[PACKET_MAX];
+	unsigned int room;
+
+	tunnel(0, 4096, &in, &out);
+	put_at(0, &e);
+	run();
+	ck_assert_uint_eq(sent(LAN, got), 100);
+	room = rte_ring_get_capacity(worker(0)->handover);
+	for (unsigned int i = 0; i < room + 10; i++) {
+		e.sqn++;
+		put_at(1, &e);
+		if (i % 128 == 127 || i == room + 9)
+			rte_graph_walk(worker(1)->graph); /* the owner is asleep */
+	}
+	drops_are(DROP_HANDOVER_FULL, 10);
+	while (rte_ring_count(worker(0)->handover) > 0) {
+		walk();
+		while (sent(LAN, got) != 0)
+			;
+	}
+	run();
+	no_drops();
+}
+END_TEST
+
+/* One outbound SA on both workers: no number and no IV comes twice, and none is left out. */
+START_TEST(numbers_once)
+{
+	static uint8_t seen[20000];
+	uint8_t ip[PACKET_MAX], got[PACKET_MAX], clear[PACKET_MAX];
+	unsigned int n = 0;
+	uint16_t len;
+
+	tunnel(0, 0, &in, &out);
+	srand(7);
+	while (n < 10000) {
+		for (unsigned int w = 0; w < 2; w++)
+			for (unsigned int k = rand() % 100; k > 0; k--)
+				put(world.rx[LAN][w],
+					frame(LAN, ip,
+						ip4_build(ip, &(struct ip4){.src = HOST_A,
+								      .dst = HOST_B})));
+		run();
+		no_drops();
+		while ((len = sent(WAN, got)) != 0) {
+			uint32_t seq = number_of(got);
+
+			ck_assert_uint_lt(seq, sizeof(seen));
+			ck_assert_uint_eq(seen[seq]++, 0);
+			ck_assert_mem_eq(got + 34 + 8, "\0\0\0", 4);
+			ck_assert_mem_eq(got + 34 + 12, got + 34 + 4, 4);
+			ck_assert_uint_ne(
+				esp_open(&key_out, false, 0, got + 34, len - 20, clear), 0);
+			n++;
+		}
+	}
+	for (unsigned int i = 1; i <= n; i++)
+		ck_assert_uint_eq(seen[i], 1);
+}
+END_TEST
+
+/* At the end of the numbers, both workers. */
+START_TEST(numbers_run_out)
+{
+	uint8_t ip[PACKET_MAX], got[PACKET_MAX];
+	uint16_t len = ip4_build(ip, &(struct ip4){.src = HOST_A, .dst = HOST_B});
+	uint32_t last = UINT32_MAX - 50;
+
+	tunnel(0, 0, &in, &out);
+	sa_at(out)->sqn = last;
+	for (unsigned int round = 0; round < 10; round++) {
+		for (unsigned int k = 0; k < 20; k++)
+			put(world.rx[LAN][k % 2], frame(LAN, ip, len));
+		run();
+		while (sent(WAN, got) != 0)
+			ck_assert_uint_eq(number_of(got), ++last);
+	}
+	ck_assert_uint_eq(last, UINT32_MAX);
+	drops_are(DROP_ESP_OVERFLOW, 200 - 50);
+}
+END_TEST
+
+/* Three crypto lcores, one SA, frames that overtake one another: what goes in first comes out first. */
+START_TEST(order)
+{
+	uint8_t ip[PACKET_MAX], got[PACKET_MAX];
+	uint32_t seq = 0;
+	unsigned int sent_in = 0;
+
+	tunnel(0, 0, &in, &out);
+	srand(8);
+	while (sent_in < 5000) {
+		for (unsigned int k = 1 + rand() % 200; k > 0; k--, sent_in++)
+			put(world.rx[LAN][0], frame(LAN, ip,
+						      ip4_build(ip, &(struct ip4){.src = HOST_A,
+									    .dst = HOST_B})));
+		/* Lcores in any order, some of them not at all. */
+		for (unsigned int k = 0; k < 20; k++) {
+			struct worker *w = worker(rand() % world.r.n_lcores);
+
+			w->now = world.now;
+			rte_graph_walk(w->graph);
+			if (w->worker)
+				crypto_flush(&w->crypto_queue);
+		}
+		while (take(world.tx[WAN][0], got) != 0)
+			ck_assert_uint_eq(number_of(got), ++seq);
+	}
+	run();
+	while (take(world.tx[WAN][0], got) != 0)
+		ck_assert_uint_eq(number_of(got), ++seq);
+	ck_assert_uint_eq(seq, sa_at(out)->sqn);
+	ck_assert_uint_eq(seq + worker(0)->drops[DROP_CRYPTO_OVERLOAD], sent_in);
+}
+END_TEST
+
+static void
+world_two(void)
+{
+	const struct world_conf conf = {.workers = 2, .mtu = 1500, .frames = 16};
+
+	world_start(&conf);
+}
+
+static void
+world_dedicated(void)
+{
+	const struct world_conf conf = {
+		.workers = 2, .crypto_lcores = 3, .mtu = 1500, .frames = 16};
+
+	world_start(&conf);
+}
+
+static void
+add_tests(TCase *tc)
+{
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, one_window);
+	tcase_add_test(tc, at_once);
+	tcase_add_test(tc, handed_over_too_late);
+	tcase_add_test(tc, handover_full);
+	tcase_add_test(tc, numbers_once);
+	tcase_add_test(tc, numbers_run_out);
+	tcase_add_test(tc, order);
+}
+
+TCase *
+nodes_many_case(void)
+{
+	TCase *tc = tcase_create("two-workers");
+
+	tcase_add_checked_fixture(tc, world_two, world_stop);
+	add_tests(tc);
+	return tc;
+}
+
+TCase *
+nodes_dedicated_case(void)
+{
+	TCase *tc = tcase_create("crypto-lcores");
+
+	tcase_add_checked_fixture(tc, world_dedicated, world_stop);
+	add_tests(tc);
+	return tc;
+}
