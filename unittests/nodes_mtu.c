@@ -190,7 +190,7 @@ END_TEST
 
 START_TEST(no_buffers)
 {
-	struct rte_mbuf *taken[2048];
+	struct rte_mbuf *taken[4096];
 	uint8_t got[PACKET_MAX];
 	unsigned int n = 0;
 
