@@ -21,7 +21,7 @@ fail_line(const struct config_load *l, const char *path, const char *fmt, va_lis
 	for (char *s = text; *s != '\0'; s++)
 		if ((unsigned char)*s < ' ' || *s == 0x7f)
 			*s = '?';
-	fprintf(stderr, "%s:%u: %s%s%s\n", l->path, config_line_of(l, path), path,
+	fprintf(stderr, "%s:%u: %s%s%s\n", l->t.path, config_line_of(&l->t, path), path,
 		*path != '\0' ? ": " : "", text);
 	return -EINVAL;
 }
@@ -328,11 +328,10 @@ read_limits(struct config_load *l)
 struct config *
 config_load(const char *path)
 {
-	static int (*const steps[])(struct config_load *) = {config_file_read, config_lines_read,
-		config_schema_load, read_names, read_eal, read_crypto, read_ipsec, read_limits,
-		config_read_lcores, config_read_ports, config_read_plugins, config_read_sas,
-		config_read_policies};
-	struct config_load l = {.path = path};
+	static int (*const steps[])(struct config_load *) = {config_file_read, config_schema_load,
+		read_names, read_eal, read_crypto, read_ipsec, read_limits, config_read_lcores,
+		config_read_ports, config_read_plugins, config_read_sas, config_read_policies};
+	struct config_load l = {.t = {.path = path}};
 	int ret = config_alloc(&l.config, 1, sizeof(*l.config));
 
 	if (ret == 0) {
@@ -342,7 +341,6 @@ config_load(const char *path)
 	for (unsigned int i = 0; ret == 0 && i < RTE_DIM(steps); i++)
 		ret = steps[i](&l);
 	config_schema_free(&l);
-	config_lines_free(&l);
 	config_file_free(&l);
 	free(l.by_reqid);
 	if (ret == -ENOMEM)

@@ -2,14 +2,9 @@
 #include "config_load.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define FILE_MAX (64u << 20)
 #define SECRET_MIN 16 /* digits; room for a placeholder, and no key is as short */
 
 static const char *
@@ -48,7 +43,7 @@ take_secrets(struct config_load *l)
 	size_t n = 0, len;
 	int ret;
 
-	for (char *p = l->text; (p = strstr(p, "key")) != NULL; p++)
+	for (char *p = l->t.text; (p = strstr(p, "key")) != NULL; p++)
 		if (key_digits(p, &len) != NULL) {
 			n++;
 			l->secrets_len += len;
@@ -58,7 +53,7 @@ take_secrets(struct config_load *l)
 		ret = config_alloc(&l->secrets, l->secrets_len, 1);
 	if (ret < 0)
 		return ret;
-	for (char *p = l->text; (p = strstr(p, "key")) != NULL; p++) {
+	for (char *p = l->t.text; (p = strstr(p, "key")) != NULL; p++) {
 		char *digits = key_digits(p, &len), mark[SECRET_MIN];
 
 		if (digits == NULL)
@@ -93,74 +88,24 @@ config_secret(const struct config_load *l, const char *placeholder, size_t *len)
 	return l->secrets + l->secret_at[i];
 }
 
-static int
-read_text(struct config_load *l, int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (S_ISDIR(st.st_mode))
-		return -EISDIR;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (st.st_size > FILE_MAX)
-		return -EFBIG;
-	l->mode = st.st_mode;
-	l->text = calloc(1, st.st_size + 1);
-	if (l->text == NULL)
-		return -ENOMEM;
-	while (l->len < (size_t)st.st_size) {
-		ssize_t n = read(fd, l->text + l->len, st.st_size - l->len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		l->len += n;
-	}
-	return 0;
-}
-
 int
 config_file_read(struct config_load *l)
 {
-	/* Not blocking: a pipe is refused, not waited for. */
-	int fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), ret;
-	const char *nul;
+	int ret = config_text_read(&l->t);
 
-	if (fd < 0) {
-		ret = -errno;
-	} else {
-		ret = read_text(l, fd);
-		close(fd);
-	}
-	if (ret == -ENOMEM)
-		return ret;
-	if (ret < 0) {
-		fprintf(stderr, "%s: cannot be read: %s\n", l->path,
-			ret == -EINVAL ? "Not a regular file" : strerror(-ret));
-		return ret;
-	}
-	nul = memchr(l->text, '\0', l->len);
-	if (nul != NULL)
-		return config_fail(l, AT(NULL, -1), NULL, "is not text: a zero byte at offset %td",
-			nul - l->text);
-	return take_secrets(l);
+	if (ret == 0)
+		ret = take_secrets(l);
+	return ret == 0 ? config_lines_read(&l->t) : ret;
 }
 
 void
 config_file_free(struct config_load *l)
 {
-	if (l->text != NULL)
-		explicit_bzero(l->text, l->len);
+	config_text_free(&l->t);
 	if (l->secrets != NULL)
 		explicit_bzero(l->secrets, l->secrets_len);
-	free(l->text);
 	free(l->secrets);
 	free(l->secret_at);
-	l->text = l->secrets = NULL;
+	l->secrets = NULL;
 	l->secret_at = NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "config_load.h"
+#include "config_text.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,13 +18,6 @@
 #define KEY_MAX 64
 #define KEYS_MAX 64 /* in one mapping; no mapping of ours has half of that */
 
-struct config_line {
-	size_t parent; /* the root is its own */
-	char *key; /* of a mapping; NULL: an element of a list */
-	unsigned int index; /* of a list */
-	unsigned int line; /* from 1 */
-};
-
 struct level {
 	size_t node;
 	bool mapping;
@@ -32,41 +26,41 @@ struct level {
 };
 
 struct walk {
-	struct config_load *l;
+	struct config_text *t;
 	size_t room;
 	struct level stack[DEPTH_MAX];
 	unsigned int depth;
 };
 
 static int
-fail_at(const struct config_load *l, size_t line, const char *what, const char *key)
+add_node(struct walk *w, size_t parent, const char *key, unsigned int index, size_t line)
 {
-	fprintf(stderr, "%s:%zu: %s%s%s\n", l->path, line, key != NULL ? key : "",
-		key != NULL ? ": " : "", what);
-	return -EINVAL;
-}
+	struct config_text *t = w->t;
+	struct config_node *node;
 
-static int
-add_line(struct walk *w, size_t parent, const char *key, unsigned int index, size_t line)
-{
-	struct config_load *l = w->l;
-
-	if (l->n_lines == w->room) {
+	if (t->n_nodes == w->room) {
 		size_t room = w->room == 0 ? 256 : w->room * 2;
-		struct config_line *v = reallocarray(l->lines, room, sizeof(*v));
+		struct config_node *v = reallocarray(t->nodes, room, sizeof(*v));
 
 		if (v == NULL)
 			return -ENOMEM;
-		l->lines = v;
+		t->nodes = v;
 		w->room = room;
 	}
-	l->lines[l->n_lines] = (struct config_line){.parent = parent, .index = index, .line = line};
-	if (key != NULL) {
-		l->lines[l->n_lines].key = strdup(key);
-		if (l->lines[l->n_lines].key == NULL)
-			return -ENOMEM;
+	node = &t->nodes[t->n_nodes];
+	*node = (struct config_node){.parent = parent, .index = index, .line = line};
+	if (key != NULL && (node->key = strdup(key)) == NULL)
+		return -ENOMEM;
+	if (t->n_nodes != parent) {
+		struct config_node *p = &t->nodes[parent];
+
+		if (p->first == 0)
+			p->first = t->n_nodes;
+		else
+			t->nodes[p->last].next = t->n_nodes;
+		p->last = t->n_nodes;
 	}
-	l->n_lines++;
+	t->n_nodes++;
 	return 0;
 }
 
@@ -77,17 +71,36 @@ add_key(struct walk *w, struct level *top, const yaml_event_t *ev, size_t line)
 	size_t len = ev->data.scalar.length;
 
 	if (len == 0 || len > KEY_MAX || strlen(key) != len)
-		return fail_at(w->l, line, "a key is empty or too long", NULL);
+		return config_text_fail(w->t, line, "", "a key is empty or too long");
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)key[i] < ' ' || key[i] == 0x7f)
-			return fail_at(w->l, line, "a key has control characters", NULL);
+			return config_text_fail(w->t, line, "", "a key has control characters");
 	if (++top->n > KEYS_MAX)
-		return fail_at(w->l, line, "too many keys in one place", NULL);
-	for (size_t i = w->l->n_lines; i-- > top->node + 1;)
-		if (w->l->lines[i].parent == top->node && strcmp(w->l->lines[i].key, key) == 0)
-			return fail_at(w->l, line, "key is given twice", key);
+		return config_text_fail(w->t, line, "", "too many keys in one place");
+	for (size_t i = w->t->nodes[top->node].first; i != 0; i = w->t->nodes[i].next)
+		if (strcmp(w->t->nodes[i].key, key) == 0) {
+			config_text_fail(w->t, line, key, "key is given twice");
+			if (!w->t->all)
+				return -EINVAL;
+			break;
+		}
 	top->value = true;
-	return add_line(w, top->node, key, 0, line);
+	return add_node(w, top->node, key, 0, line);
+}
+
+static int
+set_scalar(struct walk *w, struct config_node *node, const yaml_event_t *ev)
+{
+	const char *value = (const char *)ev->data.scalar.value;
+
+	if (strlen(value) != ev->data.scalar.length)
+		return config_text_fail(w->t, ev->start_mark.line + 1,
+			node->key != NULL ? node->key : "", "the value has a zero byte in it");
+	if (ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+		(strcmp(value, "~") == 0 || strcmp(value, "null") == 0))
+		value = "";
+	node->value = strdup(value);
+	return node->value != NULL ? 0 : -ENOMEM;
 }
 
 /* A scalar, or the start of a list or mapping. */
@@ -96,29 +109,33 @@ add_value(struct walk *w, const yaml_event_t *ev)
 {
 	struct level *top = w->depth > 0 ? &w->stack[w->depth - 1] : NULL;
 	size_t line = ev->start_mark.line + 1;
+	struct config_text *t = w->t;
 	size_t node = 0;
 	int ret = 0;
 
 	if (top == NULL) {
 		if (ev->type != YAML_MAPPING_START_EVENT)
-			return fail_at(
-				w->l, line, "the file shall hold \"key: value\" lines", NULL);
-		ret = add_line(w, 0, NULL, 0, 1);
+			return config_text_fail(
+				t, line, "", "the file shall hold \"key: value\" lines");
+		ret = add_node(w, 0, NULL, 0, 1);
 	} else if (!top->mapping) {
-		node = w->l->n_lines;
-		ret = add_line(w, top->node, NULL, top->n++, line);
+		node = t->n_nodes;
+		ret = add_node(w, top->node, NULL, top->n++, line);
 	} else if (!top->value) {
 		if (ev->type != YAML_SCALAR_EVENT)
-			return fail_at(w->l, line, "a key shall be a plain word", NULL);
+			return config_text_fail(t, line, "", "a key shall be a plain word");
 		return add_key(w, top, ev, line);
 	} else {
-		node = w->l->n_lines - 1;
+		node = t->n_nodes - 1;
 		top->value = false;
 	}
-	if (ret < 0 || ev->type == YAML_SCALAR_EVENT)
+	if (ret < 0)
 		return ret;
+	if (ev->type == YAML_SCALAR_EVENT)
+		return set_scalar(w, &t->nodes[node], ev);
+	t->nodes[node].kind = ev->type == YAML_MAPPING_START_EVENT ? CONFIG_MAPPING : CONFIG_LIST;
 	if (w->depth == DEPTH_MAX)
-		return fail_at(w->l, line, "too deeply nested", NULL);
+		return config_text_fail(t, line, "", "too deeply nested");
 	w->stack[w->depth++] = (struct level){
 		.node = node,
 		.mapping = ev->type == YAML_MAPPING_START_EVENT,
@@ -133,9 +150,10 @@ add_event(struct walk *w, const yaml_event_t *ev)
 
 	switch (ev->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		return w->l->n_lines == 0 ? 0 : fail_at(w->l, line, "a second document", NULL);
+		return w->t->n_nodes == 0 ? 0
+					  : config_text_fail(w->t, line, "", "a second document");
 	case YAML_ALIAS_EVENT:
-		return fail_at(w->l, line, "aliases (*name) are not allowed", NULL);
+		return config_text_fail(w->t, line, "", "aliases (*name) are not allowed");
 	case YAML_SCALAR_EVENT:
 	case YAML_SEQUENCE_START_EVENT:
 	case YAML_MAPPING_START_EVENT:
@@ -150,23 +168,22 @@ add_event(struct walk *w, const yaml_event_t *ev)
 }
 
 int
-config_lines_read(struct config_load *l)
+config_lines_read(struct config_text *t)
 {
-	struct walk w = {.l = l};
+	struct walk w = {.t = t};
 	yaml_parser_t parser;
 	bool end = false;
 	int ret = 0;
 
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
-	yaml_parser_set_input_string(&parser, (const unsigned char *)l->text, l->len);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)t->text, t->len);
 	while (ret == 0 && !end) {
 		yaml_event_t ev;
 
 		if (!yaml_parser_parse(&parser, &ev)) {
-			ret = fail_at(l, parser.problem_mark.line + 1,
-				parser.problem != NULL ? parser.problem : "cannot be parsed",
-				"not YAML");
+			ret = config_text_fail(t, parser.problem_mark.line + 1, "", "not YAML: %s",
+				parser.problem != NULL ? parser.problem : "cannot be parsed");
 			break;
 		}
 		end = ev.type == YAML_STREAM_END_EVENT;
@@ -174,14 +191,14 @@ config_lines_read(struct config_load *l)
 		yaml_event_delete(&ev);
 	}
 	yaml_parser_delete(&parser);
-	if (ret == 0 && l->n_lines == 0)
-		ret = fail_at(l, 1, "the file is empty", NULL);
+	if (ret == 0 && t->n_nodes == 0)
+		ret = config_text_fail(t, 1, "", "the file is empty");
 	return ret;
 }
 
 /* Length of the step of path that leads to the node, or 0. */
 static size_t
-step_len(const struct config_line *node, const char *path)
+step_len(const struct config_node *node, const char *path)
 {
 	size_t len;
 
@@ -199,23 +216,20 @@ step_len(const struct config_line *node, const char *path)
 }
 
 unsigned int
-config_line_of(const struct config_load *l, const char *path)
+config_line_of(const struct config_text *t, const char *path)
 {
 	size_t at = 0;
 
-	if (l->n_lines == 0)
+	if (t->n_nodes == 0)
 		return 1;
 	/* As far as the file goes along: what is missing is told at the line of what surrounds it. */
 	while (*path != '\0') {
 		size_t best = 0, next = at;
 
 		path += *path == '.';
-		for (size_t i = at + 1; i < l->n_lines; i++) {
-			size_t len;
+		for (size_t i = t->nodes[at].first; i != 0; i = t->nodes[i].next) {
+			size_t len = step_len(&t->nodes[i], path);
 
-			if (l->lines[i].parent != at)
-				continue;
-			len = step_len(&l->lines[i], path);
 			if (len > best) {
 				best = len;
 				next = i;
@@ -226,15 +240,5 @@ config_line_of(const struct config_load *l, const char *path)
 		path += best;
 		at = next;
 	}
-	return l->lines[at].line;
-}
-
-void
-config_lines_free(struct config_load *l)
-{
-	for (size_t i = 0; i < l->n_lines; i++)
-		free(l->lines[i].key);
-	free(l->lines);
-	l->lines = NULL;
-	l->n_lines = 0;
+	return t->nodes[at].line;
 }

@@ -7,6 +7,7 @@
 #endif
 
 #include "config.h"
+#include "config_text.h"
 
 #include <sched.h>
 #include <stddef.h>
@@ -18,7 +19,7 @@
  * printed its one line, or -ENOMEM.
  *
  * The way of a file: config_file_read() takes its keys out of the text, so that no parser makes copies of
- * them; config_lines_read() finds where each key stands; config_schema_load() turns the text into the
+ * them, and lets config_lines_read() find where each key stands; config_schema_load() turns the text into the
  * structs below (structure, types, unknown keys: libcyaml); the config_read_*() functions check the values
  * and move them into struct config.
  */
@@ -114,16 +115,11 @@ struct raw {
 };
 
 struct config_load {
-	const char *path;
-	char *text; /* the file, its keys replaced by placeholders */
-	size_t len;
-	mode_t mode;
+	struct config_text t; /* its keys are replaced by placeholders */
 	char *secrets; /* the keys, as hexadecimal digits one after the other */
 	size_t secrets_len;
 	size_t *secret_at; /* where each begins; one more for the end */
 	size_t n_secrets;
-	struct config_line *lines;
-	size_t n_lines;
 	struct raw *raw;
 	struct config *config;
 	const struct config_sa **by_reqid; /* static SAs by direction, reqid and SPI */
@@ -178,11 +174,6 @@ int config_file_read(struct config_load *l);
 /* The digits that the placeholder stands for, not terminated; NULL when it is none. */
 const char *config_secret(const struct config_load *l, const char *placeholder, size_t *len);
 void config_file_free(struct config_load *l);
-
-/* config_lines.c */
-int config_lines_read(struct config_load *l);
-unsigned int config_line_of(const struct config_load *l, const char *path);
-void config_lines_free(struct config_load *l);
 
 /* config_schema.c */
 int config_schema_load(struct config_load *l);

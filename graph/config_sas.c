@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config_load.h"
 
+#include "algorithm.h"
+#include "transform.h"
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -13,110 +15,18 @@
 
 #define SPI_MIN 256 /* RFC 4303, 2.1: 1..255 are reserved, 0 never travels */
 
-struct algorithm {
-	const char *name; /* strongSwan's keyword without dashes */
-	uint16_t id; /* IKEv2 transform ID */
-	uint16_t key_len; /* bytes, with the salt */
-	bool counter; /* its nonces count: two runs with one key give them twice */
-	bool aead;
-};
-
-/* What follows "aes128", "aes192", "aes256"; key_len is the salt's. */
-static const struct algorithm aes_modes[] = {
-	{"", ENCR_AES_CBC, 0, false, false},
-	{"cbc", ENCR_AES_CBC, 0, false, false},
-	{"ctr", ENCR_AES_CTR, 4, true, false},
-	{"gmac", ENCR_NULL_AUTH_AES_GMAC, 4, true, true},
-	{"ccm8", ENCR_AES_CCM_8, 3, true, true},
-	{"ccm64", ENCR_AES_CCM_8, 3, true, true},
-	{"ccm12", ENCR_AES_CCM_12, 3, true, true},
-	{"ccm96", ENCR_AES_CCM_12, 3, true, true},
-	{"ccm16", ENCR_AES_CCM_16, 3, true, true},
-	{"ccm128", ENCR_AES_CCM_16, 3, true, true},
-	{"gcm8", ENCR_AES_GCM_8, 4, true, true},
-	{"gcm64", ENCR_AES_GCM_8, 4, true, true},
-	{"gcm12", ENCR_AES_GCM_12, 4, true, true},
-	{"gcm96", ENCR_AES_GCM_12, 4, true, true},
-	{"gcm16", ENCR_AES_GCM_16, 4, true, true},
-	{"gcm128", ENCR_AES_GCM_16, 4, true, true},
-};
-
-static const struct algorithm integrities[] = {
-	{"none", AUTH_NONE, 0, false, false},
-	{"sha1", AUTH_HMAC_SHA1_96, 20, false, false},
-	{"sha", AUTH_HMAC_SHA1_96, 20, false, false},
-	{"hmacsha196", AUTH_HMAC_SHA1_96, 20, false, false},
-	{"sha256", AUTH_HMAC_SHA2_256_128, 32, false, false},
-	{"sha2256", AUTH_HMAC_SHA2_256_128, 32, false, false},
-	{"hmacsha2256128", AUTH_HMAC_SHA2_256_128, 32, false, false},
-	{"sha25696", AUTH_HMAC_SHA2_256_96, 32, false, false},
-	{"sha225696", AUTH_HMAC_SHA2_256_96, 32, false, false},
-	{"hmacsha225696", AUTH_HMAC_SHA2_256_96, 32, false, false},
-	{"sha384", AUTH_HMAC_SHA2_384_192, 48, false, false},
-	{"sha2384", AUTH_HMAC_SHA2_384_192, 48, false, false},
-	{"hmacsha2384192", AUTH_HMAC_SHA2_384_192, 48, false, false},
-	{"sha512", AUTH_HMAC_SHA2_512_256, 64, false, false},
-	{"sha2512", AUTH_HMAC_SHA2_512_256, 64, false, false},
-	{"hmacsha2512256", AUTH_HMAC_SHA2_512_256, 64, false, false},
-	{"aesxcbc", AUTH_AES_XCBC_96, 16, false, false},
-	{"aesxcbc96", AUTH_AES_XCBC_96, 16, false, false},
-	{"aescmac", AUTH_AES_CMAC_96, 16, false, false},
-	{"aescmac96", AUTH_AES_CMAC_96, 16, false, false},
-};
-
-/* Lower case, without '-' and '_': AES128-GCM16 is aes128gcm16. */
-static void
-squeeze(const char *s, char *out, size_t size)
+/* Known by name, and the data plane has it. */
+static bool
+has_encryption(const char *name, struct algorithm *found)
 {
-	size_t n = 0;
-
-	for (; *s != '\0' && n < size - 1; s++)
-		if (*s != '-' && *s != '_')
-			out[n++] = tolower((unsigned char)*s);
-	out[n] = '\0';
+	return algorithm_encryption(name, found) && transform_encr(found->id) != NULL;
 }
 
 static bool
-find_encryption(const char *name, struct algorithm *found)
+has_integrity(const char *name, struct algorithm *found)
 {
-	static const struct algorithm others[] = {
-		{"null", ENCR_NULL, 0, false, false},
-		{"chacha20poly1305", ENCR_CHACHA20_POLY1305, 36, true, true},
-		{"aes", ENCR_AES_CBC, 16, false, false},
-	};
-	unsigned int bits;
-	char s[32];
-	int end = 0;
-
-	squeeze(name, s, sizeof(s));
-	for (unsigned int i = 0; i < RTE_DIM(others); i++)
-		if (strcmp(s, others[i].name) == 0) {
-			*found = others[i];
-			return true;
-		}
-	if (sscanf(s, "aes%3u%n", &bits, &end) != 1 || (bits != 128 && bits != 192 && bits != 256))
-		return false;
-	for (unsigned int i = 0; i < RTE_DIM(aes_modes); i++)
-		if (strcmp(s + end, aes_modes[i].name) == 0) {
-			*found = aes_modes[i];
-			found->key_len += bits / 8;
-			return true;
-		}
-	return false;
-}
-
-static bool
-find_integrity(const char *name, struct algorithm *found)
-{
-	char s[32];
-
-	squeeze(name, s, sizeof(s));
-	for (unsigned int i = 0; i < RTE_DIM(integrities); i++)
-		if (strcmp(s, integrities[i].name) == 0) {
-			*found = integrities[i];
-			return true;
-		}
-	return false;
+	return algorithm_integrity(name, found) &&
+	       (found->id == AUTH_NONE || transform_integ(found->id) != NULL);
 }
 
 static uint8_t
@@ -158,7 +68,7 @@ read_transforms(struct config_load *l, const struct config_where *w, const struc
 	struct config_sa *sa)
 {
 	const char *encryption = raw->encryption, *integrity = raw->integrity;
-	struct algorithm enc = {.name = ""}, auth = integrities[0];
+	struct algorithm enc = {.name = ""}, auth = {.name = "none", .id = AUTH_NONE};
 	struct sa_conf *conf = &sa->conf;
 	int ret;
 
@@ -166,9 +76,9 @@ read_transforms(struct config_load *l, const struct config_where *w, const struc
 		return config_fail(l, w, "encryption", "AH encrypts nothing");
 	if (conf->proto == IPPROTO_ESP && encryption == NULL)
 		return config_fail(l, w, "encryption", "is missing (null: integrity alone)");
-	if (encryption != NULL && !find_encryption(encryption, &enc))
+	if (encryption != NULL && !has_encryption(encryption, &enc))
 		return config_fail(l, w, "encryption", "unknown algorithm '%s'", encryption);
-	if (integrity != NULL && !find_integrity(integrity, &auth))
+	if (integrity != NULL && !has_integrity(integrity, &auth))
 		return config_fail(l, w, "integrity", "unknown algorithm '%s'", integrity);
 	if (integrity == NULL)
 		integrity = "none";
@@ -399,11 +309,11 @@ config_read_sas(struct config_load *l)
 	if (ret == 0)
 		ret = check_twice(l, "spi", compare_spis);
 	for (unsigned int i = 0; ret == 0 && i < n; i++)
-		if (!c->sas[i].insecure_test && (l->mode & (S_IRWXG | S_IRWXO)) != 0)
+		if (!c->sas[i].insecure_test && (l->t.mode & (S_IRWXG | S_IRWXO)) != 0)
 			ret = config_fail(l, AT("sas", i), NULL,
 				"the file holds keys, and its mode %04o opens it to others: chmod "
 				"600 %s",
-				l->mode & 07777, l->path);
+				l->t.mode & 07777, l->t.path);
 	if (ret == 0 && n > 0)
 		qsort(l->by_reqid, n, sizeof(*l->by_reqid), compare_reqids);
 	return ret;

@@ -294,7 +294,7 @@ config_schema_load(struct config_load *l)
 	cyaml_err_t err;
 
 	cyaml.log_ctx = &story;
-	err = cyaml_load_data((const uint8_t *)l->text, l->len, &cyaml, &top_schema,
+	err = cyaml_load_data((const uint8_t *)l->t.text, l->t.len, &cyaml, &top_schema,
 		(cyaml_data_t **)&l->raw, NULL);
 	if (err != CYAML_OK)
 		return tell(l, err, &story);
