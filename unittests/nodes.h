@@ -45,6 +45,7 @@ enum { LAN, WAN, DMZ, PORTS };
 struct world_conf {
 	unsigned int workers, crypto_lcores; /* 0 crypto lcores: inline */
 	unsigned int mtu, frames;
+	bool every_device; /* of crypto; else AES-GCM's alone */
 	bool discard; /* default action of ports and of ourselves; else bypass */
 };
 
@@ -73,7 +74,8 @@ worker(unsigned int i)
 	return world.r.lcores[i];
 }
 
-/* Walks every graph once; walks until nothing moves any more. */
+/* Walks one graph, or every one once; walks until nothing moves any more. */
+void walk_lcore(unsigned int i);
 void walk(void);
 void run(void);
 /* Moves the clock of the nodes. */
@@ -193,5 +195,6 @@ TCase *nodes_mtu_case(void);
 TCase *nodes_mtu_many_case(void);
 TCase *nodes_dedicated_case(void);
 TCase *nodes_jumbo_case(void);
+TCase *nodes_known_case(void);
 
 #endif

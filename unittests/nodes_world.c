@@ -67,7 +67,7 @@ configure(const struct world_conf *conf)
 {
 	static const char *const names[PORTS] = {"lan", "wan", "dmz"};
 	static const char *const addrs[PORTS] = {"10.1.0.1", US, "10.3.0.1"};
-	static char *devices[] = {"crypto_aesni_gcm"};
+	static char *devices[] = {"crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl"};
 	static char devargs[PORTS][32];
 	static struct config_lcore lcores[8];
 	static struct config_port ports[PORTS];
@@ -84,7 +84,7 @@ configure(const struct world_conf *conf)
 	c->n_lcores = conf->workers + conf->crypto_lcores;
 	c->crypto.mode = conf->crypto_lcores == 0 ? CRYPTO_INLINE : CRYPTO_DEDICATED;
 	c->crypto.devices = devices;
-	c->crypto.n_devices = 1;
+	c->crypto.n_devices = conf->every_device ? RTE_DIM(devices) : 1;
 	c->crypto.frames = conf->frames;
 	c->local_action = conf->discard ? DEFAULT_DISCARD : DEFAULT_BYPASS;
 	c->limits.sas = 64;
@@ -248,20 +248,25 @@ world_closed(void)
 
 /* As worker_loop() does it. */
 void
+walk_lcore(unsigned int i)
+{
+	struct worker *w = worker(i);
+
+	w->now = world.now;
+	w->seconds = world.now / w->tsc_hz;
+	rte_graph_walk(w->graph);
+	if (w->worker)
+		crypto_flush(&w->crypto_queue);
+	atomic_store(&w->rcu->collected, w->crypto_queue.tail);
+	atomic_store(&w->rcu->submitted, w->crypto_queue.head);
+	rte_rcu_qsbr_quiescent(w->qsbr, i);
+}
+
+void
 walk(void)
 {
-	for (unsigned int i = 0; i < world.r.n_lcores; i++) {
-		struct worker *w = worker(i);
-
-		w->now = world.now;
-		w->seconds = world.now / w->tsc_hz;
-		rte_graph_walk(w->graph);
-		if (w->worker)
-			crypto_flush(&w->crypto_queue);
-		atomic_store(&w->rcu->collected, w->crypto_queue.tail);
-		atomic_store(&w->rcu->submitted, w->crypto_queue.head);
-		rte_rcu_qsbr_quiescent(w->qsbr, i);
-	}
+	for (unsigned int i = 0; i < world.r.n_lcores; i++)
+		walk_lcore(i);
 	rcu_poll(world.r.rcu); /* the control thread's */
 }
 
