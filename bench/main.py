@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line of ci/bench: which rows, how often, and where the results go."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import transforms  # first: it finds the tests' laboratory
+import meter
+import ours
+import peers
+import report
+import traffic
+from lab import BUILD, REPO, Failed, Lab
+from rows import Row, plan
+
+STYLES = ("lib", "cpu", "legacy")
+
+
+def arguments():
+    p = argparse.ArgumentParser(prog="ci/bench", description=__doc__)
+    p.add_argument("--quick", action="store_true", help="the rows that matter most, in less than two minutes")
+    p.add_argument("--json", metavar="FILE", help="write all figures there")
+    p.add_argument("--plot", metavar="DIR", help="write SVG plots there (gnuplot)")
+    p.add_argument("--only", metavar="TEXT", default="", help="rows whose name has all of these words")
+    p.add_argument("--repeat", type=int, default=2, help="runs of each row and program, in turn (default 2)")
+    p.add_argument("--intervals", type=int, default=20, help="of 50 ms, in each run (default 20)")
+    p.add_argument("--against", metavar="DIR", action="append", default=[],
+                   help="a build of another version, measured beside this one")
+    p.add_argument("--no-peers", action="store_true", help="cygnet alone")
+    p.add_argument("--list", action="store_true", help="say which rows there are, measure nothing")
+    return p.parse_args()
+
+
+class Bench:
+    def __init__(self, args, lab, captures):
+        self.args = args
+        self.lab = lab
+        self.captures = captures
+        self.ghz = meter.tsc_ghz()
+        self.builds = {"cygnet": BUILD / "cygnet", **{Path(d).name: Path(d) / "cygnet" for d in args.against}}
+        self.cpu = ours.cpus()[1]
+
+    def capture(self, row):
+        t = transforms.TRANSFORMS[row.transform]
+        kind = "clear" if row.direction == "out" else row.transform
+        name = f"{row.direction}-{kind}-{row.size}-{row.sas}-{row.packets}.pcap"
+        return traffic.capture(self.captures / name, row.direction, row.size, row.sas, t, row.packets)
+
+    def programs(self, row):
+        """What measures a row: name, and a context that yields a meter and what counts nodes, or None."""
+        t = transforms.TRANSFORMS[row.transform]
+        capture = self.capture(row)
+        for name, binary in self.builds.items():
+            conf = ours.config(row.mode, row.direction, capture, row.sas, t, row.packets)
+            yield name, lambda binary=binary, conf=conf: ours.running(self.lab, binary, conf, row.direction, row.mode)
+        if self.args.no_peers or not row.peers:
+            return
+        secgw = peers.secgw("x86-64-v3")
+        for style in row.peers:
+            yield f"secgw-{style}", lambda style=style: peers.running_secgw(
+                self.lab, secgw, self.cpu, row.direction, capture, row.sas, t, style, row.packets)
+
+    def measure(self, row):
+        """Runs each program in turn, --repeat times: a drift of the machine meets all of them."""
+        samples = {}
+        for _ in range(self.args.repeat):
+            for name, start in self.programs(row):
+                try:
+                    with start() as running:
+                        m, control = (running[2], running[1]) if isinstance(running, tuple) else (running, None)
+                        m.run(2, 0.1)
+                        got = m.run(self.args.intervals, 0.05, control.nodes if control else None)
+                    samples.setdefault(name, []).extend(got)
+                except (meter.Failed, Failed, OSError) as e:
+                    print(f"{row.name}: {name}: {e}", file=sys.stderr)
+        size = sum(traffic.IMIX) / len(traffic.IMIX) if row.size == "imix" else row.size
+        return {name: meter.summary(rows, self.ghz, size) for name, rows in samples.items()}
+
+    def floor(self, size, packets):
+        row = Row("out", size, "aes128-gcm", packets=packets)
+        with peers.running_floor(self.lab, self.cpu, self.capture(row), packets) as m:
+            m.run(2, 0.1)
+            return meter.summary(m.run(self.args.intervals, 0.05), self.ghz, size)
+
+    def crypto(self, row):
+        return peers.crypto_perf(transforms.TRANSFORMS[row.transform], row.direction, row.size, self.cpu)
+
+
+def main():
+    args = arguments()
+    rows = [r for r in plan(args.quick) if all(w in r.name for w in args.only.split())]
+    if args.list:
+        print("\n".join(r.name for r in rows))
+        return 0
+    if os.geteuid() != 0:
+        sys.exit("ci/bench: run as root")
+    subprocess.run([REPO / "ci" / "setup", *([] if args.no_peers else ["--bench"])], check=True)
+    if "CYGNET_BUILD" not in os.environ:
+        subprocess.run([REPO / "ci" / "build", BUILD], check=True, stdout=subprocess.DEVNULL)
+    result = {"machine": report.machine(), "rows": [], "floor": {}, "crypto": {}}
+    print(report.machine_text(result["machine"]))
+    with Lab("bench") as lab, tempfile.TemporaryDirectory(dir=lab.dir) as captures:
+        b = Bench(args, lab, Path(captures))
+        for row in rows:
+            entry = {"row": row.__dict__, "name": row.name, "programs": b.measure(row)}
+            result["rows"].append(entry)
+            print(report.row_text(entry), flush=True)
+        if not args.no_peers:
+            for size in sorted({r.size for r in rows if r.size != "imix"}):
+                try:
+                    result["floor"][str(size)] = b.floor(size, traffic.FLOWS)
+                except meter.Failed as e:
+                    print(f"floor: {e}", file=sys.stderr)
+            for row in rows:
+                key = f"{row.transform} {row.direction} {row.size}"
+                if row.size == "imix" or key in result["crypto"]:
+                    continue
+                try:
+                    result["crypto"][key] = b.crypto(row)
+                except (meter.Failed, Failed) as e:
+                    print(f"{key}: {e}", file=sys.stderr)
+    result["machine"]["load_after"] = os.getloadavg()
+    print(report.table(result))
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=1, default=str) + "\n")
+    if args.plot:
+        report.plot(result, Path(args.plot))
+    return 0
