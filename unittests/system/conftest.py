@@ -22,8 +22,8 @@ def pytest_runtest_makereport(item, call):
 
 
 def lab_name(name):
-    """Short, for the names of network namespaces and sockets; one test runs at a time."""
-    name = re.sub(r"[^a-z0-9]+", "-", name.lower().replace("test_", ""))[:16]
+    """Short, for the names of network namespaces and sockets; a process runs one test at a time."""
+    name = re.sub(r"[^a-z0-9]+", "-", name.lower().replace("test_", ""))[:15]
     return "t-" + name.strip("-")
 
 

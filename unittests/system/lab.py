@@ -7,6 +7,7 @@ killed can be found and removed: cleanup() knows no more than that directory.
 
 import contextlib
 import ctypes
+import fcntl
 import glob
 import os
 import re
@@ -21,7 +22,8 @@ REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CYGNET_BUILD", REPO / "build"))
 BUILD_ASAN = Path(os.environ.get("CYGNET_BUILD_ASAN", REPO / "build-asan"))
 STATE = Path("/var/lib/cygnet-lab")  # root's alone: keys lie here
-PREFIX = os.environ.get("CYGNET_LAB", "cyg") + "-"  # two runs on one machine need different ones
+# Two runs on one machine need different ones, and so do pytest's workers, which run side by side.
+PREFIX = os.environ.get("CYGNET_LAB", "cyg") + os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw") + "-"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -232,6 +234,16 @@ def _netns():
 def huge_files(prefix):
     """The huge-page files of routers whose file prefix begins so."""
     return glob.glob(f"/dev/hugepages/{prefix}*map_*")
+
+
+@contextlib.contextmanager
+def keep_huge_files(prefix):
+    """EAL removes the huge-page files of dead processes when any of its processes starts, but not what
+    somebody holds locked."""
+    with contextlib.ExitStack() as stack:
+        for f in huge_files(prefix):
+            fcntl.flock(stack.enter_context(open(f, "rb")), fcntl.LOCK_SH)
+        yield
 
 
 def cleanup(name):
