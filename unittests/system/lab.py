@@ -212,7 +212,11 @@ class Lab:
             ns.run("ip", "link", "set", dev, "up")
 
     def logs(self):
-        return "\n".join(f"--- {p.name}\n{p.tail()}" for p in self.processes)
+        """The ends of what processes have said, and of the files that charons write."""
+        logs = [f"--- {p.name}\n{p.tail()}" for p in self.processes]
+        for f in sorted(self.dir.glob("charon-*/log")):
+            logs.append(f"--- {f.parent.name}\n" + "\n".join(f.read_text(errors="replace").splitlines()[-25:]))
+        return "\n".join(logs)
 
     def end(self):
         for p in reversed(self.processes):

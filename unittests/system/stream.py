@@ -1,0 +1,66 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""stream.py ADDRESS PEER RATE SIZE: numbered UDP packets to a peer that runs the same, until SIGINT; then a second
+for what is under way. Prints one line of JSON: packets sent, numbers received once and more than once, the longest time without
+one in milliseconds, and the first gaps of numbers."""
+
+import json
+import signal
+import socket
+import struct
+import sys
+import time
+
+PORT = 7000
+
+
+def gaps(seen, limit=20):
+    """Runs of numbers between the first and the last that are not there."""
+    out, last = [], None
+    for n in sorted(seen):
+        if last is not None and n != last + 1:
+            out.append([last + 1, n - 1])
+        last = n
+    return out[:limit]
+
+
+def main(address, peer, rate, size):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+    sock.bind((address, PORT))
+    sock.setblocking(False)
+    running = [True]
+    signal.signal(signal.SIGINT, lambda *_: running.__setitem__(0, False))
+    seen, again, sent, longest, last, refused = set(), 0, 0, 0.0, None, 0
+    began, end = time.monotonic(), None
+    print("ready", flush=True)
+    while end is None or time.monotonic() < end:
+        now = time.monotonic()
+        if not running[0] and end is None:
+            end = now + 1
+        while end is None and sent < (now - began) * rate:
+            try:
+                sock.sendto(struct.pack("!Q", sent).ljust(size, b"."), (peer, PORT))
+            except OSError:
+                refused += 1
+                break
+            sent += 1
+        try:
+            while True:
+                n = struct.unpack_from("!Q", sock.recv(65535))[0]
+                at = time.monotonic()
+                if last is not None and end is None:
+                    longest = max(longest, at - last)
+                last = at
+                again += n in seen
+                seen.add(n)
+        except OSError:
+            pass
+        time.sleep(0.0005)
+    print(json.dumps({"sent": sent, "received": len(seen), "again": again, "longest_ms": round(longest * 1000, 1),
+                      "gaps": gaps(seen), "first": min(seen, default=None), "last": max(seen, default=None)}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
