@@ -2,8 +2,10 @@
 """The command line of ci/bench: which rows, how often, and where the results go."""
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,8 +29,8 @@ def arguments():
     p.add_argument("--json", metavar="FILE", help="write all figures there")
     p.add_argument("--plot", metavar="DIR", help="write SVG plots there (gnuplot)")
     p.add_argument("--only", metavar="TEXT", default="", help="rows whose name has all of these words")
-    p.add_argument("--repeat", type=int, default=2, help="runs of each row and program, in turn (default 2)")
-    p.add_argument("--intervals", type=int, default=20, help="of 50 ms, in each run (default 20)")
+    p.add_argument("--intervals", type=int, default=24, help="of each program in each row, in turn (default 24)")
+    p.add_argument("--seconds", type=float, default=0.05, help="an interval's length (default 0.05)")
     p.add_argument("--against", metavar="DIR", action="append", default=[],
                    help="a build of another version, measured beside this one")
     p.add_argument("--no-peers", action="store_true", help="cygnet alone")
@@ -52,40 +54,38 @@ class Bench:
         return traffic.capture(self.captures / name, row.direction, row.size, row.sas, t, row.packets)
 
     def programs(self, row):
-        """What measures a row: name, and a context that yields a meter and what counts nodes, or None."""
+        """What measures a row: names, and contexts of a process, its meter, and what counts its nodes."""
         t = transforms.TRANSFORMS[row.transform]
         capture = self.capture(row)
         for name, binary in self.builds.items():
             conf = ours.config(row.mode, row.direction, capture, row.sas, t, row.packets)
-            yield name, lambda binary=binary, conf=conf: ours.running(self.lab, binary, conf, row.direction, row.mode)
-        if self.args.no_peers or not row.peers:
+            yield name, ours.running(self.lab, name, binary, conf, row.direction, row.mode)
+        if self.args.no_peers:
             return
-        secgw = peers.secgw("x86-64-v3")
+        secgw = peers.secgw("x86-64-v3") if row.peers else None
         for style in row.peers:
-            yield f"secgw-{style}", lambda style=style: peers.running_secgw(
+            yield f"secgw-{style}", peers.running_secgw(
                 self.lab, secgw, self.cpu, row.direction, capture, row.sas, t, style, row.packets)
 
     def measure(self, row):
-        """Runs each program in turn, --repeat times: a drift of the machine meets all of them."""
-        samples = {}
-        for _ in range(self.args.repeat):
-            for name, start in self.programs(row):
+        size = sum(traffic.IMIX) / len(traffic.IMIX) if row.size == "imix" else row.size
+        with contextlib.ExitStack() as stack:
+            programs = {}
+            for name, context in self.programs(row):
                 try:
-                    with start() as running:
-                        m, control = (running[2], running[1]) if isinstance(running, tuple) else (running, None)
-                        m.run(2, 0.1)
-                        got = m.run(self.args.intervals, 0.05, control.nodes if control else None)
-                    samples.setdefault(name, []).extend(got)
+                    programs[name] = stack.enter_context(context)
                 except (meter.Failed, Failed, OSError) as e:
                     print(f"{row.name}: {name}: {e}", file=sys.stderr)
-        size = sum(traffic.IMIX) / len(traffic.IMIX) if row.size == "imix" else row.size
+                    continue
+                programs[name][0].send(signal.SIGSTOP)
+            samples = meter.in_turn(programs, self.args.intervals, self.args.seconds)
         return {name: meter.summary(rows, self.ghz, size) for name, rows in samples.items()}
 
     def floor(self, size, packets):
         row = Row("out", size, "aes128-gcm", packets=packets)
-        with peers.running_floor(self.lab, self.cpu, self.capture(row), packets) as m:
-            m.run(2, 0.1)
-            return meter.summary(m.run(self.args.intervals, 0.05), self.ghz, size)
+        with peers.running_floor(self.lab, self.cpu, self.capture(row), packets) as (_, m, _):
+            rows = [m.interval(self.args.seconds) for _ in range(self.args.intervals)]
+            return meter.summary(rows, self.ghz, size)
 
     def crypto(self, row):
         return peers.crypto_perf(transforms.TRANSFORMS[row.transform], row.direction, row.size, self.cpu)

@@ -9,6 +9,7 @@ with median and spread beside it.
 import contextlib
 import json
 import re
+import signal
 import socket
 import time
 from pathlib import Path
@@ -90,25 +91,37 @@ class Meter:
                 raise Failed("no packet came out")
             time.sleep(0.05)
 
-    def run(self, intervals, seconds, each=None):
-        """A list of intervals: cycles a packet on each thread, Mpps of wall time."""
-        rows = []
+    def interval(self, seconds, nodes=None):
+        """What happened in that time: packets, cycles a packet on each thread, cycles of each node."""
+        first = nodes() if nodes else {}
         before = self.snap()
-        extra = each() if each else None
-        for _ in range(intervals):
-            time.sleep(seconds)
-            now = self.snap()
-            packets = now[1] - before[1]
-            row = {"packets": packets, "seconds": (now[0] - before[0]) / 1e9,
-                   "bytes": (now[2] - before[2]) / max(packets, 1),
-                   "cycles": [(b - a) * self.ghz / max(packets, 1) for a, b in zip(before[3], now[3])]}
-            if each:
-                later = each()
-                row["nodes"] = {n: (later[n][0] - extra[n][0], later[n][1] - extra[n][1]) for n in later}
-                extra = later
-            rows.append(row)
-            before = now
-        return rows
+        time.sleep(seconds)
+        now = self.snap()
+        packets = now[1] - before[1]
+        row = {"packets": packets, "seconds": (now[0] - before[0]) / 1e9, "bytes": (now[2] - before[2]) / max(packets, 1),
+               "cycles": [(b - a) * self.ghz / max(packets, 1) for a, b in zip(before[3], now[3])]}
+        if nodes:
+            row["nodes"] = {n: c[1] - first[n][1] for n, c in nodes().items()}
+        return row
+
+
+def in_turn(programs, rounds, seconds, settle=0.02):
+    """
+    Programs (process, meter, nodes) that run on the same cpus: one at a time goes on for an interval while the
+    others are stopped, so that whatever the machine does meets all of them. Returns the intervals of each.
+    """
+    for process, _, _ in programs.values():
+        process.send(signal.SIGSTOP)
+    samples = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, (process, meter, nodes) in programs.items():
+            process.send(signal.SIGCONT)
+            time.sleep(settle)
+            samples[name].append(meter.interval(seconds, nodes))
+            process.send(signal.SIGSTOP)
+    for process, _, _ in programs.values():
+        process.send(signal.SIGCONT)
+    return samples
 
 
 def summary(rows, ghz, clear_bytes):
@@ -125,7 +138,7 @@ def summary(rows, ghz, clear_bytes):
     if "nodes" in rows[0]:
         nodes = {}
         for name in rows[0]["nodes"]:
-            v = [r["nodes"][name][1] / r["packets"] for r in rows]
+            v = [r["nodes"][name] / r["packets"] for r in rows]
             if any(v):
                 nodes[name] = quantile(v, 0.25)
         out["nodes"] = nodes

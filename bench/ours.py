@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 
 import meter
@@ -55,7 +56,7 @@ def config(mode, direction, capture, sas, transform, packets, window=0, esn=Fals
     mbufs = 16384 if packets < 8192 else packets + 32768
     return {
         "idle": "poll",
-        "eal": {"memory": 512 + mbufs * 3 // 1024 + sas // 100},
+        "eal": {"memory": 256 + mbufs * 3 // 1024 + sas * 3 // 256},
         "lcores": lcores(mode),
         "ports": ports,
         "crypto": {"mode": mode, "devices": ["crypto_aesni_gcm", "crypto_aesni_mb"], **(crypto or {})},
@@ -102,9 +103,9 @@ class Control:
 
 
 @contextlib.contextmanager
-def running(lab, binary, conf, direction, mode):
-    """A router that forwards; yields it, its telemetry, its control socket and the meter."""
-    ns = lab.ns("r")
+def running(lab, name, binary, conf, direction, mode):
+    """A router that forwards, in a namespace of its own; yields it, its meter and what counts its nodes."""
+    ns = lab.ns(name)
     ns.no_ipv6()
     router = Router(ns, conf)
     router.binary = binary
@@ -119,11 +120,12 @@ def running(lab, binary, conf, direction, mode):
         m = meter.Meter(telemetry, 1, meter.threads(
             telemetry.pid, ["rte-worker-1", "rte-worker-2"][:1 if mode == "inline" else 2]))
         m.wait_for_packets()
-        yield router, Control(router.socket), m
+        yield router.process, m, Control(router.socket).nodes
         telemetry.close()
     finally:
         if router.process:
+            router.process.send(signal.SIGCONT)
             router.process.stop(timeout=20)
             lab.processes.remove(router.process)
         run(["ip", "netns", "del", ns.name], check=False)
-        lab.namespaces.clear()
+        lab.namespaces.pop(name)

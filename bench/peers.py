@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
+import signal
 from pathlib import Path
 
 import meter
@@ -90,9 +90,10 @@ def program(lab, name, cmd, lcore=None):
             m.wait_for_packets()
         except (meter.Failed, OSError, ValueError, KeyError) as e:
             raise meter.Failed(f"{name}: {e}\n{p.tail()}") from e
-        yield m
+        yield p, m, None
         telemetry.close()
     finally:
+        p.send(signal.SIGCONT)
         with contextlib.suppress(Exception):
             p.stop(timeout=5)
         with contextlib.suppress(Exception):
@@ -105,12 +106,13 @@ def program(lab, name, cmd, lcore=None):
 
 def running_secgw(lab, binary, cpu, direction, capture, sas, transform, style, packets):
     """style: legacy, lib (librte_ipsec), cpu (librte_ipsec with synchronous crypto)."""
-    file = lab.dir / "secgw.cfg"
+    name = f"secgw-{style}"
+    file = lab.dir / f"{name}.cfg"
     file.write_text(secgw_config(direction, sas, transform, style))
     unprotected = "0x2" if direction == "out" else "0x1"
     mbufs = ["-s", str(packets + 16384)] if packets > 4096 else []
-    return program(lab, "secgw", [
-        binary, *eal(f"{lab.name}-secgw", cpu, 512 + packets * 3 // 1024, capture), "--vdev", f"{transform.device}0", "--",
+    return program(lab, name, [
+        binary, *eal(f"{lab.name}-{name}", cpu, 128 + packets * 3 // 1024, capture), "--vdev", f"{transform.device}0", "--",
         "-p", "0x3", "-u", unprotected, "-P", "-f", file, "--config", "(0,0,0),(1,0,0)", *mbufs,
         *([] if style == "legacy" else ["-l"])])
 
@@ -118,7 +120,7 @@ def running_secgw(lab, binary, cpu, direction, capture, sas, transform, style, p
 def running_floor(lab, cpu, capture, packets):
     """testpmd: receive and send, nothing between."""
     rest = sorted(os.sched_getaffinity(0))[0]
-    args = eal(f"{lab.name}-floor", cpu, 512 + packets * 3 // 1024, capture)
+    args = eal(f"{lab.name}-floor", cpu, 128 + packets * 3 // 1024, capture)
     args[1] = f"0@{rest},1@{cpu}"
     return program(lab, "testpmd", [
         "dpdk-testpmd", *args, "--", "--forward-mode=io", "--auto-start", "--nb-cores=1", "--stats-period=60",

@@ -157,9 +157,9 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	/* The number itself is an IV that no other packet of the key has (RFC 4106, 3.1); CBC's was put
 	 * aside by prepare(). */
 	if (sa->crypto == SA_CRYPTO_CBC)
-		memcpy(esp + 1, p->iv, sa->iv_len);
-	else
-		memcpy(esp + 1, &iv, sa->iv_len);
+		memcpy(esp + 1, p->iv, sizeof(p->iv));
+	else if (likely(sa->iv_len == sizeof(iv)))
+		memcpy(esp + 1, &iv, sizeof(iv));
 
 	p->sqn = sqn;
 	p->clear_len = len;

@@ -49,6 +49,19 @@ outer_ip6(const struct sa *sa, struct rte_ipv6_hdr *outer, const void *inner, bo
 }
 
 /*
+ * A tunnel's template is 20 to 48 bytes: pieces of a fixed size that overlap are stores, where a copy of any
+ * length is a slow instruction.
+ */
+static inline void
+outer_template(uint8_t *to, const struct sa_template *t)
+{
+	memcpy(to, t->header, 16);
+	if (unlikely(t->len > 32))
+		memcpy(to + 16, t->header + 16, 16);
+	memcpy(to + t->len - 16, t->header + t->len - 16, 16);
+}
+
+/*
  * Puts the template at outer, with what changes from packet to packet: total is the length of the whole packet, which
  * begins there. inner: the packet in the tunnel, of IPv6 if inner6.
  */
@@ -56,7 +69,7 @@ static inline void
 outer_ip(const struct sa *sa, const struct sa_template *t, uint8_t *outer, const void *inner,
 	bool inner6, uint16_t total, uint64_t sqn)
 {
-	memcpy(outer, t->header, t->len);
+	outer_template(outer, t);
 	if (t->outer6)
 		outer_ip6(sa, (struct rte_ipv6_hdr *)outer, inner, inner6, total);
 	else
