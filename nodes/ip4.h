@@ -45,6 +45,8 @@ ip4_source_invalid(uint32_t src)
 	return first == 127 || first >= 224 || (first == 0 && src != 0);
 }
 
+#define IP4_LOOKED_AT (60 + 8 + 8) /* the longest IP header, UDP, and what begins ESP */
+
 /*
  * RFC 1812, 5.2.2: whether the mbuf holds an IPv4 packet, from its first byte. Returns DROP_NONE, having cut
  * off what link layers put after the packet, or why not.
@@ -55,8 +57,13 @@ ip4_validate(struct rte_mbuf *m)
 	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
 	uint16_t hdr_len, total;
 
-	if (unlikely(rte_pktmbuf_data_len(m) < sizeof(*ip)))
-		return DROP_IP4_SHORT;
+	/* What we look at lies in the first segment, or is brought there. */
+	if (rte_pktmbuf_data_len(m) < IP4_LOOKED_AT) {
+		if (unlikely(m->nb_segs > 1) && rte_pktmbuf_linearize(m) != 0)
+			return DROP_ESP_NO_HEADROOM;
+		if (unlikely(rte_pktmbuf_data_len(m) < sizeof(*ip)))
+			return DROP_IP4_SHORT;
+	}
 	if (unlikely(ip->version_ihl >> 4 != 4))
 		return DROP_IP4_VERSION;
 	hdr_len = ip4_hdr_len(ip);

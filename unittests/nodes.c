@@ -17,6 +17,7 @@ main(void)
 	suite_add_tcase(s, nodes_esp_out_case());
 	suite_add_tcase(s, nodes_jumbo_case());
 	suite_add_tcase(s, nodes_known_case());
+	suite_add_tcase(s, nodes_random_case());
 	suite_add_tcase(s, nodes_nat_case());
 	suite_add_tcase(s, nodes_many_case());
 	suite_add_tcase(s, nodes_dedicated_case());

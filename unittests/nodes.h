@@ -196,5 +196,6 @@ TCase *nodes_mtu_many_case(void);
 TCase *nodes_dedicated_case(void);
 TCase *nodes_jumbo_case(void);
 TCase *nodes_known_case(void);
+TCase *nodes_random_case(void);
 
 #endif

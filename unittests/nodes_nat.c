@@ -106,6 +106,25 @@ START_TEST(seals)
 }
 END_TEST
 
+/* Wherever a driver cuts it: it is ESP in UDP, and never IKE's. */
+START_TEST(torn)
+{
+	struct esp e = ESP_IN(1);
+	uint8_t clear[PACKET_MAX], packet[PACKET_MAX], got[PACKET_MAX];
+
+	nat_tunnel();
+	for (uint16_t at = 1; at < 60; at++, e.sqn++) {
+		uint16_t len = esp_packet(&e, clear, ip4_build(clear, &inner), 0, 4500, packet);
+
+		put(world.rx[WAN][0], frame_cut(WAN, packet, len, &at, 1));
+		run();
+		no_drops();
+		ck_assert_uint_eq(sent(LAN, got), 100);
+		nothing_left();
+	}
+}
+END_TEST
+
 /* Each SA takes only the encapsulation that it has. */
 START_TEST(other_encapsulation)
 {
@@ -207,6 +226,7 @@ nodes_nat_case(void)
 	tcase_add_test(tc, opens);
 	tcase_add_test(tc, moves);
 	tcase_add_test(tc, seals);
+	tcase_add_test(tc, torn);
 	tcase_add_test(tc, other_encapsulation);
 	tcase_add_test(tc, for_charon);
 	tcase_add_test(tc, elsewhere);
