@@ -78,6 +78,13 @@ cut(struct worker *w, const struct rte_mbuf *m, struct rte_mbuf **pieces, enum d
 	uint8_t later[HEADER_MAX];
 	uint16_t later_len = later_header(ip4_hdr(m), later);
 
+	/* Offsets of pieces beyond the longest datagram would begin anew, at a header of the sender's choice. */
+	*reason = DROP_FRAGMENT_INVALID;
+	if ((rte_be_to_cpu_16(ip4_hdr(m)->fragment_offset) & RTE_IPV4_HDR_OFFSET_MASK) *
+				RTE_IPV4_HDR_OFFSET_UNITS +
+			payload >
+		UINT16_MAX)
+		return 0;
 	*reason = DROP_IP4_MTU;
 	if (mtu < header_len + RTE_IPV4_HDR_OFFSET_UNITS)
 		return 0;

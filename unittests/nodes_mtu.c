@@ -188,6 +188,28 @@ START_TEST(clear_chained)
 }
 END_TEST
 
+/* A late fragment is not cut into pieces whose offsets begin anew: that would be a first one, unchecked. */
+START_TEST(past_the_end)
+{
+	uint32_t nh = neighbour(DMZ, "10.3.0.9", 1500, true);
+	struct ip4 p = {.src = HOST_A, .dst = "198.51.100.1", .len = 1400};
+	uint8_t got[PACKET_MAX];
+
+	route("198.51.100.1", nh);
+	set_mtu(nh, 576);
+	for (uint32_t first = 60000 / 8; first < 8192; first += 8) {
+		bool fits = first * 8 + 1380 <= 65535;
+
+		p.frag = first;
+		put_ip4(LAN, &p);
+		run();
+		drops_are(fits ? DROP_NONE : DROP_FRAGMENT_INVALID, !fits);
+		while (sent(DMZ, got) != 0)
+			ck_assert_uint_ge(load16(got + 14 + 6) & 0x1fff, first);
+	}
+}
+END_TEST
+
 START_TEST(no_buffers)
 {
 	struct rte_mbuf *taken[4096];
@@ -765,6 +787,7 @@ nodes_mtu_case(void)
 	tcase_add_test(tc, clear_sizes);
 	tcase_add_test(tc, options_and_fragments);
 	tcase_add_test(tc, clear_chained);
+	tcase_add_test(tc, past_the_end);
 	tcase_add_test(tc, no_buffers);
 	tcase_add_test(tc, tunnel_before);
 	tcase_add_test(tc, tunnel_after);
