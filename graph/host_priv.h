@@ -97,7 +97,7 @@ struct host {
 	bool locals_changed, fib_full;
 	uint32_t fib_count; /* of routes when the FIB was full */
 	unsigned int fib_waited; /* seconds since */
-	LIST_HEAD(, rib_prefix) locals, gleans;
+	LIST_HEAD(, rib_prefix) locals, gleans, throws;
 
 	/* host_neigh.c */
 	struct host_neigh *neigh;

@@ -100,14 +100,43 @@ usable(const struct rib_route *r)
 	return r->type != RTN_UNICAST || r->n_hops > 0;
 }
 
+/* Whether it ends the lookup in charon's table alone. */
+static bool
+thrown(const struct rib_route *r)
+{
+	return r->rank == RIB_CHARON && r->type == RTN_THROW;
+}
+
 const struct rib_route *
 rib_best(const struct rib_prefix *p)
 {
-	const struct rib_route *r = p->routes;
+	const struct rib_route *r, *last = NULL;
 
-	while (r != NULL && !usable(r))
-		r = r->next;
-	return r;
+	for (r = p->routes; r != NULL; r = r->next) {
+		if (usable(r) && !thrown(r))
+			return r;
+		if (thrown(r))
+			last = r;
+	}
+	return last;
+}
+
+const struct rib_route *
+rib_thrown(const struct rib *rib, const struct rib_prefix *p)
+{
+	for (int plen = p->plen - 1; plen >= 0; plen--) {
+		const struct rib_prefix *covering;
+		struct ip_addr net = p->dst;
+
+		addr_mask(&net, plen);
+		covering = rib_find(rib, &net, plen);
+		if (covering == NULL)
+			continue;
+		for (const struct rib_route *r = covering->routes; r != NULL; r = r->next)
+			if (r->rank != RIB_CHARON && usable(r))
+				return r;
+	}
+	return NULL;
 }
 
 static bool

@@ -15,8 +15,12 @@
  * thread only.
  */
 
-/* Kernel tables are consulted as local, main, default; neighbours come last. Others are not ours. */
-enum rib_rank { RIB_LOCAL, RIB_MAIN, RIB_DEFAULT, RIB_NEIGHBOUR };
+/*
+ * Kernel tables are consulted as local, charon's, main, default; neighbours come last. Others are not ours.
+ * charon's (its option routing_table) is where strongSwan puts the routes of its policies.
+ */
+enum rib_rank { RIB_LOCAL, RIB_CHARON, RIB_MAIN, RIB_DEFAULT, RIB_NEIGHBOUR };
+#define RIB_CHARON_TABLE 220
 
 struct rib_hop {
 	uint32_t ifindex;
@@ -43,9 +47,9 @@ struct rib_prefix {
 	uint8_t plen;
 	/* The owner of the table keeps here what it made of the best route. */
 	bool in_fib, refused;
-	bool is_local, is_glean;
+	bool is_local, is_glean, is_throw;
 	uint16_t glean_port;
-	LIST_ENTRY(rib_prefix) local, glean;
+	LIST_ENTRY(rib_prefix) local, glean, thrown;
 };
 
 enum rib_how { RIB_PREPEND, RIB_APPEND, RIB_REPLACE };
@@ -84,8 +88,14 @@ int rib_del(
 /* The prefix, or NULL. */
 struct rib_prefix *rib_find(const struct rib *rib, const struct ip_addr *dst, uint8_t plen);
 
-/* The best usable route, or NULL. */
+/*
+ * The best usable route, or NULL. A throw route of charon's table says only that this table has none: it is the
+ * best when there is no other, and rib_thrown() tells what it means.
+ */
 const struct rib_route *rib_best(const struct rib_prefix *p);
+
+/* The best route of the longest prefix that covers this one, charon's table left out; NULL: there is none. */
+const struct rib_route *rib_thrown(const struct rib *rib, const struct rib_prefix *p);
 
 /*
  * Removes routes of the kernel that are not of this generation, a part of the table at each call; cursor

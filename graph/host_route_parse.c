@@ -91,6 +91,8 @@ rank_of(const struct rtmsg *rtm, struct nlattr **tb)
 	switch (table) {
 	case RT_TABLE_LOCAL:
 		return RIB_LOCAL;
+	case RIB_CHARON_TABLE:
+		return RIB_CHARON;
 	case RT_TABLE_MAIN:
 		return RIB_MAIN;
 	case RT_TABLE_DEFAULT:

@@ -170,11 +170,42 @@ classify(struct host *h, struct rib_prefix *p, const struct rib_route *r)
 		p->glean_port = tap->port_id;
 }
 
-static void
-route_changed(void *ctx, struct rib_prefix *p)
+static bool
+is_thrown(const struct rib_route *r)
 {
-	struct host *h = ctx;
-	const struct rib_route *r = rib_best(p);
+	return r != NULL && r->rank == RIB_CHARON && r->type == RTN_THROW;
+}
+
+/* The route as the FIB shall have it. A throw that nothing covers stays what it is: unreachable. */
+static const struct rib_route *
+effective(const struct host *h, const struct rib_prefix *p)
+{
+	const struct rib_route *r = rib_best(p), *covering;
+
+	if (!is_thrown(r))
+		return r;
+	covering = rib_thrown(h->rib, p);
+	return covering != NULL ? covering : r;
+}
+
+static void
+keep_throw(struct host *h, struct rib_prefix *p)
+{
+	bool is_throw = is_thrown(rib_best(p));
+
+	if (is_throw == p->is_throw)
+		return;
+	if (is_throw)
+		LIST_INSERT_HEAD(&h->throws, p, thrown);
+	else
+		LIST_REMOVE(p, thrown);
+	p->is_throw = is_throw;
+}
+
+static void
+settle_route(struct host *h, struct rib_prefix *p)
+{
+	const struct rib_route *r = effective(h, p);
 	char buf[ADDR_STRLEN];
 	uint32_t nh = 0;
 	bool put = false;
@@ -206,6 +237,20 @@ route_changed(void *ctx, struct rib_prefix *p)
 	h->fib_full = true;
 	h->fib_count = fib_route_count(h->fib);
 	h->fib_waited = 0;
+}
+
+static void
+route_changed(void *ctx, struct rib_prefix *p)
+{
+	struct host *h = ctx;
+	struct rib_prefix *t;
+
+	keep_throw(h, p);
+	settle_route(h, p);
+	/* What charon lets pass follows the route that covers it. */
+	LIST_FOREACH (t, &h->throws, thrown)
+		if (t != p && t->plen > p->plen && addr_in(&t->dst, &p->dst, p->plen))
+			settle_route(h, t);
 }
 
 void
@@ -283,6 +328,7 @@ host_routes_start(struct host *h)
 
 	LIST_INIT(&h->locals);
 	LIST_INIT(&h->gleans);
+	LIST_INIT(&h->throws);
 	h->rib = rib_create(route_changed, h);
 	if (h->rib == NULL) {
 		LOG(ERR, "Linux mirror: out of memory");

@@ -87,6 +87,40 @@ START_TEST(kinds_of_routes)
 }
 END_TEST
 
+/* Table 220 goes before the main one; what it throws is as if it had not covered it. */
+START_TEST(routes_of_charon)
+{
+	run("ip route add 10.1.0.0/16 via 192.0.2.20");
+	run("ip route add 10.1.0.0/16 via 192.0.2.10 table 220");
+	run("ip route add 10.0.0.0/8 via 192.0.2.10 table 220");
+	run("ip route add throw 10.2.0.0/16 table 220");
+	run("ip route add throw 10.1.5.0/24 table 220");
+	WAIT_FOR(goes_to("10.1.5.1", "192.0.2.20", 0));
+	ck_assert(goes_to("10.1.0.1", "192.0.2.10", 0));
+	ck_assert(goes_to("10.3.0.1", "192.0.2.10", 0));
+	ck_assert(!goes_to("10.2.0.1", "192.0.2.10", 0));
+	/* It follows the route that covers it, as that comes, changes and goes. */
+	run("ip route add default via 198.51.100.10");
+	WAIT_FOR(goes_to("10.2.0.1", "198.51.100.10", 3));
+	run("ip route add 10.2.0.0/15 via 192.0.2.30");
+	WAIT_FOR(goes_to("10.2.0.1", "192.0.2.30", 0));
+	run("ip route add 10.2.0.0/16 via 192.0.2.40");
+	WAIT_FOR(goes_to("10.2.0.1", "192.0.2.40", 0));
+	run("ip route del 10.2.0.0/16");
+	run("ip route del 10.2.0.0/15");
+	WAIT_FOR(goes_to("10.2.0.1", "198.51.100.10", 3));
+	run("ip route del default");
+	WAIT_FOR(!goes_to("10.2.0.1", "198.51.100.10", 3));
+	ck_assert(!goes_to("10.2.0.1", "192.0.2.10", 0));
+	run("ip route del throw 10.2.0.0/16 table 220");
+	WAIT_FOR(goes_to("10.2.0.1", "192.0.2.10", 0));
+	run("ip route flush table 220");
+	WAIT_FOR(goes_to("10.1.0.1", "192.0.2.20", 0));
+	ck_assert(goes_to("10.1.5.1", "192.0.2.20", 0));
+	WAIT_FOR(goes("10.3.0.1", NH_NONE));
+}
+END_TEST
+
 START_TEST(metrics)
 {
 	run("ip route add 10.1.0.0/16 via 192.0.2.20 metric 20");
@@ -323,6 +357,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, start);
 	tcase_add_test(tc, kinds_of_routes);
+	tcase_add_test(tc, routes_of_charon);
 	tcase_add_test(tc, metrics);
 	tcase_add_test(tc, multipath);
 	tcase_add_test(tc, nexthop_objects);

@@ -103,6 +103,8 @@ START_TEST(tables_in_order)
 	ck_assert_uint_eq(best(), 3);
 	add(route(RIB_MAIN, 1000, 2), RIB_PREPEND);
 	ck_assert_uint_eq(best(), 2);
+	add(route(RIB_CHARON, 2000, 5), RIB_PREPEND);
+	ck_assert_uint_eq(best(), 5);
 	add(route(RIB_LOCAL, 5000, 1), RIB_PREPEND);
 	ck_assert_uint_eq(best(), 1);
 }
