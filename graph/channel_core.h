@@ -22,7 +22,7 @@
  */
 
 #define CHANNEL_MAX_OWNERS 16
-#define CHANNEL_ACQUIRE_RATES 4096 /* reqids whose last acquire is remembered; a power of two */
+#define CHANNEL_ACQUIRE_RATES 4096 /* whose last acquire is remembered; a power of two */
 #define CHANNEL_NSEC 1000000000ull
 
 enum owner_state {
@@ -67,7 +67,7 @@ struct channel_ops {
 };
 
 struct acquire_rate {
-	uint32_t reqid;
+	uint64_t what; /* reqid and, of a trap for any peer, the packet's destination */
 	uint32_t until; /* seconds */
 };
 
@@ -114,9 +114,9 @@ void channel_request(
 /* Grace times, acquires, what was lost. Each 100 ms. */
 void channel_core_tick(struct channel_core *c);
 
-/* The lifetime of an SA ran out. */
 /* Authenticated ESP in UDP came from elsewhere than the SA's peer. */
 void channel_core_mapping(struct channel_core *c, const struct sa_mapping *m);
+/* The lifetime of an SA ran out. */
 void channel_core_expire(struct channel_core *c, uint32_t slot, bool hard);
 
 /* channel_owner.c */

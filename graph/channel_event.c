@@ -133,32 +133,48 @@ channel_resyncs(struct channel_core *c)
 	}
 }
 
-/* One acquire per reqid and interval: charon ignores what comes while it negotiates for the reqid. */
+/*
+ * One acquire for each reqid and interval: charon ignores what comes while it negotiates. A trap for any peer
+ * (its end point is 0.0.0.0 or ::) asks for each peer by itself: that is the packet's destination.
+ */
 static bool
-acquire_due(struct channel_core *c, uint32_t reqid, uint32_t now)
+acquire_due(
+	struct channel_core *c, const struct spd_policy *p, const struct ip_addr *dst, uint32_t now)
 {
-	struct acquire_rate *rate =
-		&c->rates[(reqid * 2654435761u) >> 16 & (CHANNEL_ACQUIRE_RATES - 1)];
+	static const struct ip_addr any4 = {.family = 4}, any6 = {.family = 6};
+	uint64_t what = p->reqid;
+	struct acquire_rate *rate;
 
-	if (rate->reqid == reqid && (int32_t)(now - rate->until) < 0)
+	if (addr_equal(&p->conf.sa_dst, &any4) || addr_equal(&p->conf.sa_dst, &any6))
+		what |= (dst->v6[0] * 0x9e3779b97f4a7c15u ^ dst->v6[1] * 0xff51afd7ed558ccdu) &
+			0xffffffff00000000u;
+	rate = &c->rates[(what ^ what >> 32) * 2654435761u >> 16 & (CHANNEL_ACQUIRE_RATES - 1)];
+	if (rate->what == what && (int32_t)(now - rate->until) < 0)
 		return false;
-	rate->reqid = reqid;
+	rate->what = what;
 	rate->until = now + ACQUIRE_SECONDS;
 	return true;
 }
 
+/* The packet as a selector of one address and port each; ports that were not to be seen are any. */
 static void
-selector_to_wire(struct ike_selector *to, const struct spd_selector *from)
+packet_to_wire(struct ike_selector *to, const struct spd_key *key, uint8_t family)
 {
-	channel_addr_to_wire(&to->src, &from->src);
-	channel_addr_to_wire(&to->dst, &from->dst);
-	to->src_plen = from->src_plen;
-	to->dst_plen = from->dst_plen;
-	to->proto = from->proto;
-	to->src_port_lo = from->src_port_lo;
-	to->src_port_hi = from->src_port_hi;
-	to->dst_port_lo = from->dst_port_lo;
-	to->dst_port_hi = from->dst_port_hi;
+	memset(to, 0, sizeof(*to));
+	to->src.family = to->dst.family = family;
+	if (family == 4) {
+		memcpy(to->src.b, &key->src4, sizeof(key->src4));
+		memcpy(to->dst.b, &key->dst4, sizeof(key->dst4));
+	} else {
+		memcpy(to->src.b, key->src6, sizeof(key->src6));
+		memcpy(to->dst.b, key->dst6, sizeof(key->dst6));
+	}
+	to->src_plen = to->dst_plen = family == 4 ? 32 : 128;
+	to->proto = key->proto;
+	to->src_port_lo = key->no_ports ? 0 : key->src_port;
+	to->src_port_hi = key->no_ports ? UINT16_MAX : key->src_port;
+	to->dst_port_lo = key->no_ports ? 0 : key->dst_port;
+	to->dst_port_hi = key->no_ports ? UINT16_MAX : key->dst_port;
 }
 
 static void
@@ -166,23 +182,25 @@ acquire(void *ctx, struct spd_policy *p)
 {
 	struct channel_core *c = ctx;
 	struct ike_msg event = {0};
+	struct ip_addr dst;
 
-	if (atomic_load_explicit(&p->acquire, memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&p->acquire, memory_order_acquire) != SPD_ACQUIRE_READY)
 		return;
-	/* A lcore sets it again with the next packet that finds no SA. */
+	/* A lcore says it again with the next packet that finds no SA. */
 	if (p->conf.dir != SPD_OUT || p->action != SPD_PROTECT || p->sa != SPD_NO_SA ||
 		!owner_is_alive(c, p->conf.owner)) {
-		atomic_store_explicit(&p->acquire, 0, memory_order_relaxed);
+		atomic_store_explicit(&p->acquire, SPD_ACQUIRE_IDLE, memory_order_relaxed);
 		return;
 	}
 	if (c->ops->room(c->ctx) <= POLITE_ROOM)
 		return;
-	atomic_store_explicit(&p->acquire, 0, memory_order_relaxed);
-	if (!acquire_due(c, p->reqid, c->ops->now(c->ctx) / CHANNEL_NSEC))
-		return;
-	selector_to_wire(&event.body.acquire.packet, &p->conf.sel);
+	/* A key does not say its family in each path of lookup: the policy does. */
+	packet_to_wire(&event.body.acquire.packet, &p->trigger, p->conf.sel.src.family);
 	event.body.acquire.reqid = p->reqid;
-	if (emit(c, IKE_EVENT_ACQUIRE, p->conf.owner, &event))
+	atomic_store_explicit(&p->acquire, SPD_ACQUIRE_IDLE, memory_order_release);
+	channel_addr_from_wire(&dst, &event.body.acquire.packet.dst);
+	if (acquire_due(c, p, &dst, c->ops->now(c->ctx) / CHANNEL_NSEC) &&
+		emit(c, IKE_EVENT_ACQUIRE, p->conf.owner, &event))
 		c->stats.acquires++;
 }
 

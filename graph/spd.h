@@ -49,26 +49,6 @@ struct spd_policy_conf {
 
 #define SPD_NO_SA 0xffffffffu
 
-/* A policy as lcores see it. */
-struct spd_policy {
-	struct spd_policy *_Atomic next; /* same key, later in order */
-	uint32_t priority;
-	uint32_t order; /* newer is larger: the tie-break */
-	uint32_t reqid;
-	_Atomic uint32_t sa; /* OUT, PROTECT: slot of the SA to use, or SPD_NO_SA */
-	_Atomic uint32_t
-		acquire; /* set by a lcore whose packet found no SA; cleared by the control thread */
-	_Atomic uint32_t used; /* CLOCK_MONOTONIC seconds of the last use; 0: never */
-	uint8_t action;
-	uint8_t mode;
-	uint8_t proto;
-	bool ports; /* the selector names ports: they count */
-	struct spd_policy_conf conf;
-	uint32_t id;
-	/* The control thread's own: policies of one reqid, and those bound to one SA. */
-	LIST_ENTRY(spd_policy) of_reqid, of_sa;
-};
-
 /* What a packet shows of itself: addresses in network order, ports in host order. */
 struct spd_key {
 	union {
@@ -83,6 +63,32 @@ struct spd_key {
 	uint8_t family; /* 4 or 6 */
 	uint8_t proto;
 	bool no_ports; /* a later fragment or an unreadable chain: the strictest policy wins */
+};
+
+/*
+ * An SA is missing: the lcore whose packet finds IDLE takes it, writes what the packet was, and says READY; the
+ * control thread reads that and puts IDLE back.
+ */
+enum spd_acquire { SPD_ACQUIRE_IDLE, SPD_ACQUIRE_WRITING, SPD_ACQUIRE_READY };
+
+/* A policy as lcores see it. */
+struct spd_policy {
+	struct spd_policy *_Atomic next; /* same key, later in order */
+	uint32_t priority;
+	uint32_t order; /* newer is larger: the tie-break */
+	uint32_t reqid;
+	_Atomic uint32_t sa; /* OUT, PROTECT: slot of the SA to use, or SPD_NO_SA */
+	_Atomic uint32_t acquire; /* enum spd_acquire */
+	_Atomic uint32_t used; /* CLOCK_MONOTONIC seconds of the last use; 0: never */
+	uint8_t action;
+	uint8_t mode;
+	uint8_t proto;
+	bool ports; /* the selector names ports: they count */
+	struct spd_policy_conf conf;
+	struct spd_key trigger; /* of the packet, when acquire is SPD_ACQUIRE_READY */
+	uint32_t id;
+	/* The control thread's own: policies of one reqid, and those bound to one SA. */
+	LIST_ENTRY(spd_policy) of_reqid, of_sa;
 };
 
 struct spd;

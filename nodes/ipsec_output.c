@@ -39,6 +39,19 @@ drop(struct pkt *p, enum drop_reason reason)
 	return EDGE_DROP;
 }
 
+/* There is no SA: charon is to be asked for one, with what the packet was (RFC 4301, 4.4.1.1, "PFP"). */
+static void
+ask_for_sa(struct spd_policy *policy, const struct spd_key *key)
+{
+	uint32_t idle = SPD_ACQUIRE_IDLE;
+
+	if (atomic_load_explicit(&policy->acquire, memory_order_relaxed) != idle ||
+		!atomic_compare_exchange_strong(&policy->acquire, &idle, SPD_ACQUIRE_WRITING))
+		return;
+	policy->trigger = *key;
+	atomic_store_explicit(&policy->acquire, SPD_ACQUIRE_READY, memory_order_release);
+}
+
 /* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. */
 static inline rte_edge_t
 output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_policy *policy)
@@ -60,7 +73,7 @@ output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_po
 	slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
 	p->sa = likely(slot != SPD_NO_SA) ? sad_at(w->sad, slot) : NULL;
 	if (unlikely(p->sa == NULL)) {
-		atomic_store_explicit(&policy->acquire, 1, memory_order_relaxed);
+		ask_for_sa(policy, key);
 		return drop(p, DROP_POLICY_NO_SA);
 	}
 	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;

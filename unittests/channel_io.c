@@ -23,13 +23,31 @@ slot_of(uint8_t dir, uint32_t spi, const char *dst)
 	return slot;
 }
 
+/* As a lcore does: a UDP packet of 10.1.0.5 to there found no SA. */
+static void
+packet(struct spd_policy *p, const char *dst)
+{
+	p->trigger = (struct spd_key){.src4 = inet_addr("10.1.0.5"),
+		.dst4 = inet_addr(dst),
+		.src_port = 1024,
+		.dst_port = 53,
+		.proto = 17};
+	p->acquire = SPD_ACQUIRE_READY;
+}
+
 START_TEST(an_acquire_is_raised_once_in_a_while)
 {
+	const struct ike_selector *sel = &w.events[0].body.acquire.packet;
+	uint32_t src = inet_addr("10.1.0.5"), dst = inet_addr("10.2.0.9");
+
 	say_hello(OWNER_A, 100);
 	add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 7);
 	pass(1);
 	ck_assert_uint_eq(w.n_events, 0);
-	policy(SPD_OUT, NET)->acquire = 1;
+	policy(SPD_OUT, NET)->acquire = SPD_ACQUIRE_WRITING; /* the lcore is at it */
+	pass(1);
+	ck_assert_uint_eq(w.n_events, 0);
+	packet(policy(SPD_OUT, NET), "10.2.0.9");
 	pass(1);
 	ck_assert_uint_eq(w.n_events, 1);
 	ck_assert_uint_eq(w.events[0].hdr.type, IKE_EVENT_ACQUIRE);
@@ -37,23 +55,53 @@ START_TEST(an_acquire_is_raised_once_in_a_while)
 	ck_assert_uint_eq(w.events[0].hdr.owner, OWNER_A);
 	ck_assert_uint_eq(w.events[0].hdr.epoch, EPOCH);
 	ck_assert_uint_eq(w.events[0].body.acquire.reqid, 7);
-	ck_assert_uint_eq(w.events[0].body.acquire.packet.dst_plen, 16);
-	ck_assert_uint_eq(w.events[0].body.acquire.packet.dst.b[1], 2);
-	ck_assert_uint_eq(policy(SPD_OUT, NET)->acquire, 0);
+	ck_assert(sel->src.family == 4 && sel->dst.family == 4);
+	ck_assert_uint_eq(sel->src_plen, 32);
+	ck_assert_uint_eq(sel->dst_plen, 32);
+	ck_assert_mem_eq(sel->src.b, &src, 4);
+	ck_assert_mem_eq(sel->dst.b, &dst, 4);
+	ck_assert_uint_eq(sel->proto, 17);
+	ck_assert(sel->src_port_lo == 1024 && sel->src_port_hi == 1024);
+	ck_assert(sel->dst_port_lo == 53 && sel->dst_port_hi == 53);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->acquire, SPD_ACQUIRE_IDLE);
 	/* Too early. */
-	policy(SPD_OUT, NET)->acquire = 1;
+	packet(policy(SPD_OUT, NET), "10.2.0.9");
 	pass(1);
 	ck_assert_uint_eq(w.n_events, 1);
-	policy(SPD_OUT, NET)->acquire = 1;
+	packet(policy(SPD_OUT, NET), "10.2.0.9");
+	policy(SPD_OUT, NET)->trigger.no_ports = true;
 	pass(1);
 	ck_assert_uint_eq(w.n_events, 2);
+	sel = &w.events[1].body.acquire.packet;
+	ck_assert(sel->src_port_lo == 0 && sel->src_port_hi == UINT16_MAX);
 	/* With an SA there is nothing to ask for. */
 	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 7, PEER);
 	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 7);
-	policy(SPD_OUT, NET)->acquire = 1;
+	packet(policy(SPD_OUT, NET), "10.2.0.9");
 	pass(10);
 	ck_assert_uint_eq(w.n_events, 2);
-	ck_assert_uint_eq(policy(SPD_OUT, NET)->acquire, 0);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->acquire, SPD_ACQUIRE_IDLE);
+}
+END_TEST
+
+/* A trap for any peer: each one is asked for, and each by itself not too often. */
+START_TEST(acquires_for_any_peer)
+{
+	static const char *const peers[] = {"10.2.0.1", "10.2.0.2", "10.2.0.1", "10.2.0.3"};
+
+	say_hello(OWNER_A, 100);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 7);
+	policy(SPD_OUT, NET)->conf.sa_dst = (struct ip_addr){.family = 4};
+	for (unsigned int i = 0; i < 4; i++) {
+		packet(policy(SPD_OUT, NET), peers[i]);
+		channel_core_tick(w.c);
+	}
+	ck_assert_uint_eq(w.n_events, 3);
+	ck_assert_uint_eq(w.events[2].body.acquire.packet.dst.b[3], 3);
+	pass(2);
+	packet(policy(SPD_OUT, NET), peers[0]);
+	channel_core_tick(w.c);
+	ck_assert_uint_eq(w.n_events, 4);
 }
 END_TEST
 
@@ -61,16 +109,16 @@ START_TEST(acquires_wait_for_room_and_for_an_owner)
 {
 	say_hello(OWNER_A, 100);
 	add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 7);
-	policy(SPD_OUT, NET)->acquire = 1;
+	packet(policy(SPD_OUT, NET), "10.2.0.9");
 	w.max_events = 10;
 	pass(1);
 	ck_assert_uint_eq(w.n_events, 0);
-	ck_assert_uint_eq(policy(SPD_OUT, NET)->acquire, 1);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->acquire, SPD_ACQUIRE_READY);
 	w.max_events = MAX_EVENTS;
 	pass(1);
 	ck_assert_uint_eq(w.n_events, 1);
 	owner_died(w.c, 0);
-	policy(SPD_OUT, NET)->acquire = 1;
+	packet(policy(SPD_OUT, NET), "10.2.0.9");
 	pass(10);
 	ck_assert_uint_eq(w.n_events, 1);
 }
@@ -337,6 +385,7 @@ main(void)
 {
 	const TTest *const tests[] = {
 		an_acquire_is_raised_once_in_a_while,
+		acquires_for_any_peer,
 		acquires_wait_for_room_and_for_an_owner,
 		expiries_go_to_the_owner,
 		expiries_of_orphans_are_carried_out,

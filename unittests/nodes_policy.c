@@ -111,9 +111,11 @@ START_TEST(no_sa)
 
 	tunnel_policies(SPD_NO_SA);
 	p = policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.2.0.0/16", REQID, NULL);
-	ck_assert_uint_eq(p->acquire, 0);
+	ck_assert_uint_eq(p->acquire, SPD_ACQUIRE_IDLE);
 	refused(LAN, &outward, DROP_POLICY_NO_SA);
-	ck_assert_uint_eq(p->acquire, 1);
+	ck_assert_uint_eq(p->acquire, SPD_ACQUIRE_READY);
+	ck_assert_uint_eq(p->trigger.src4, inet_addr(HOST_A));
+	ck_assert_uint_eq(p->trigger.dst4, inet_addr(HOST_B));
 	/* What Linux sends is no exception. */
 	put_host(WAN, &(struct ip4){.src = "10.1.0.1", .dst = HOST_B});
 	run();
@@ -126,10 +128,10 @@ START_TEST(no_sa)
 	run();
 	no_drops();
 	ck_assert_uint_gt(sent(WAN, got), 100);
-	p->acquire = 0;
+	p->acquire = SPD_ACQUIRE_IDLE;
 	sa_at(out)->spi = 0;
 	refused(LAN, &outward, DROP_POLICY_NO_SA);
-	ck_assert_uint_eq(p->acquire, 1);
+	ck_assert_uint_eq(p->acquire, SPD_ACQUIRE_READY);
 	ck_assert_uint_ne(p->used, 0);
 }
 END_TEST

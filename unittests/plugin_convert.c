@@ -323,6 +323,16 @@ START_TEST(the_packet_of_an_acquire)
 	ck_assert_mem_eq(ts->get_from_address(ts).ptr, sel.dst.b, 4);
 	ck_assert_mem_eq(ts->get_to_address(ts).ptr, sel.dst.b, 4);
 	ts->destroy(ts);
+	/* ICMP: type and code, in both selectors alike; 0 and 0, a ping's answer, is any. */
+	sel.proto = 1;
+	for (unsigned int type = 0; type <= 8; type += 8) {
+		sel.src_port_lo = sel.src_port_hi = type;
+		sel.dst_port_lo = sel.dst_port_hi = 0;
+		ts = convert_selector(&sel, type == 8);
+		ck_assert_uint_eq(ts->get_from_port(ts), type << 8);
+		ck_assert_uint_eq(ts->get_to_port(ts), type ? type << 8 : UINT16_MAX);
+		ts->destroy(ts);
+	}
 	sel.src.family = 0;
 	ck_assert_ptr_null(convert_selector(&sel, TRUE));
 }

@@ -248,8 +248,11 @@ convert_selector(const struct ike_selector *sel, bool src)
 	if (net == NULL)
 		return NULL;
 	if (is_icmp(sel->proto)) {
-		from = 0;
-		to = UINT16_MAX;
+		/* As kernel-netlink: type and code of the packet, in both; 0 and 0 are any. */
+		from = (sel->src_port_lo & 0xff) << 8 | (sel->dst_port_lo & 0xff);
+		if (sel->src_port_lo != sel->src_port_hi || sel->dst_port_lo != sel->dst_port_hi)
+			from = 0;
+		to = from ?: UINT16_MAX;
 	}
 	return traffic_selector_create_from_subnet(
 		net, src ? sel->src_plen : sel->dst_plen, sel->proto, from, to);
