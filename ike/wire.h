@@ -52,6 +52,7 @@ enum ike_type {
 	/* agent to plugin only */
 	IKE_AGENT_UP = 128, /* attached to a router; body.hello is the router's */
 	IKE_AGENT_REFUSED, /* body.hello.build names the router's version */
+	IKE_AGENT_WAITING, /* no router is there: the agent waits for one */
 };
 
 struct ike_addr {
@@ -246,6 +247,7 @@ ike_msg_len(uint16_t type)
 	case IKE_SYNC_DONE:
 	case IKE_PING:
 	case IKE_EVENT_RESYNC:
+	case IKE_AGENT_WAITING:
 		return sizeof(struct ike_hdr);
 	case IKE_EVENT_ACQUIRE:
 		return sizeof(struct ike_hdr) + sizeof(struct ike_msg_acquire);

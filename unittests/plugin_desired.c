@@ -26,6 +26,16 @@ teardown(void)
 	desired_destroy(d);
 }
 
+/* The next message of a replay, as sent. */
+static bool
+replay_next(struct ike_msg *m)
+{
+	if (!desired_replay_next(d, m))
+		return false;
+	desired_replay_sent(d);
+	return true;
+}
+
 /* A policy for 10.1.0.0/16 -> 10.2.NET.0/24. */
 static struct ike_msg_policy
 policy(enum ike_dir dir, uint8_t net, uint32_t priority, uint32_t reqid, uint32_t spi)
@@ -295,12 +305,12 @@ START_TEST(replay_tells_each_best_policy_once)
 	}
 	for (unsigned int turn = 0; turn < 2; turn++) {
 		desired_replay_start(d);
-		ck_assert(desired_replay_next(d, &m) && m.hdr.type == IKE_BYPASS_SOCKET);
+		ck_assert(replay_next(&m) && m.hdr.type == IKE_BYPASS_SOCKET);
 		ck_assert_uint_eq(m.body.socket.port, htons(500));
-		ck_assert(desired_replay_next(d, &m) && m.hdr.type == IKE_BYPASS_SOCKET);
-		ck_assert(desired_replay_next(d, &m) && m.hdr.type == IKE_UDP_DECAP);
+		ck_assert(replay_next(&m) && m.hdr.type == IKE_BYPASS_SOCKET);
+		ck_assert(replay_next(&m) && m.hdr.type == IKE_UDP_DECAP);
 		ck_assert_uint_eq(m.body.socket.port, htons(4500));
-		while (desired_replay_next(d, &m)) {
+		while (replay_next(&m)) {
 			ck_assert_int_eq(m.hdr.type, IKE_ADD_POLICY);
 			ck_assert_uint_eq(m.hdr.len, ike_msg_len(IKE_ADD_POLICY));
 			ck_assert_uint_eq(m.body.policy.spi, 0x20u + m.body.policy.sel.dst.b[2]);
@@ -321,20 +331,56 @@ START_TEST(replay_goes_on_while_policies_change)
 	for (unsigned int net = 0; net < 4; net++)
 		add(policy(IKE_DIR_OUT, net, 5, 1, 0x10));
 	desired_replay_start(d);
-	ck_assert(desired_replay_next(d, &m));
+	ck_assert(replay_next(&m));
 	told[m.body.policy.sel.dst.b[2]]++;
 	add(policy(IKE_DIR_OUT, 7, 5, 1, 0x10));
 	/* One that was told goes, and one that was not. */
 	ck_assert_int_eq(del(m.body.policy), DESIRED_GONE);
 	ck_assert_int_eq(del(policy(IKE_DIR_OUT, 3, 5, 1, 0x10)), DESIRED_GONE);
-	while (desired_replay_next(d, &m))
+	while (replay_next(&m))
 		told[m.body.policy.sel.dst.b[2]]++;
 	for (unsigned int net = 0; net < 8; net++)
 		ck_assert_uint_eq(told[net], net < 3);
 	desired_replay_start(d);
 	for (unsigned int i = 0; i < 3; i++)
-		ck_assert(desired_replay_next(d, &m));
+		ck_assert(replay_next(&m));
+	ck_assert(!replay_next(&m));
+}
+END_TEST
+
+/* There was no room for it, and meanwhile another policy is the best: that one is sent, once. */
+START_TEST(what_was_not_sent_is_made_anew)
+{
+	struct ike_msg m;
+
+	add(policy(IKE_DIR_OUT, 0, 5, 1, 0x10));
+	desired_replay_start(d);
+	ck_assert(desired_replay_next(d, &m) && m.body.policy.spi == 0x10);
+	add(policy(IKE_DIR_OUT, 0, 5, 1, 0x20));
+	ck_assert(desired_replay_next(d, &m) && m.body.policy.spi == 0x20);
+	desired_replay_sent(d);
 	ck_assert(!desired_replay_next(d, &m));
+	/* And one that went meanwhile is not sent at all. */
+	desired_replay_start(d);
+	ck_assert(desired_replay_next(d, &m));
+	del(policy(IKE_DIR_OUT, 0, 5, 1, 0x20));
+	del(policy(IKE_DIR_OUT, 0, 5, 1, 0x10));
+	ck_assert(!desired_replay_next(d, &m));
+	desired_replay_sent(d);
+}
+END_TEST
+
+START_TEST(the_best_of_a_selector)
+{
+	struct ike_msg_policy p = policy(IKE_DIR_OUT, 0, 5, 1, 0x10);
+
+	ck_assert(!desired_best(d, &p, &best));
+	add(p);
+	add(policy(IKE_DIR_OUT, 0, 4, 2, 0x20));
+	ck_assert(desired_best(d, &p, &best));
+	ck_assert_uint_eq(best.spi, 0x20);
+	p = policy(IKE_DIR_IN, 0, 5, 1, 0);
+	ck_assert(!desired_best(d, &p, &best));
 }
 END_TEST
 
@@ -438,6 +484,8 @@ main(void)
 		selectors_are_told_apart,
 		replay_tells_each_best_policy_once,
 		replay_goes_on_while_policies_change,
+		what_was_not_sent_is_made_anew,
+		the_best_of_a_selector,
 		policies_are_flushed,
 		sas_of_another_epoch_are_stale,
 		walk_meets_each_sa_once_while_others_change,

@@ -129,6 +129,59 @@ START_TEST(an_agent_that_dies_ends_its_calls)
 }
 END_TEST
 
+/* The agent is killed; the next one takes that long to attach. What a wait for it brings, and in *ms its time. */
+static uint64_t
+wait_for_next(unsigned int attach_ms, uint64_t epoch, unsigned int *ms)
+{
+	uint64_t start, found;
+
+	pthread_mutex_lock(&fake.lock);
+	fake.attach_ms = attach_ms;
+	fake.epoch = epoch;
+	pthread_mutex_unlock(&fake.lock);
+	fake_hang_up();
+	fake_wait(&fake.lives, 2);
+	start = fake_ms();
+	link_lock(fake.link);
+	link_wait_up(fake.link);
+	found = link_epoch(fake.link);
+	link_unlock(fake.link);
+	*ms = fake_ms() - start;
+	return found;
+}
+
+START_TEST(an_agent_on_its_way_is_waited_for)
+{
+	unsigned int ms;
+
+	fake_wait_up();
+	ck_assert_uint_eq(wait_for_next(TIMEOUT / 2, EPOCH, &ms), EPOCH);
+	ck_assert_uint_ge(ms, TIMEOUT / 4);
+	ck_assert_uint_lt(ms, TIMEOUT);
+}
+END_TEST
+
+START_TEST(one_that_is_too_slow_is_not)
+{
+	unsigned int ms;
+
+	fake_wait_up();
+	ck_assert_uint_eq(wait_for_next(2 * TIMEOUT, EPOCH, &ms), 0);
+	ck_assert_uint_ge(ms, TIMEOUT - 10);
+	ck_assert_uint_lt(ms, TIMEOUT + 200);
+}
+END_TEST
+
+START_TEST(one_that_finds_no_router_is_not)
+{
+	unsigned int ms;
+
+	fake_wait_up();
+	ck_assert_uint_eq(wait_for_next(0, 0, &ms), 0);
+	ck_assert_uint_lt(ms, TIMEOUT / 2);
+}
+END_TEST
+
 static void
 add_state(void)
 {
@@ -469,6 +522,9 @@ main(void)
 	tcase_add_test(t, noise_does_no_harm);
 	tcase_add_test(t, without_a_router_calls_fail_at_once);
 	tcase_add_test(t, an_agent_that_dies_ends_its_calls);
+	tcase_add_test(t, an_agent_on_its_way_is_waited_for);
+	tcase_add_test(t, one_that_is_too_slow_is_not);
+	tcase_add_test(t, one_that_finds_no_router_is_not);
 	tcase_add_test(t, a_router_that_comes_back_is_told_all);
 	tcase_add_test(t, a_resync_replays_and_finds_what_is_gone);
 	tcase_add_test(t, a_change_that_timed_out_is_told_again);

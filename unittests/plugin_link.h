@@ -34,6 +34,7 @@ struct fake {
 	unsigned int garbled;
 	unsigned int events, hard, lines; /* that the link raised, that it logged */
 	uint64_t epoch; /* of the router; 0: none is there */
+	unsigned int attach_ms; /* that an agent takes to attach, saying nothing */
 	int start_error; /* of start_agent() */
 	int fd; /* of the life that is; -1: none */
 	bool quit;

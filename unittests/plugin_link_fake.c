@@ -112,6 +112,11 @@ serve(int fd, struct ike_msg *m)
 static bool
 attach(int fd, struct ike_msg *m)
 {
+	struct ike_msg waiting = *m;
+	unsigned int ms = fake_read(&fake.attach_ms);
+	bool told = false;
+
+	usleep(ms * 1000);
 	for (;;) {
 		bool up, quit;
 
@@ -124,6 +129,12 @@ attach(int fd, struct ike_msg *m)
 			return false;
 		if (up)
 			break;
+		if (!told) {
+			waiting.hdr.type = IKE_AGENT_WAITING;
+			waiting.hdr.len = ike_msg_len(IKE_AGENT_WAITING);
+			send(fd, &waiting, waiting.hdr.len, MSG_NOSIGNAL);
+		}
+		told = true;
 		usleep(1000);
 	}
 	m->hdr.type = IKE_AGENT_UP;

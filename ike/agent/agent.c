@@ -252,6 +252,17 @@ refused(const char *prefix, struct ike_msg *m, const char *who)
 	return -EPROTO;
 }
 
+/* So that charon's calls need not wait for a router that is not coming. */
+static void
+tell_waiting(void)
+{
+	struct ike_msg m = {.hdr = agent.hello.hdr};
+
+	m.hdr.type = IKE_AGENT_WAITING;
+	m.hdr.len = ike_msg_len(IKE_AGENT_WAITING);
+	send_to_plugin(&m);
+}
+
 static bool
 same_version(struct ike_msg *m)
 {
@@ -333,6 +344,8 @@ agent_run(const char *prefix, int fd)
 	agent.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (agent.wake < 0 || take_hello() < 0)
 		return EXIT_FAILURE;
+	if (!router_lives(prefix))
+		tell_waiting();
 	while (!router_lives(prefix))
 		if (!charon_stays(LOOK_MS))
 			return EXIT_SUCCESS;

@@ -280,6 +280,21 @@ desired_take_policy(struct desired *d, struct ike_msg_policy *best)
 	return true;
 }
 
+bool
+desired_best(
+	const struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best)
+{
+	const struct policy_entry *e;
+	struct key key;
+
+	make_key(&key, policy);
+	e = find_entry(d, &key);
+	if (e == NULL)
+		return false;
+	*best = TAILQ_FIRST(&e->list)->policy;
+	return true;
+}
+
 unsigned int
 desired_policies(const struct desired *d)
 {
@@ -348,18 +363,36 @@ desired_add_sa(struct desired *d, const struct desired_sa *sa)
 	return true;
 }
 
-bool
-desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was)
+static struct sa_entry *
+find_sa(const struct desired *d, const struct ike_msg_sa_id *id)
 {
 	struct sa_entry **found;
 	struct key_of_sa key;
 
 	make_sa_key(&key, id);
-	found = tfind(&key, &d->sas, compare_sa_keys);
-	if (found == NULL)
+	found = tfind(&key, (void *const *)&d->sas, compare_sa_keys);
+	return found != NULL ? *found : NULL;
+}
+
+bool
+desired_find_sa(const struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *sa)
+{
+	const struct sa_entry *e = find_sa(d, id);
+
+	if (e != NULL)
+		*sa = e->sa;
+	return e != NULL;
+}
+
+bool
+desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was)
+{
+	struct sa_entry *e = find_sa(d, id);
+
+	if (e == NULL)
 		return false;
-	*was = (*found)->sa;
-	free_sa(d, *found);
+	*was = e->sa;
+	free_sa(d, e);
 	return true;
 }
 
@@ -416,28 +449,47 @@ desired_replay_start(struct desired *d)
 	d->replay_socket = d->replay_decap = 0;
 }
 
-bool
-desired_replay_next(struct desired *d, struct ike_msg *msg)
+/* The policies whose turn it is: what was sent goes to the end, so the first is always one that was not. */
+static struct policy_entry *
+next_to_replay(struct desired *d)
 {
 	struct policy_entry *e = TAILQ_FIRST(&d->entries);
 
+	return e != NULL && e->replayed != d->replay ? e : NULL;
+}
+
+bool
+desired_replay_next(struct desired *d, struct ike_msg *msg)
+{
+	struct policy_entry *e = next_to_replay(d);
+
 	if (d->replay_socket < d->n_sockets) {
 		desired_request(msg, IKE_BYPASS_SOCKET);
-		msg->body.socket = d->sockets[d->replay_socket++];
-		return true;
-	}
-	if (d->replay_decap < d->n_decaps) {
+		msg->body.socket = d->sockets[d->replay_socket];
+	} else if (d->replay_decap < d->n_decaps) {
 		desired_request(msg, IKE_UDP_DECAP);
-		msg->body.socket.port = d->decaps[d->replay_decap++];
-		return true;
-	}
-	if (e == NULL || e->replayed == d->replay)
+		msg->body.socket.port = d->decaps[d->replay_decap];
+	} else if (e != NULL) {
+		desired_request(msg, IKE_ADD_POLICY);
+		msg->body.policy = TAILQ_FIRST(&e->list)->policy;
+	} else {
 		return false;
-	/* What was sent goes to the end, so that the first is always one that was not. */
-	e->replayed = d->replay;
-	TAILQ_REMOVE(&d->entries, e, next);
-	TAILQ_INSERT_TAIL(&d->entries, e, next);
-	desired_request(msg, IKE_ADD_POLICY);
-	msg->body.policy = TAILQ_FIRST(&e->list)->policy;
+	}
 	return true;
+}
+
+void
+desired_replay_sent(struct desired *d)
+{
+	struct policy_entry *e = next_to_replay(d);
+
+	if (d->replay_socket < d->n_sockets) {
+		d->replay_socket++;
+	} else if (d->replay_decap < d->n_decaps) {
+		d->replay_decap++;
+	} else if (e != NULL) {
+		e->replayed = d->replay;
+		TAILQ_REMOVE(&d->entries, e, next);
+		TAILQ_INSERT_TAIL(&d->entries, e, next);
+	}
 }

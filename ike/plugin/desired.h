@@ -23,6 +23,7 @@ struct desired_sa {
 	uint64_t epoch; /* of that router */
 	bool inbound;
 	bool doomed; /* charon wants it no more, and whether the router knows is unknown */
+	bool moving; /* its addresses change: which ones the router has is unknown for the moment */
 };
 
 /* What a change means for the router. */
@@ -49,6 +50,10 @@ enum desired_change desired_add_policy(struct desired *d, const struct ike_msg_p
 enum desired_change desired_del_policy(struct desired *d, const struct ike_msg_policy *policy,
 	uint32_t auto_priority, struct ike_msg_policy *best);
 
+/* The best policy of the selector of this one; false: there is none. */
+bool desired_best(
+	const struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best);
+
 unsigned int desired_policies(const struct desired *d); /* selectors */
 
 /* Remembers a socket of charon's; a second time is no change. false: no memory. */
@@ -57,6 +62,8 @@ bool desired_add_decap(struct desired *d, uint16_t port); /* network order */
 
 /* An SA of the same SPI and destination is replaced. false: no memory. */
 bool desired_add_sa(struct desired *d, const struct desired_sa *sa);
+bool desired_find_sa(
+	const struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *sa);
 bool desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was);
 /* Takes out one SA of another epoch than this; false when none is left. */
 bool desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa);
@@ -65,12 +72,13 @@ void desired_walk_sas(struct desired *d);
 bool desired_next_sa(struct desired *d, struct desired_sa *sa);
 
 /*
- * The replay: desired_replay_start(), then each desired_replay_next() gives a message to be sent (sockets,
- * decapsulation ports, best policies), until it returns false. Changes may come between: those are sent
- * by who made them.
+ * The replay: desired_replay_start(), then each desired_replay_next() gives the message to be sent now (sockets,
+ * decapsulation ports, best policies), until it returns false; desired_replay_sent() when it was. What was
+ * not sent is made anew by the next call: it may have changed meanwhile, and who changed it has sent that.
  */
 void desired_replay_start(struct desired *d);
 bool desired_replay_next(struct desired *d, struct ike_msg *msg);
+void desired_replay_sent(struct desired *d);
 
 /* Fills the header of a request. */
 void desired_request(struct ike_msg *msg, uint16_t type);

@@ -3,6 +3,7 @@
 
 #include "convert.h"
 #include "link.h"
+#include "routes.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -24,6 +25,7 @@ struct private_kernel_cygnet_ipsec_t {
 	kernel_cygnet_ipsec_t public;
 	struct desired *desired;
 	struct link *link;
+	struct routes *routes; /* NULL: charon.install_routes = no */
 	_Atomic time_t no_router_told; /* monotonic; 0: not yet */
 };
 
@@ -143,6 +145,7 @@ METHOD(kernel_ipsec_t, get_spi, status_t, private_kernel_cygnet_ipsec_t *this, h
 	convert_host(dst, &m.body.sa_id.dst);
 	m.body.sa_id.proto = protocol;
 	link_lock(this->link);
+	link_wait_up(this->link);
 	rc = link_call(this->link, &m, NULL, 0);
 	if (rc == 0)
 		*spi = m.body.sa_id.spi;
@@ -171,6 +174,7 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	memcpy(key, data->enc_key.ptr, data->enc_key.len);
 	memcpy(key + data->enc_key.len, data->int_key.ptr, data->int_key.len);
 	link_lock(this->link);
+	link_wait_up(this->link);
 	/* Remembered before it is there: were it told afterwards, a router that dies between would go unnoticed. */
 	sa.epoch = link_epoch(this->link);
 	has_twin = desired_del_sa(this->desired, &sa.id, &twin);
@@ -194,24 +198,61 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	return FAILED;
 }
 
+/*
+ * An SA whose addresses change is known by its destination: charon goes on with the new one, whatever the
+ * router says.
+ */
+static void
+end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
+	const struct ike_msg_update_sa *to, bool changed)
+{
+	struct desired_sa sa;
+
+	link_lock(this->link);
+	if (desired_del_sa(this->desired, old, &sa)) {
+		sa.moving = false;
+		if (changed) {
+			sa.id.src = to->new_src;
+			sa.id.dst = to->new_dst;
+		}
+		desired_add_sa(this->desired, &sa);
+	}
+	link_unlock(this->link);
+}
+
+static void
+begin_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *id)
+{
+	struct desired_sa sa;
+
+	link_lock(this->link);
+	link_wait_up(this->link);
+	if (desired_find_sa(this->desired, id, &sa)) {
+		sa.moving = true;
+		desired_add_sa(this->desired, &sa);
+	}
+	link_unlock(this->link);
+}
+
 METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data)
 {
-	struct desired_sa sa;
+	struct ike_msg_update_sa update = {};
 	struct ike_msg m;
-	bool known;
 	int rc;
 
 	if (data->new_reqid)
 		return NOT_SUPPORTED; /* charon negotiates a new CHILD_SA instead */
+	convert_sa_id(id, &update.id);
+	convert_host(data->new_src, &update.new_src);
+	convert_host(data->new_dst, &update.new_dst);
+	update.flags = data->new_encap ? IKE_SA_ENCAP : 0;
+	update.new_src_port = htons(data->new_src->get_port(data->new_src));
+	update.new_dst_port = htons(data->new_dst->get_port(data->new_dst));
+	begin_move(this, &update.id);
 	for (int tries = 0;; tries++) {
 		desired_request(&m, IKE_UPDATE_SA);
-		convert_sa_id(id, &m.body.update_sa.id);
-		convert_host(data->new_src, &m.body.update_sa.new_src);
-		convert_host(data->new_dst, &m.body.update_sa.new_dst);
-		m.body.update_sa.flags = data->new_encap ? IKE_SA_ENCAP : 0;
-		m.body.update_sa.new_src_port = htons(data->new_src->get_port(data->new_src));
-		m.body.update_sa.new_dst_port = htons(data->new_dst->get_port(data->new_dst));
+		m.body.update_sa = update;
 		link_lock(this->link);
 		rc = link_call(this->link, &m, NULL, 0);
 		/* The change before this one is not over yet. */
@@ -219,20 +260,8 @@ METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 			break;
 		usleep(UPDATE_WAIT_US);
 	}
-	if (rc != 0)
-		return result(this, rc, "updating SA", id->spi);
-	/* It is known by its destination: the new one from now on. */
-	desired_request(&m, IKE_UPDATE_SA);
-	convert_sa_id(id, &m.body.sa_id);
-	link_lock(this->link);
-	known = desired_del_sa(this->desired, &m.body.sa_id, &sa);
-	if (known) {
-		convert_host(data->new_src, &sa.id.src);
-		convert_host(data->new_dst, &sa.id.dst);
-		desired_add_sa(this->desired, &sa);
-	}
-	link_unlock(this->link);
-	return SUCCESS;
+	end_move(this, &update.id, &update, rc != -ENOTSUP);
+	return result(this, rc, "updating SA", id->spi);
 }
 
 METHOD(kernel_ipsec_t, query_sa, status_t, private_kernel_cygnet_ipsec_t *this,
@@ -328,6 +357,34 @@ tell(private_kernel_cygnet_ipsec_t *this, enum desired_change change,
 	return link_call(this->link, &m, NULL, 0);
 }
 
+struct selector {
+	private_kernel_cygnet_ipsec_t *this;
+	const struct ike_msg_policy *policy;
+};
+
+static bool
+current_policy(void *ctx, struct ike_msg_policy *best)
+{
+	struct selector *s = ctx;
+	bool found;
+
+	link_lock(s->this->link);
+	found = desired_best(s->this->desired, s->policy, best);
+	link_unlock(s->this->link);
+	return found;
+}
+
+/* After a change of a policy; no lock held. */
+static void
+update_route(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_policy *policy,
+	kernel_ipsec_policy_id_t *id)
+{
+	struct selector s = {this, policy};
+
+	if (this->routes)
+		routes_update(this->routes, policy, id->src_ts, id->dst_ts, current_policy, &s);
+}
+
 METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this,
 	kernel_ipsec_policy_id_t *id, kernel_ipsec_manage_policy_t *data)
 {
@@ -353,6 +410,8 @@ METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this
 		tell(this, desired_del_policy(this->desired, &policy, auto_priority, &best), &best);
 		return FAILED;
 	}
+	if (change == DESIRED_SET)
+		update_route(this, &policy, id);
 	/* Without a router, or with one that is slow: it is replayed. */
 	return SUCCESS;
 }
@@ -387,6 +446,8 @@ METHOD(kernel_ipsec_t, del_policy, status_t, private_kernel_cygnet_ipsec_t *this
 	change = desired_del_policy(this->desired, &policy, auto_priority, &best);
 	/* A time-out makes a replay, which takes away what we no longer want. */
 	tell(this, change, &best);
+	if (change == DESIRED_SET || change == DESIRED_GONE)
+		update_route(this, &policy, id);
 	return change == DESIRED_UNKNOWN ? NOT_FOUND : SUCCESS;
 }
 
@@ -485,6 +546,7 @@ METHOD(kernel_ipsec_t, enable_udp_decap, bool, private_kernel_cygnet_ipsec_t *th
 METHOD(kernel_ipsec_t, destroy, void, private_kernel_cygnet_ipsec_t *this)
 {
 	link_destroy(this->link);
+	routes_destroy(this->routes);
 	desired_destroy(this->desired);
 	free(this);
 }
@@ -531,11 +593,14 @@ kernel_cygnet_ipsec_create(void)
 					},
 			},
 		.desired = desired_create(), );
+	if (lib->settings->get_bool(lib->settings, "%s.install_routes", TRUE, lib->ns))
+		this->routes = routes_create();
 	conf.ctx = this;
 	if (this->desired)
 		this->link = link_create(&conf, this->desired);
 	if (!this->link) {
 		DBG1(DBG_KNL, "cygnet: the link to the router could not be made");
+		routes_destroy(this->routes);
 		desired_destroy(this->desired);
 		free(this);
 		return NULL;

@@ -75,6 +75,25 @@ link_epoch(const struct link *l)
 	return l->up ? l->epoch : 0;
 }
 
+void
+link_wait_up(struct link *l)
+{
+	struct timespec until = link_in_ms(l->conf.timeout_ms);
+
+	while (!l->up && l->expected && !l->stopping)
+		if (pthread_cond_timedwait(&l->replied, &l->lock, &until) != 0)
+			return;
+}
+
+void
+link_expect(struct link *l, bool expected)
+{
+	link_lock(l);
+	l->expected = expected;
+	pthread_cond_broadcast(&l->replied);
+	link_unlock(l);
+}
+
 /* Says that the router must be told all; lock held. */
 void
 link_replay(struct link *l)
@@ -207,6 +226,7 @@ on_up(struct link *l, const struct ike_msg *m)
 	l->silent = false;
 	l->epoch = m->hdr.epoch;
 	link_replay(l);
+	pthread_cond_broadcast(&l->replied);
 	link_unlock(l);
 }
 
@@ -219,7 +239,11 @@ link_take(struct link *l, const struct ike_msg *m)
 	case IKE_AGENT_UP:
 		on_up(l, m);
 		break;
+	case IKE_AGENT_WAITING:
+		link_expect(l, false);
+		break;
 	case IKE_AGENT_REFUSED:
+		link_expect(l, false);
 		memcpy(build, m->body.hello.build, sizeof(build));
 		build[sizeof(build) - 1] = '\0';
 		link_say_trouble(l,
@@ -328,6 +352,7 @@ link_create(const struct link_conf *conf, struct desired *desired)
 	l->conf = *conf;
 	l->desired = desired;
 	l->fd = -1;
+	l->expected = true;
 	LIST_INIT(&l->pending);
 	if (getrandom(&l->owner, sizeof(l->owner), 0) != sizeof(l->owner)) {
 		free(l);

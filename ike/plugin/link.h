@@ -42,6 +42,12 @@ void link_unlock(struct link *l);
 /* Of the router that is there, 0: none; lock held. */
 uint64_t link_epoch(const struct link *l);
 
+/*
+ * Waits for an agent that is on its way to a router, a time-out at the longest; returns at once when one is
+ * attached, or has found that no router is there. Lock held, before and after.
+ */
+void link_wait_up(struct link *l);
+
 /* Something that the router should know may not have reached it: it is told all again; lock held. */
 void link_replay(struct link *l);
 

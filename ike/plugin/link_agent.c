@@ -134,6 +134,7 @@ link_run_agent(struct link *l)
 
 	if (rc < 0) {
 		link_say_trouble(l, "no socket for the agent: %s", strerror(-rc));
+		link_expect(l, false);
 		return false;
 	}
 	rc = spawn_agent(l, pair[1], &pid);
@@ -141,6 +142,7 @@ link_run_agent(struct link *l)
 		close(pair[1]);
 	if (rc < 0) {
 		link_say_trouble(l, "%s does not start: %s", l->conf.agent, strerror(-rc));
+		link_expect(l, false);
 		close(pair[0]);
 		return false;
 	}
@@ -156,6 +158,8 @@ link_run_agent(struct link *l)
 	close(l->fd);
 	l->fd = -1;
 	l->up = false;
+	/* One that lost its router, or was killed: the next says soon what there is. */
+	l->expected = was_up;
 	stopping = l->stopping;
 	pthread_cond_broadcast(&l->replied);
 	link_unlock(l);

@@ -21,13 +21,14 @@ struct link {
 	struct link_conf conf;
 	struct desired *desired;
 	pthread_mutex_t lock;
-	pthread_cond_t replied; /* a pending call is done */
+	pthread_cond_t replied; /* a pending call is done, or up or expected changed */
 	pthread_cond_t left; /* the last pending call has gone */
 	pthread_cond_t wake; /* the replay thread, or one that backs off: something changed */
 	pthread_t reader, replayer;
 	LIST_HEAD(, pending) pending;
 	int fd; /* to the agent; -1: none */
 	bool up; /* the agent is attached to a router */
+	bool expected; /* it may be soon: no agent has said yet that no router is there */
 	bool replay; /* the router must be told everything */
 	bool silent; /* a request was not answered in its time, and since then none was */
 	bool stopping;
@@ -43,6 +44,9 @@ __attribute__((format(printf, 3, 4))) void link_say(
 __attribute__((format(printf, 2, 3))) void link_say_trouble(struct link *l, const char *fmt, ...);
 
 struct timespec link_in_ms(unsigned int ms);
+
+/* Whether an agent may be attached soon. */
+void link_expect(struct link *l, bool expected);
 
 /* Gives a packet to the agent without waiting; lock held. -EAGAIN: no room. */
 int link_send(struct link *l, struct ike_msg *msg, const void *key, size_t key_len);

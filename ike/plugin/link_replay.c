@@ -91,8 +91,11 @@ compare_sas(struct link *l, uint64_t epoch)
 			return rc;
 		if (rc != -ENOENT && !(sa.doomed && rc == 0))
 			continue;
-		if (desired_del_sa(l->desired, &sa.id, &was))
-			expire(l, &was);
+		if (!desired_find_sa(l->desired, &sa.id, &was) || was.moving ||
+			was.epoch != sa.epoch)
+			continue; /* it changed while it was asked for */
+		desired_del_sa(l->desired, &sa.id, &was);
+		expire(l, &was);
 	}
 	return 0;
 }
@@ -110,11 +113,20 @@ replay(struct link *l, uint64_t epoch)
 	link_greeting(l, &msg);
 	rc = call_patiently(l, &msg, epoch);
 	desired_replay_start(l->desired);
-	while (rc == 0 && desired_replay_next(l->desired, &msg)) {
-		/* The last one is waited for: replies keep the order of requests. */
-		rc = send_patiently(l, &msg, epoch);
-		told++;
+	/* The last one is waited for: replies keep the order of requests. */
+	while (rc == 0 && current(l, epoch) && desired_replay_next(l->desired, &msg)) {
+		rc = link_send(l, &msg, NULL, 0);
+		if (rc == 0) {
+			desired_replay_sent(l->desired);
+			told++;
+		} else if (rc == -EAGAIN) {
+			/* Then it is made anew: sent later as it was, it would undo what came between. */
+			rc = 0;
+			rest(l, ROOM_MS, epoch);
+		}
 	}
+	if (rc == 0 && !current(l, epoch))
+		rc = -ECANCELED;
 	if (rc == 0) {
 		desired_request(&msg, IKE_SYNC_DONE);
 		rc = call_patiently(l, &msg, epoch);
