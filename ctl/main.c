@@ -2,6 +2,7 @@
 #include "client.h"
 #include "detail.h"
 #include "graph.h"
+#include "ike.h"
 #include "list.h"
 
 #include <getopt.h>
@@ -243,6 +244,8 @@ help(const struct command *c)
 	for (unsigned int i = 0; i < N_COMMANDS; i++)
 		printf("  %-12s %-28s %s\n", commands[i].words, commands[i].arguments,
 			commands[i].summary);
+	printf("  %-12s %-28s %s\n", "ike", "COMMAND",
+		"tunnels from one YAML file: cygnetctl ike --help");
 	printf("\n%s\nExit codes: 0 it is shown; 1 the router refused, or has no such thing; 2 the "
 	       "command line\nis wrong; 3 no router answers.\n",
 		common_help);
@@ -346,6 +349,20 @@ run(const struct command *c, struct options *o)
 	return rc;
 }
 
+/* Whether the first word that is no option is "ike": that has options of its own. */
+static bool
+is_ike(char **argv)
+{
+	for (char **arg = argv + 1; *arg != NULL; arg++) {
+		if ((*arg)[0] != '-')
+			return strcmp(*arg, "ike") == 0;
+		if (strcmp(*arg, "-u") == 0 || strcmp(*arg, "--uri") == 0)
+			if (*++arg == NULL)
+				break;
+	}
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -368,6 +385,8 @@ main(int argc, char **argv)
 	bool want_help = false;
 	int opt, n = 0, rc;
 
+	if (is_ike(argv))
+		return ike_main(argc, argv);
 	argv[0] = self;
 	/* What the router says is UTF-8, whatever the locale of a service or a rescue shell is. */
 	setlocale(LC_CTYPE, "");

@@ -24,6 +24,7 @@ static const struct algorithm aes_modes[] = {
 	{"", ENCR_AES_CBC, 0, false, false},
 	{"cbc", ENCR_AES_CBC, 0, false, false},
 	{"ctr", ENCR_AES_CTR, 4, true, false},
+	{"gcm", ENCR_AES_GCM_16, 4, true, true},
 	{"gmac", ENCR_NULL_AUTH_AES_GMAC, 4, true, true},
 	{"ccm8", ENCR_AES_CCM_8, 3, true, true},
 	{"ccm64", ENCR_AES_CCM_8, 3, true, true},
@@ -38,7 +39,6 @@ static const struct algorithm aes_modes[] = {
 	{"gcm96", ENCR_AES_GCM_12, 4, true, true},
 	{"gcm16", ENCR_AES_GCM_16, 4, true, true},
 	{"gcm128", ENCR_AES_GCM_16, 4, true, true},
-	{"gcm", ENCR_AES_GCM_16, 4, true, true},
 };
 
 static const struct algorithm others[] = {
