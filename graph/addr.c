@@ -19,6 +19,19 @@ addr_mask(struct ip_addr *a, uint8_t plen)
 	}
 }
 
+void
+addr_fill(struct ip_addr *a, uint8_t plen)
+{
+	for (unsigned int i = 0; i < addr_bits(a) / 8; i++) {
+		int keep = (int)plen - (int)i * 8;
+
+		if (keep <= 0)
+			a->b[i] = 0xff;
+		else if (keep < 8)
+			a->b[i] |= 0xff >> keep;
+	}
+}
+
 bool
 addr_in(const struct ip_addr *a, const struct ip_addr *net, uint8_t plen)
 {
@@ -84,5 +97,17 @@ addr_prefix_str(const struct ip_addr *a, uint8_t plen, char *buf)
 {
 	addr_str(a, buf);
 	snprintf(buf + strlen(buf), ADDR_STRLEN - strlen(buf), "/%u", plen);
+	return buf;
+}
+
+const char *
+addr_range_str(const struct ip_addr *a, const struct ip_addr *last, char *buf)
+{
+	size_t n;
+
+	addr_str(a, buf);
+	n = strlen(buf);
+	buf[n] = '-';
+	addr_str(last, buf + n + 1);
 	return buf;
 }

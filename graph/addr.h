@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ADDR_STRLEN 64
+#define ADDR_RANGE_STRLEN (2 * ADDR_STRLEN)
 
 /* An IPv4 or IPv6 address in network byte order; v4 fills the first four bytes, the rest is zero. */
 struct ip_addr {
@@ -34,6 +35,9 @@ addr_bits(const struct ip_addr *a)
 /* Clears the host part: all bits after the first plen. */
 void addr_mask(struct ip_addr *a, uint8_t plen);
 
+/* Sets the host part: the last address of a/plen. */
+void addr_fill(struct ip_addr *a, uint8_t plen);
+
 /* Whether a lies in net/plen; false when the families differ. */
 bool addr_in(const struct ip_addr *a, const struct ip_addr *net, uint8_t plen);
 
@@ -46,5 +50,7 @@ int addr_parse_prefix(const char *s, struct ip_addr *a, uint8_t *plen);
 /* Writes the text form to buf (ADDR_STRLEN bytes) and returns buf. */
 const char *addr_str(const struct ip_addr *a, char *buf);
 const char *addr_prefix_str(const struct ip_addr *a, uint8_t plen, char *buf);
+/* "192.0.2.5-192.0.2.9"; buf has ADDR_RANGE_STRLEN bytes. */
+const char *addr_range_str(const struct ip_addr *a, const struct ip_addr *last, char *buf);
 
 #endif

@@ -17,7 +17,17 @@ known_family(const struct ip_addr *a)
 	return a->family == 0 || a->family == 4 || a->family == 6;
 }
 
-/* A policy of the owner as the SPD has it. Host bits are cleared: they are no part of a selector. */
+/* The last address of a range. */
+static void
+last_from_wire(struct ip_addr *last, const struct ip_addr *first, uint8_t plen, const uint8_t *b)
+{
+	if (plen != IKE_PLEN_RANGE)
+		return;
+	last->family = first->family;
+	memcpy(last->b, b, first->family == 4 ? 4 : sizeof(last->b));
+}
+
+/* A policy of the owner as the SPD has it. */
 static int
 conf_from_wire(struct spd_policy_conf *conf, const struct ike_msg_policy *m, uint64_t owner)
 {
@@ -55,13 +65,11 @@ conf_from_wire(struct spd_policy_conf *conf, const struct ike_msg_policy *m, uin
 	channel_addr_from_wire(&sel->dst, &m->sel.dst);
 	channel_addr_from_wire(&conf->sa_src, &m->src);
 	channel_addr_from_wire(&conf->sa_dst, &m->dst);
-	if ((sel->src.family != 4 && sel->src.family != 6) || sel->src.family != sel->dst.family ||
-		sel->src_plen > addr_bits(&sel->src) || sel->dst_plen > addr_bits(&sel->dst) ||
-		!known_family(&conf->sa_src) || !known_family(&conf->sa_dst))
+	last_from_wire(&sel->src_last, &sel->src, sel->src_plen, m->sel.src_last);
+	last_from_wire(&sel->dst_last, &sel->dst, sel->dst_plen, m->sel.dst_last);
+	if (!known_family(&conf->sa_src) || !known_family(&conf->sa_dst))
 		return -EINVAL;
-	addr_mask(&sel->src, sel->src_plen);
-	addr_mask(&sel->dst, sel->dst_plen);
-	return 0;
+	return spd_selector_canonical(sel);
 }
 
 /* Whether the SA's packets go to where the policy's would: a trap may not know its peer yet. */
@@ -104,33 +112,67 @@ bind_policy(struct channel_core *c, const struct spd_policy_conf *conf)
 		spd_bind(c->spd, p, SPD_NO_SA);
 }
 
+/* What stands in the way of a policy of the owner, and what it takes the place of. */
+struct same {
+	bool configured; /* the operator's word stands */
+	struct spd_policy *own, *orphan;
+};
+
+static struct same
+find_same(struct channel_core *c, const struct spd_policy_conf *conf)
+{
+	struct spd_policy *p = NULL;
+	struct same same = {0};
+
+	while ((p = spd_find_next(c->spd, conf, p)) != NULL) {
+		if (p->conf.owner == conf->owner)
+			same.own = p;
+		else if (p->conf.owner == 0)
+			same.configured = true;
+		else if (!owner_is_alive(c, p->conf.owner))
+			same.orphan = p;
+	}
+	return same;
+}
+
+/* The dead that had the selector have no say any more. */
+static void
+delete_orphans(struct channel_core *c, const struct spd_policy_conf *conf)
+{
+	struct spd_policy *orphan;
+
+	while ((orphan = find_same(c, conf).orphan) != NULL)
+		spd_del(c->spd, &orphan->conf);
+}
+
 int
 channel_add_policy(struct channel_core *c, const struct owner *o, const struct ike_msg_policy *m)
 {
 	struct spd_policy_conf conf;
-	struct spd_policy *old;
+	struct same same;
 	int rc = conf_from_wire(&conf, m, o->id);
 
 	if (rc < 0)
 		return rc;
-	old = spd_find(c->spd, &conf);
-	if (old != NULL && old->conf.owner == 0) {
-		rc = -EEXIST; /* the operator's word stands */
-	} else {
-		rc = spd_add(c->spd, &conf, &c->spd_order);
-	}
+	same = find_same(c, &conf);
+	if (same.configured)
+		rc = -EEXIST;
+	else
+		rc = spd_replace(
+			c->spd, same.own != NULL ? same.own : same.orphan, &conf, &c->spd_order);
 	if (rc < 0) {
 		LOG(ERR, "policy of reqid %u refused: %s", conf.reqid,
 			rc == -EEXIST ? "the configuration has one with its selector"
 				      : strerror(-rc));
 		return rc;
 	}
+	delete_orphans(c, &conf);
 	if (conf.dir == SPD_OUT && conf.action == SPD_PROTECT)
 		bind_policy(c, &conf);
 	return 0;
 }
 
-/* The policy of that selector, when it is the owner's. */
+/* The owner's policy of that selector. */
 static struct spd_policy *
 find_own(struct channel_core *c, const struct owner *o, const struct ike_msg_policy *m, int *rc)
 {
@@ -141,10 +183,9 @@ find_own(struct channel_core *c, const struct owner *o, const struct ike_msg_pol
 	if (*rc < 0)
 		return NULL;
 	p = spd_find(c->spd, &conf);
-	if (p != NULL && p->conf.owner == o->id)
-		return p;
-	*rc = -ENOENT;
-	return NULL;
+	if (p == NULL)
+		*rc = -ENOENT;
+	return p;
 }
 
 int

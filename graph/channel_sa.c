@@ -163,7 +163,7 @@ channel_add_sa(struct channel_core *c, const struct owner *o, const struct ike_m
 		return rc;
 	}
 	if (conf.dir == SA_DIR_OUT)
-		spd_bind_sa(c->spd, conf.reqid, conf.spi, &conf.dst, conf.proto, slot);
+		spd_bind_sa(c->spd, &conf, slot);
 	return 0;
 }
 

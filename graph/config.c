@@ -330,7 +330,8 @@ config_load(const char *path)
 {
 	static int (*const steps[])(struct config_load *) = {config_file_read, config_schema_load,
 		read_names, read_eal, read_crypto, read_ipsec, read_limits, config_read_lcores,
-		config_read_ports, config_read_plugins, config_read_sas, config_read_policies};
+		config_read_ports, config_read_pairs, config_read_plugins, config_read_sas,
+		config_read_policies};
 	struct config_load l = {.t = {.path = path}};
 	int ret = config_alloc(&l.config, 1, sizeof(*l.config));
 
@@ -393,6 +394,7 @@ config_free(struct config *c)
 	free(c->ports);
 	free(c->sas);
 	free(c->policies);
+	free(c->pairs);
 	free(c->plugins);
 	free(c->socket);
 	free(c->name);

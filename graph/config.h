@@ -38,6 +38,13 @@ struct config_port {
 	unsigned int
 		*workers; /* lcore ids of the workers that poll its queues, one for each queue */
 	enum default_action default_action;
+	unsigned int mark; /* of the packets that come in by it */
+};
+
+/* What becomes of clear packets of one direction between two ports, whatever these say themselves. */
+struct config_pair {
+	unsigned int from, to; /* indexes of ports */
+	enum default_action action;
 };
 
 struct config_sa {
@@ -88,6 +95,8 @@ struct config {
 	unsigned int n_sas;
 	struct spd_policy_conf *policies;
 	unsigned int n_policies;
+	struct config_pair *pairs;
+	unsigned int n_pairs;
 	struct config_plugin *plugins;
 	unsigned int n_plugins;
 	char *socket; /* of cygnetctl; default /run/cygnet/<name>.sock */

@@ -46,7 +46,7 @@ struct raw_port {
 	char *mtu, *rx_queues;
 	char **workers;
 	unsigned int n_workers;
-	char *default_action;
+	char *default_action, *mark;
 };
 
 struct raw_crypto {
@@ -82,7 +82,8 @@ struct raw_sa {
 	char *reqid, *replay_window, *esn;
 	struct raw_encap *encapsulation;
 	struct raw_lifetime *lifetime;
-	char *insecure_test, *fragment;
+	char *insecure_test, *fragment, *state_file;
+	char *if_id, *mark;
 };
 
 struct raw_policy {
@@ -90,6 +91,11 @@ struct raw_policy {
 	char *source_ports, *destination_ports;
 	char *reqid, *spi, *priority;
 	char *mode, *tunnel_source, *tunnel_destination;
+	char *if_id, *mark;
+};
+
+struct raw_pair {
+	char *from, *to, *action;
 };
 
 struct raw_plugin {
@@ -112,6 +118,8 @@ struct raw {
 	unsigned int n_policies;
 	struct raw_plugin *plugins;
 	unsigned int n_plugins;
+	struct raw_pair *pairs;
+	unsigned int n_pairs;
 };
 
 struct config_load {
@@ -189,6 +197,15 @@ bool config_is_pci(const char *devargs);
 int config_read_sas(struct config_load *l);
 const struct config_sa *config_sa_of(
 	const struct config_load *l, uint8_t dir, uint32_t reqid, uint32_t spi);
+
+/* config_selector.c */
+int config_read_selector(struct config_load *l, const struct config_where *w,
+	const struct raw_policy *raw, struct spd_selector *sel);
+int config_read_mark(struct config_load *l, const struct config_where *w, const char *value,
+	uint32_t *mark, uint32_t *mask);
+
+/* config_pairs.c */
+int config_read_pairs(struct config_load *l);
 
 /* config_policies.c */
 int config_read_policies(struct config_load *l);

@@ -204,6 +204,9 @@ print_crypto(const struct config *c, FILE *out)
 			c->sas[i].conf.dir == SA_DIR_IN ? "in" : "out", ntohl(c->sas[i].conf.spi),
 			c->sas[i].conf.reqid, c->sas[i].insecure_test ? ", INSECURE TEST" : "");
 	fprintf(out, "static policies: %u\n", c->n_policies);
+	for (unsigned int i = 0; i < c->n_pairs; i++)
+		fprintf(out, "without a policy: %s -> %s %s\n", c->ports[c->pairs[i].from].name,
+			c->ports[c->pairs[i].to].name, action_names[c->pairs[i].action]);
 	for (unsigned int i = 0; i < c->n_plugins; i++)
 		fprintf(out, "plugin %s: %s between %s and %s\n", c->plugins[i].library,
 			c->plugins[i].node, c->plugins[i].from, c->plugins[i].to);

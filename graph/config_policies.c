@@ -2,147 +2,11 @@
 #include "config_load.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PROTO_ANY 0
-
-static const struct {
-	const char *name;
-	uint8_t proto;
-	uint16_t port_max; /* of its port numbers, or ICMP's type and code; 0: it has none */
-} protocols[] = {
-	{"any", PROTO_ANY, 0},
-	{"tcp", IPPROTO_TCP, 65535},
-	{"udp", IPPROTO_UDP, 65535},
-	{"sctp", IPPROTO_SCTP, 65535},
-	{"dccp", IPPROTO_DCCP, 65535},
-	{"udplite", IPPROTO_UDPLITE, 65535},
-	{"icmp", IPPROTO_ICMP, 255},
-	{"icmpv6", IPPROTO_ICMPV6, 255},
-	{"esp", IPPROTO_ESP, 0},
-	{"ah", IPPROTO_AH, 0},
-	{"gre", IPPROTO_GRE, 0},
-	{"ipip", IPPROTO_IPIP, 0},
-	{"ospf", 89, 0},
-	{"vrrp", 112, 0},
-};
-
-/* A number of decimal digits and what ends it; -1 when there is none. */
-static long
-number(const char *s, char **end)
-{
-	if (!isdigit((unsigned char)*s))
-		return -1;
-	errno = 0;
-	return strtol(s, end, 10);
-}
-
-static int
-read_protocol(struct config_load *l, const struct config_where *w, const char *value,
-	struct spd_selector *sel, uint16_t *port_max)
-{
-	char *end = NULL;
-	long v;
-
-	*port_max = 0;
-	if (value == NULL)
-		return 0;
-	for (unsigned int i = 0; i < RTE_DIM(protocols); i++)
-		if (strcmp(value, protocols[i].name) == 0) {
-			sel->proto = protocols[i].proto;
-			*port_max = protocols[i].port_max;
-			return 0;
-		}
-	v = number(value, &end);
-	if (v < 1 || v > 255 || *end != '\0')
-		return config_fail(l, w, "protocol",
-			"'%s' is neither any, a known name nor a number from 1 to 255", value);
-	sel->proto = v;
-	for (unsigned int i = 0; i < RTE_DIM(protocols); i++)
-		if (protocols[i].proto == v)
-			*port_max = protocols[i].port_max;
-	return 0;
-}
-
-/* "any", "443", "1024-65535" */
-static int
-read_ports(struct config_load *l, const struct config_where *w, const char *key, const char *value,
-	uint16_t port_max, uint16_t *lo, uint16_t *hi)
-{
-	char *end = NULL;
-	long a, b;
-
-	*lo = 0;
-	*hi = 65535;
-	if (value == NULL || strcmp(value, "any") == 0)
-		return 0;
-	a = b = number(value, &end);
-	if (a >= 0 && *end == '-')
-		b = number(end + 1, &end);
-	if (a < 0 || b < 0 || *end != '\0')
-		return config_fail(
-			l, w, key, "'%s' is not any, a port, or a range like 1024-65535", value);
-	if (a > b || b > 65535)
-		return config_fail(l, w, key, "'%s' is not a range within 0-65535", value);
-	if (a == 0 && b == 65535)
-		return 0;
-	if (port_max == 0)
-		return config_fail(l, w, key,
-			"needs a protocol that has ports (tcp, udp, sctp, dccp, udplite, icmp, "
-			"icmpv6)");
-	if (b > port_max)
-		return config_fail(l, w, key, "'%s' is not a range within 0-%u (ICMP type or code)",
-			value, port_max);
-	*lo = a;
-	*hi = b;
-	return 0;
-}
-
-static int
-read_prefix(struct config_load *l, const struct config_where *w, const char *key, const char *value,
-	struct ip_addr *addr, uint8_t *plen)
-{
-	struct ip_addr masked;
-	char text[ADDR_STRLEN];
-
-	if (addr_parse_prefix(value, addr, plen) < 0)
-		return config_fail(l, w, key, "'%s' is not a prefix (10.1.0.0/16)", value);
-	masked = *addr;
-	addr_mask(&masked, *plen);
-	if (!addr_equal(&masked, addr))
-		return config_fail(l, w, key, "'%s' has bits set after its length: %s?", value,
-			addr_prefix_str(&masked, *plen, text));
-	return 0;
-}
-
-static int
-read_selector(struct config_load *l, const struct config_where *w, const struct raw_policy *raw,
-	struct spd_selector *sel)
-{
-	uint16_t port_max;
-	int ret;
-
-	ret = read_prefix(l, w, "source", raw->source, &sel->src, &sel->src_plen);
-	if (ret == 0)
-		ret = read_prefix(l, w, "destination", raw->destination, &sel->dst, &sel->dst_plen);
-	if (ret < 0)
-		return ret;
-	if (sel->src.family != sel->dst.family)
-		return config_fail(l, w, "destination", "source and destination differ in family");
-	ret = read_protocol(l, w, raw->protocol, sel, &port_max);
-	if (ret == 0)
-		ret = read_ports(l, w, "source-ports", raw->source_ports, port_max,
-			&sel->src_port_lo, &sel->src_port_hi);
-	if (ret == 0)
-		ret = read_ports(l, w, "destination-ports", raw->destination_ports, port_max,
-			&sel->dst_port_lo, &sel->dst_port_hi);
-	return ret;
-}
 
 static int
 read_end_point(struct config_load *l, const struct config_where *w, const char *key,
@@ -240,7 +104,11 @@ read_policy(struct config_load *l, const struct config_where *w, const struct ra
 		return ret;
 	p->dir = dir;
 	p->action = SPD_PROTECT + action;
-	ret = read_selector(l, w, raw, &p->sel);
+	ret = config_read_selector(l, w, raw, &p->sel);
+	if (ret == 0)
+		ret = config_uint(l, w, "if-id", raw->if_id, 0, 0, UINT32_MAX, &p->if_id);
+	if (ret == 0)
+		ret = config_read_mark(l, w, raw->mark, &p->mark, &p->mark_mask);
 	if (ret < 0)
 		return ret;
 	if (p->action == SPD_PROTECT)
@@ -256,28 +124,12 @@ static int
 compare_selectors(const void *va, const void *vb)
 {
 	const struct spd_policy_conf *a = va, *b = vb;
-	const struct spd_selector *x = &a->sel, *y = &b->sel;
-	int ret = a->dir - b->dir;
+	const uint32_t x[] = {a->dir, a->if_id, a->mark, a->mark_mask};
+	const uint32_t y[] = {b->dir, b->if_id, b->mark, b->mark_mask};
+	int ret = memcmp(x, y, sizeof(x));
 
-	if (ret == 0)
-		ret = memcmp(&x->src, &y->src, sizeof(x->src));
-	if (ret == 0)
-		ret = memcmp(&x->dst, &y->dst, sizeof(x->dst));
-	if (ret == 0)
-		ret = x->src_plen - y->src_plen;
-	if (ret == 0)
-		ret = x->dst_plen - y->dst_plen;
-	if (ret == 0)
-		ret = x->proto - y->proto;
-	if (ret == 0)
-		ret = x->src_port_lo - y->src_port_lo;
-	if (ret == 0)
-		ret = x->src_port_hi - y->src_port_hi;
-	if (ret == 0)
-		ret = x->dst_port_lo - y->dst_port_lo;
-	if (ret == 0)
-		ret = x->dst_port_hi - y->dst_port_hi;
-	return ret;
+	/* Both are in their one form, and without padding that differs. */
+	return ret != 0 ? ret : memcmp(&a->sel, &b->sel, sizeof(a->sel));
 }
 
 static void

@@ -294,6 +294,8 @@ config_read_ports(struct config_load *l)
 			ret = config_uint(
 				l, w, "rx-queues", raw->rx_queues, 1, 1, QUEUES_MAX, &p->rx_queues);
 		if (ret == 0)
+			ret = config_uint(l, w, "mark", raw->mark, 0, 0, UINT32_MAX, &p->mark);
+		if (ret == 0)
 			ret = config_choice(l, w, "default-action", raw->default_action, actions,
 				DEFAULT_DISCARD, &action);
 		if (ret < 0)

@@ -216,6 +216,10 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 	ret = config_choice(l, w, "fragment", raw->fragment, config_fragment_names,
 		l->config->fragment, &fragment);
 	conf->fragment = fragment;
+	if (ret == 0)
+		ret = config_uint(l, w, "if-id", raw->if_id, 0, 0, UINT32_MAX, &conf->if_id);
+	if (ret == 0)
+		ret = config_read_mark(l, w, raw->mark, &conf->mark, &conf->mark_mask);
 	if (ret == 0 && raw->lifetime != NULL)
 		ret = read_lifetime(l, w, raw->lifetime, &conf->life);
 	if (ret == 0)

@@ -53,6 +53,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	STRING_OPT("rx-queues", struct raw_port, rx_queues),
 	LIST_OPT("workers", struct raw_port, workers, &string_entry),
 	STRING_OPT("default-action", struct raw_port, default_action),
+	STRING_OPT("mark", struct raw_port, mark),
 	CYAML_FIELD_END,
 };
 
@@ -125,6 +126,9 @@ static const cyaml_schema_field_t sa_fields[] = {
 	MAP_OPT("lifetime", struct raw_sa, lifetime, lifetime_fields),
 	STRING_OPT("insecure-test", struct raw_sa, insecure_test),
 	STRING_OPT("fragment", struct raw_sa, fragment),
+	STRING_OPT("state-file", struct raw_sa, state_file),
+	STRING_OPT("if-id", struct raw_sa, if_id),
+	STRING_OPT("mark", struct raw_sa, mark),
 	CYAML_FIELD_END,
 };
 
@@ -146,11 +150,24 @@ static const cyaml_schema_field_t policy_fields[] = {
 	STRING_OPT("mode", struct raw_policy, mode),
 	STRING_OPT("tunnel-source", struct raw_policy, tunnel_source),
 	STRING_OPT("tunnel-destination", struct raw_policy, tunnel_destination),
+	STRING_OPT("if-id", struct raw_policy, if_id),
+	STRING_OPT("mark", struct raw_policy, mark),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_value_t policy_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_policy, policy_fields),
+};
+
+static const cyaml_schema_field_t pair_fields[] = {
+	STRING("from", struct raw_pair, from),
+	STRING("to", struct raw_pair, to),
+	STRING("action", struct raw_pair, action),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t pair_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_pair, pair_fields),
 };
 
 static const cyaml_schema_field_t plugin_fields[] = {
@@ -175,6 +192,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAP_OPT("limits", struct raw, limits, limits_fields),
 	LIST_OPT("sas", struct raw, sas, &sa_entry),
 	LIST_OPT("policies", struct raw, policies, &policy_entry),
+	LIST_OPT("port-pairs", struct raw, pairs, &pair_entry),
 	LIST_OPT("plugins", struct raw, plugins, &plugin_entry),
 	STRING_OPT("socket", struct raw, socket),
 	CYAML_FIELD_END,

@@ -21,11 +21,12 @@ static const char *const actions[] = {
 };
 
 static json_t *
-prefix(const struct ip_addr *a, uint8_t plen)
+addresses(const struct ip_addr *a, const struct ip_addr *last, uint8_t plen)
 {
-	char buf[ADDR_STRLEN];
+	char buf[ADDR_RANGE_STRLEN];
 
-	return json_string(addr_prefix_str(a, plen, buf));
+	return json_string(
+		last->family != 0 ? addr_range_str(a, last, buf) : addr_prefix_str(a, plen, buf));
 }
 
 /* A range of ports, or of ICMP types and codes: "any", "80", "8000-8080". */
@@ -61,10 +62,11 @@ policy_row(const struct ctl *ctl, const struct ctl_owners *owners, const struct 
 
 	return json_pack("{sI ss so so so so so ss so sI sI so so so so ss sI so so}", "id",
 		(json_int_t)p->id, "direction", directions[conf->dir], "source",
-		prefix(&sel->src, sel->src_plen), "destination", prefix(&sel->dst, sel->dst_plen),
-		"protocol", ctl_protocol(sel->proto), "source_ports",
-		range(sel->src_port_lo, sel->src_port_hi), "destination_ports",
-		range(sel->dst_port_lo, sel->dst_port_hi), "action", actions[p->action], "mode",
+		addresses(&sel->src, &sel->src_last, sel->src_plen), "destination",
+		addresses(&sel->dst, &sel->dst_last, sel->dst_plen), "protocol",
+		ctl_protocol(sel->proto), "source_ports", range(sel->src_port_lo, sel->src_port_hi),
+		"destination_ports", range(sel->dst_port_lo, sel->dst_port_hi), "action",
+		actions[p->action], "mode",
 		protect ? json_string(p->mode == SA_MODE_TRANSPORT ? "transport" : "tunnel")
 			: json_null(),
 		"priority", (json_int_t)p->priority, "reqid", (json_int_t)p->reqid, "sa",

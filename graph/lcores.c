@@ -150,6 +150,7 @@ connect_port(struct router *r, struct worker *w, unsigned int i)
 	if (rte_eth_macaddr_get(id, &mac) == 0)
 		memcpy(wp->mac, &mac, sizeof(wp->mac));
 	wp->mtu = cp->mtu;
+	wp->mark = cp->mark;
 	wp->tx_queue = w->index;
 	for (unsigned int a = 0; a < cp->n_addresses && wp->addr4 == 0; a++)
 		if (cp->addrs[a].family == 4)

@@ -114,12 +114,16 @@ ports_start(struct router *r)
 		if (rc < 0)
 			return rc;
 	}
-	/* Clear forwarding with no policy needs the word of both ports. */
+	/* Clear forwarding with no policy needs the word of both ports, or of the pair. */
 	for (unsigned int i = 0; i < config->n_ports; i++)
 		for (unsigned int k = 0; k < config->n_ports; k++)
 			r->pair_bypass[r->port_ids[i]][r->port_ids[k]] =
 				config->ports[i].default_action == DEFAULT_BYPASS &&
 				config->ports[k].default_action == DEFAULT_BYPASS;
+	for (unsigned int i = 0; i < config->n_pairs; i++)
+		r->pair_bypass[r->port_ids[config->pairs[i].from]]
+			      [r->port_ids[config->pairs[i].to]] =
+			config->pairs[i].action == DEFAULT_BYPASS;
 	return 0;
 }
 

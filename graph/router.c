@@ -161,20 +161,21 @@ add_static_policies(struct router *r)
 {
 	for (unsigned int i = 0; i < r->config->n_policies; i++) {
 		const struct spd_policy_conf *p = &r->config->policies[i];
-		uint32_t slot;
 		int rc = spd_add(r->spd, p, NULL);
 
 		if (rc < 0) {
 			LOG(ERR, "%s: policies[%u]: %s", r->config->path, i, strerror(-rc));
 			return rc;
 		}
-		for (slot = 0; p->dir == SPD_OUT && p->spi != 0 && slot < sad_slots(r->sad); slot++)
-			if (sad_cold(r->sad, slot)->state == SA_LIVE &&
-				sad_cold(r->sad, slot)->conf.dir == SA_DIR_OUT &&
-				sad_cold(r->sad, slot)->conf.spi == p->spi &&
-				(p->sa_dst.family == 0 ||
-					addr_equal(&p->sa_dst, &sad_cold(r->sad, slot)->conf.dst)))
-				spd_bind(r->spd, spd_find(r->spd, p), slot);
+	}
+	/* The last SA of a reqid is the one that policies without an SPI use. */
+	for (unsigned int i = 0; i < r->config->n_sas; i++) {
+		const struct sa_conf *sa = &r->config->sas[i].conf;
+		uint32_t slot;
+
+		if (sa->dir == SA_DIR_OUT &&
+			sad_find(r->sad, SA_DIR_OUT, sa->proto, sa->spi, &sa->dst, &slot) == 0)
+			spd_bind_sa(r->spd, sa, slot);
 	}
 	if (r->config->static_only)
 		spd_set_complete(r->spd, true);

@@ -169,7 +169,7 @@ struct sa {
 	uint16_t tfc; /* outbound tunnels: pad to that length; SA_TFC_MTU: to the MTU; 0: not */
 	_Atomic uint16_t
 		mtu; /* outbound: of the path to the peer, layer 3, ESP included; 0: not known */
-	uint8_t reserved2[8];
+	uint32_t if_id, mark; /* of the packets that it opens: for policies */
 	/* Lines 2 and 3: one in use, the other for sad_update(). */
 	struct sa_template template[2];
 	/* Line 4: changes with traffic. */

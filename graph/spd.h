@@ -13,10 +13,14 @@
 /*
  * The security policy database (RFC 4301, 4.4.1): one ordered view per direction.
  *
- * Tuple space search: policies with the same shape (prefix lengths, whether protocol and exact ports
- * count) share a tuple; a tuple is a key shape in one hash table per direction and family. A lookup
+ * Tuple space search: policies with the same shape (prefix lengths, whether the protocol counts, mask of
+ * the mark) share a tuple; a tuple is a key shape in one hash table per direction and family. A lookup
  * visits the tuples in the order of their best priority and stops when no later one can win. An update
  * touches one hash entry, so it costs the same at 10 and at 100,000 policies; readers never wait.
+ *
+ * What a key cannot say is compared along the chain of the policies that share it: ports, and addresses
+ * where a policy's are a range. The key of a range is the smallest prefix around it, so two ranges that do not overlap
+ * never share one.
  *
  * The control thread is the only writer; lcores read under RCU (rcu.h).
  */
@@ -24,8 +28,13 @@
 enum spd_dir { SPD_IN, SPD_OUT, SPD_FWD, SPD_DIRS };
 enum spd_action { SPD_NONE, SPD_PROTECT, SPD_BYPASS, SPD_DISCARD };
 
+/*
+ * What packets a policy is for (RFC 4301, 4.4.1.1). Addresses are a prefix, or, when the family of the last
+ * one is not 0, the range from src to src_last, both inclusive; src_plen counts for prefixes alone.
+ */
 struct spd_selector {
 	struct ip_addr src, dst; /* both of one family */
+	struct ip_addr src_last, dst_last;
 	uint8_t src_plen, dst_plen;
 	uint8_t proto; /* 0 is any */
 	uint16_t src_port_lo, src_port_hi; /* inclusive, host order; 0..65535 is any */
@@ -39,8 +48,8 @@ struct spd_policy_conf {
 	uint32_t spi; /* OUT: the SA to use, network order; 0: a trap */
 	uint32_t reqid;
 	uint32_t priority; /* smaller wins */
-	uint32_t if_id;
-	uint32_t mark, mark_mask;
+	uint32_t if_id; /* for packets of that interface id alone; plain ones have 0 */
+	uint32_t mark, mark_mask; /* for packets with (mark & mark_mask) == mark */
 	uint8_t dir; /* enum spd_dir */
 	uint8_t action; /* enum spd_action */
 	uint8_t mode; /* SA_MODE_* */
@@ -59,6 +68,7 @@ struct spd_key {
 		uint32_t dst4;
 		uint64_t dst6[2];
 	};
+	uint32_t if_id, mark;
 	uint16_t src_port, dst_port; /* ICMP: type and code */
 	uint8_t family; /* 4 or 6 */
 	uint8_t proto;
@@ -70,6 +80,22 @@ struct spd_key {
  * control thread reads that and puts IDLE back.
  */
 enum spd_acquire { SPD_ACQUIRE_IDLE, SPD_ACQUIRE_WRITING, SPD_ACQUIRE_READY };
+
+/* What is to be compared beside the key. */
+#define SPD_NARROW_PORTS (1u << 0)
+#define SPD_NARROW_ADDRS (1u << 1)
+
+/* Which of a packet's fields the key of a policy has. */
+struct spd_shape {
+	uint8_t src_plen, dst_plen;
+	bool proto;
+	uint32_t mark_mask;
+};
+
+/* Addresses as numbers: the high half first, IPv4 in the low half. Inclusive. */
+struct spd_range {
+	uint64_t lo[2], hi[2];
+};
 
 /* A policy as lcores see it. */
 struct spd_policy {
@@ -83,8 +109,11 @@ struct spd_policy {
 	uint8_t action;
 	uint8_t mode;
 	uint8_t proto;
-	bool ports; /* the selector names ports: they count */
-	struct spd_policy_conf conf;
+	uint8_t narrow; /* SPD_NARROW_* */
+	uint32_t if_id, mark, mark_mask;
+	struct spd_shape shape; /* of its tuple */
+	struct spd_range src, dst;
+	struct spd_policy_conf conf; /* in the form that spd_selector_canonical() gives */
 	struct spd_key trigger; /* of the packet, when acquire is SPD_ACQUIRE_READY */
 	uint32_t id;
 	/* The control thread's own: policies of one reqid, and those bound to one SA. */
@@ -97,25 +126,46 @@ struct spd *spd_create(uint32_t max_policies, struct rcu *rcu);
 void spd_destroy(struct spd *spd);
 
 /*
- * Adds a policy; a second one of the same selector, direction, if_id and mark replaces the first in
- * place (the plugin sends flat winners), and an OUT policy that protects keeps the SA of the one that it
- * replaces until spd_bind() says otherwise. Control thread. Returns 0, -EINVAL, -ENOTSUP (what the nodes
- * do not enforce: if_id, mark), -ENOSPC.
+ * Gives a selector its one form: a range that is a prefix becomes one, src_plen of a range is that of
+ * the smallest prefix around it, host bits of prefixes go. Any thread. Returns 0 or -EINVAL: families that differ,
+ * lengths and ranges that are none.
+ */
+int spd_selector_canonical(struct spd_selector *sel);
+
+/*
+ * Adds a policy. A second one of the same selector, direction, if_id, mark and owner replaces the first in
+ * place, and an OUT policy that protects keeps the SA of the one that it replaces until spd_bind() says otherwise.
+ * Those of other owners stay beside it: the best of all is used. Control thread. Returns 0, -EINVAL, -ENOSPC, -ENOMEM.
  */
 int spd_add(struct spd *spd, const struct spd_policy_conf *conf, uint32_t *id);
 
-/* Removes the policy of that selector, direction, if_id and mark. Returns 0 or -ENOENT. Control thread. */
+/*
+ * The same, in the place of old, which has that selector, direction, if_id and mark, and perhaps another owner; old NULL: of
+ * none. Control thread.
+ */
+int spd_replace(
+	struct spd *spd, struct spd_policy *old, const struct spd_policy_conf *conf, uint32_t *id);
+
+/* Removes the policy of that selector, direction, if_id, mark and owner. Returns 0 or -ENOENT. Control thread. */
 int spd_del(struct spd *spd, const struct spd_policy_conf *conf);
 
-/* The policy of that selector, direction, if_id and mark, or NULL. Control thread. */
+/* The policy of that selector, direction, if_id, mark and owner, or NULL. Control thread. */
 struct spd_policy *spd_find(struct spd *spd, const struct spd_policy_conf *conf);
+
+/* The first policy after p (NULL: of all) that has that selector, direction, if_id and mark, whoever owns it. Control
+ * thread. */
+struct spd_policy *spd_find_next(
+	struct spd *spd, const struct spd_policy_conf *conf, const struct spd_policy *p);
 
 /* Points an OUT policy at the SA of the slot; SPD_NO_SA makes it a trap. Control thread. */
 void spd_bind(struct spd *spd, struct spd_policy *p, uint32_t slot);
 
-/* Points every OUT policy of the reqid that names this SPI (network order) at the slot. Control thread. */
-void spd_bind_sa(struct spd *spd, uint32_t reqid, uint32_t spi, const struct ip_addr *dst,
-	uint8_t proto, uint32_t slot);
+/*
+ * Points at the slot every OUT policy that wants this SA: of its reqid, protocol, mode and peer, and that names its SPI, or, in
+ * the configuration, none. Control thread.
+ */
+struct sa_conf;
+void spd_bind_sa(struct spd *spd, const struct sa_conf *sa, uint32_t slot);
 
 /* No policy points at the slot afterwards: they are traps again. Control thread, before the SA goes. */
 void spd_unbind_sa(struct spd *spd, uint32_t slot);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define IKE_WIRE_MAGIC 0x63796731u /* "cyg1" */
-#define IKE_WIRE_VERSION 1
+#define IKE_WIRE_VERSION 2
 #define IKE_WIRE_MAX 256 /* RTE_MP_MAX_PARAM_LEN */
 
 #define IKE_MP_REQUEST "cygnet_request" /* agent to router, answered */
@@ -61,8 +61,11 @@ struct ike_addr {
 	uint8_t b[16]; /* an IPv4 address is the first four */
 };
 
+#define IKE_PLEN_RANGE 255 /* the addresses are a range: from src to src_last, both inclusive */
+
 struct ike_selector {
 	struct ike_addr src, dst;
+	uint8_t src_last[16], dst_last[16]; /* zero, but with IKE_PLEN_RANGE */
 	uint8_t src_plen, dst_plen;
 	uint8_t proto; /* 0 is any */
 	uint8_t pad;

@@ -83,6 +83,7 @@ check(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_pol
 	}
 	if (p->flags & PKT_F_DECRYPTED) {
 		p->reqid = p->sa->reqid;
+		p->mark = p->sa->mark;
 		p->sa = NULL;
 	}
 	if (!(p->flags & PKT_F_LOCAL))
@@ -99,7 +100,7 @@ ipsec_input_check_process(struct rte_graph *graph, struct rte_node *node, void *
 	struct spd_batch b;
 
 	for (uint16_t at = 0; at < n; at += b.n) {
-		spd_batch_fill(&b, &objs[at], n - at);
+		spd_batch_fill(w, &b, &objs[at], n - at);
 		spd_batch_lookup_in(w, &b, &objs[at]);
 		for (uint16_t i = 0; i < b.n; i++)
 			stream_put(&s, at + i, check(w, pkt(objs[at + i]), &b.key[i], b.policy[i]));

@@ -88,7 +88,7 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 	struct spd_batch b;
 
 	for (uint16_t at = 0; at < n; at += b.n) {
-		spd_batch_fill(&b, &objs[at], n - at);
+		spd_batch_fill(w, &b, &objs[at], n - at);
 		spd_batch_lookup(w, SPD_OUT, &b);
 		for (uint16_t i = 0; i < b.n; i++) {
 			struct pkt *p = pkt(objs[at + i]);

@@ -46,6 +46,7 @@ struct pkt {
 	uint32_t nexthop; /* index, after a lookup */
 	uint32_t reqid; /* PROTECTED: of the SA it came by */
 	uint32_t spi; /* the same, network order: to be shown, never followed */
+	uint32_t mark; /* PROTECTED: the same SA's */
 	uint16_t in_port; /* DPDK port, or PKT_PORT_HOST: from Linux or made by a node */
 	uint16_t out_port; /* DPDK port, for port-tx; OWN_L2: the tap's port */
 	uint16_t
@@ -62,7 +63,7 @@ struct pkt {
 	uint16_t esp_at; /* offset of the ESP header */
 	uint16_t clear_len; /* sealing: of the packet before it, for the counters */
 	uint16_t tfc_len; /* sealing: bytes of TFC padding */
-	uint8_t reserved[9];
+	uint8_t reserved[5];
 	/* The crypto operation, in place: no operation pool. */
 	_Alignas(RTE_CACHE_LINE_SIZE)
 		uint8_t op[sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op)];

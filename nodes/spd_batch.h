@@ -3,6 +3,7 @@
 #define CYGNET_SPD_BATCH_H
 
 #include "ip4.h"
+#include "sad.h"
 #include "spd.h"
 #include "worker.h"
 
@@ -17,13 +18,32 @@ struct spd_batch {
 	struct spd_policy *policy[SPD_BATCH];
 };
 
+/*
+ * What packets carry beside their headers. An interface id is that of the SA that opened the packet, and counts
+ * inbound alone; a mark is that SA's, or else that of the port it came in by. Our own packets have neither.
+ */
+static inline void
+spd_batch_tag(const struct worker *w, const struct pkt *p, struct spd_key *key)
+{
+	key->if_id = 0;
+	if (p->flags & PKT_F_PROTECTED) {
+		key->mark = p->mark;
+	} else if (p->flags & PKT_F_DECRYPTED) {
+		key->mark = p->sa->mark;
+		key->if_id = p->sa->if_id;
+	} else {
+		key->mark = p->in_port == PKT_PORT_HOST ? 0 : w->port[p->in_port].mark;
+	}
+}
+
 /* Reads the selectors of the next packets. */
 static inline void
-spd_batch_fill(struct spd_batch *b, void **objs, uint16_t n)
+spd_batch_fill(const struct worker *w, struct spd_batch *b, void **objs, uint16_t n)
 {
 	b->n = RTE_MIN(n, SPD_BATCH);
 	for (uint16_t i = 0; i < b->n; i++) {
 		ip4_selector(objs[i], &b->key[i]);
+		spd_batch_tag(w, pkt(objs[i]), &b->key[i]);
 		b->ptr[i] = &b->key[i];
 	}
 }

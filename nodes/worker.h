@@ -35,6 +35,7 @@ struct worker_port {
 	uint16_t mtu; /* layer 3 */
 	uint16_t tx_queue; /* this lcore's */
 	uint32_t addr4; /* our first address, network order: source of ICMP errors */
+	uint32_t mark; /* of what comes in by it: for policies */
 	struct rte_ring *host_rx; /* from the tap; only for the one worker that serves it */
 };
 

@@ -316,13 +316,68 @@ START_TEST(policies_belong_to_their_owner)
 	/* The operator's own policy is not charon's to replace or delete. */
 	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1), 0);
 	conf = policy(SPD_OUT, NET)->conf;
+	m = policy_request(IKE_DEL_POLICY, OWNER_A, IKE_DIR_OUT, NET, 0, 1, PEER);
+	ck_assert_int_eq(ask(&m, NULL), 0);
 	conf.owner = 0;
 	conf.action = SPD_DISCARD;
 	ck_assert_int_eq(spd_add(w.c->spd, &conf, &id), 0);
 	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1), -EEXIST);
-	m = policy_request(IKE_DEL_POLICY, OWNER_A, IKE_DIR_OUT, NET, 0, 1, PEER);
 	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
 	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_DISCARD);
+}
+END_TEST
+
+/* Two that live have one selector: the newer counts, and when it goes the older does again. */
+START_TEST(two_owners_have_one_selector)
+{
+	struct ike_msg m;
+
+	say_hello(OWNER_A, 100);
+	say_hello(OWNER_B, 101);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	add_sa(OWNER_B, IKE_DIR_OUT, htonl(0x2000), 2, PEER);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1), 0);
+	ck_assert_int_eq(add_policy(OWNER_B, IKE_DIR_OUT, NET, htonl(0x2000), 2), 0);
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_OUT), 2);
+	ck_assert_uint_eq(bound_spi(NET), 0x2000);
+	m = policy_request(IKE_DEL_POLICY, OWNER_B, IKE_DIR_OUT, NET, 0, 2, PEER);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0x1000);
+	/* A dead one has no say: what it had goes when a living one says the same. */
+	owner_died(w.c, 0);
+	ck_assert_int_eq(add_policy(OWNER_B, IKE_DIR_OUT, NET, htonl(0x2000), 2), 0);
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_OUT), 1);
+	ck_assert_uint_eq(bound_spi(NET), 0x2000);
+}
+END_TEST
+
+START_TEST(policies_of_ranges)
+{
+	struct ike_msg m, bad;
+	struct spd_policy *p;
+	struct spd_cursor cursor = {0};
+
+	say_hello(OWNER_A, 100);
+	m = policy_request(IKE_ADD_POLICY, OWNER_A, IKE_DIR_OUT, NET, 0, 1, PEER);
+	addr(&m.body.policy.sel.src, "10.1.0.7");
+	m.body.policy.sel.src_plen = IKE_PLEN_RANGE;
+	m.body.policy.sel.src_last[0] = 10;
+	m.body.policy.sel.src_last[1] = 1;
+	bad = m; /* 10.1.0.7-10.1.0.0 */
+	ck_assert_int_eq(ask(&bad, NULL), -EINVAL);
+	m.body.policy.sel.src_last[3] = 9;
+	m.body.policy.if_id = 12;
+	m.body.policy.mark = 3;
+	m.body.policy.mark_mask = 0xff;
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(spd_page(w.c->spd, &cursor, &p, 1), 1);
+	ck_assert_uint_eq(p->conf.sel.src_last.b[3], 9);
+	ck_assert_uint_eq(p->conf.sel.src_plen, 28);
+	ck_assert_uint_eq(p->if_id, 12);
+	ck_assert_uint_eq(p->mark_mask, 0xff);
+	m.hdr.type = IKE_DEL_POLICY;
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_OUT), 0);
 }
 END_TEST
 
@@ -615,6 +670,8 @@ main(void)
 		policies_find_their_sas,
 		policies_are_checked,
 		policies_belong_to_their_owner,
+		two_owners_have_one_selector,
+		policies_of_ranges,
 		orphans_forward_until_the_new_owner_has_its_sa,
 		an_orphan_to_another_peer_is_not_used,
 		a_number_that_the_peer_gives_again_replaces_the_orphan,

@@ -299,7 +299,7 @@ policy(enum spd_dir dir, const char *net)
 
 	addr_parse("10.1.0.0", &conf.sel.src);
 	addr_parse(net, &conf.sel.dst);
-	return spd_find(w.c->spd, &conf);
+	return spd_find_next(w.c->spd, &conf, NULL);
 }
 
 /* SPI in host order of the SA that an OUT policy uses; 0: none. */

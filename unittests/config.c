@@ -289,6 +289,42 @@ START_TEST(reads_sas_and_policies)
 }
 END_TEST
 
+START_TEST(selectors)
+{
+	struct config *c =
+		load(HEAD "policies:\n"
+			  "- {direction: out, action: bypass, source: 10.1.0.5-10.1.0.20, "
+			  "destination: 10.2.0.0-10.2.255.255, protocol: icmp, "
+			  "source-ports: 8, destination-ports: 0}\n"
+			  "- {direction: out, action: discard, source: 2001:db8::/64, "
+			  "destination: '2001:db8:1::5-2001:db8:1::9', protocol: icmpv6, "
+			  "source-ports: 128-129}\n"
+			  "- {direction: out, action: bypass, " SEL ", if-id: 7}\n"
+			  "- {direction: out, action: bypass, " SEL ", mark: 0x10/0xf0}\n"
+			  "- {direction: out, action: bypass, " SEL ", mark: 5}\n"
+			  "port-pairs: [{from: wan, to: wan, action: bypass}]\n");
+	const struct spd_policy_conf *p = c->policies;
+
+	ck_assert_uint_eq(c->n_policies, 5);
+	ck_assert_uint_eq(p[0].sel.src.v4, inet_addr("10.1.0.5"));
+	ck_assert_uint_eq(p[0].sel.src_last.v4, inet_addr("10.1.0.20"));
+	ck_assert_uint_eq(p[0].sel.dst_last.family, 0); /* it is 10.2.0.0/16 */
+	ck_assert_uint_eq(p[0].sel.dst_plen, 16);
+	ck_assert_uint_eq(p[0].sel.src_port_hi, 8);
+	ck_assert_uint_eq(p[0].sel.dst_port_hi, 0);
+	ck_assert_uint_eq(p[1].sel.dst_last.family, 6);
+	ck_assert_uint_eq(p[1].sel.dst_last.b[15], 9);
+	ck_assert_uint_eq(p[1].sel.proto, 58);
+	ck_assert_uint_eq(p[2].if_id, 7);
+	ck_assert_uint_eq(p[3].mark, 0x10);
+	ck_assert_uint_eq(p[3].mark_mask, 0xf0);
+	ck_assert_uint_eq(p[4].mark_mask, UINT32_MAX);
+	ck_assert_uint_eq(c->n_pairs, 1);
+	ck_assert_int_eq(c->pairs[0].action, DEFAULT_BYPASS);
+	config_free(c);
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	uint16_t id, len;
@@ -566,6 +602,7 @@ main(void)
 	tcase_add_test(tc, fills_in_defaults);
 	tcase_add_test(tc, reads_ports);
 	tcase_add_test(tc, reads_sas_and_policies);
+	tcase_add_test(tc, selectors);
 	tcase_add_loop_test(tc, knows_aead, 0, RTE_DIM(ciphers));
 	tcase_add_test(tc, makes_eal_arguments);
 	tcase_add_test(tc, plans);

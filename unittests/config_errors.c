@@ -204,7 +204,36 @@ static const struct refusal policies[] = {
 	{HEAD "policies: [{direction: in, action: allow, " SEL "}]\n",
 		"4: policies[0].action: 'allow' is not one of: protect, bypass, discard"},
 	{HEAD "policies: [{direction: in, action: bypass, source: 10.1.0.0/16, destination: x}]\n",
-		"4: policies[0].destination: 'x' is not a prefix (10.1.0.0/16)"},
+		"4: policies[0].destination: 'x' is neither a prefix (10.1.0.0/16) nor a range "
+		"(10.1.0.5-10.1.0.20)"},
+	{HEAD "policies: [{direction: in, action: bypass, source: 10.1.0.9-10.1.0.8, destination: "
+	      "10.2.0.0/16}]\n",
+		"4: policies[0].source: '10.1.0.9-10.1.0.8' does not end after it begins, in one "
+		"family"},
+	{HEAD "policies: [{direction: in, action: bypass, source: '10.1.0.9-2001:db8::1', "
+	      "destination: 10.2.0.0/16}]\n",
+		"4: policies[0].source: '10.1.0.9-2001:db8::1' does not end after it begins, in "
+		"one family"},
+	{HEAD "policies: [{direction: in, action: bypass, source: 10.1.0.9-10, destination: "
+	      "10.2.0.0/16}]\n",
+		"4: policies[0].source: '10.1.0.9-10' is not a range of addresses "
+		"(10.1.0.5-10.1.0.20)"},
+	{HEAD "policies: [{direction: in, action: bypass, mark: 0x10/0xf, " SEL "}]\n",
+		"4: policies[0].mark: '0x10/0xf' is not a mark of 32 bits within its mask "
+		"(0x10/0xff)"},
+	{HEAD "policies: [{direction: in, action: bypass, if-id: x, " SEL "}]\n",
+		"4: policies[0].if-id: 'x' is not a number"},
+	{HEAD "policies:\n- {direction: in, action: bypass, source: 10.1.0.0-10.1.0.15, "
+	      "destination: 10.2.0.0/16}\n- {direction: in, action: discard, source: 10.1.0.0/28, "
+	      "destination: 10.2.0.0/16}\n",
+		"6: policies[1]: policies[0] has the same direction and selector"},
+	{HEAD "port-pairs: [{from: wan, to: dmz, action: bypass}]\n",
+		"4: port-pairs[0].to: there is no port 'dmz'"},
+	{HEAD "port-pairs: [{from: wan, to: wan, action: pass}]\n",
+		"4: port-pairs[0].action: 'pass' is not one of: discard, bypass"},
+	{HEAD "port-pairs:\n- {from: wan, to: wan, action: bypass}\n- {from: wan, to: wan, action: "
+	      "bypass}\n",
+		"6: port-pairs[1]: port-pairs[0] is of the same two ports"},
 	{HEAD "policies: [{direction: in, action: bypass, source: 10.1.0.5/16, destination: "
 	      "0.0.0.0/0}]\n",
 		"4: policies[0].source: '10.1.0.5/16' has bits set after its length: 10.1.0.0/16?"},

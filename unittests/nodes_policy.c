@@ -260,6 +260,121 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* RFC 4301, 4.4.1.1: ranges of addresses, and ICMP by type and code, each way. */
+START_TEST(ranges_and_icmp)
+{
+	struct spd_policy_conf conf = {.sel = {.src = address("10.1.0.2"),
+					       .src_last = address("10.1.0.4"),
+					       .dst = address("10.3.0.2"),
+					       .dst_last = address("10.3.0.9"),
+					       .proto = IPPROTO_ICMP,
+					       .src_port_lo = 8,
+					       .src_port_hi = 8,
+					       .dst_port_hi = 0},
+		.priority = 1,
+		.dir = SPD_OUT,
+		.action = SPD_BYPASS};
+	struct ip4 p = {.src = "10.1.0.2", .dst = "10.3.0.2", .proto = IPPROTO_ICMP, .sport = 8};
+
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	passes(LAN, &p, DMZ);
+	p.dport = 1; /* code */
+	refused(LAN, &p, DROP_POLICY_DEFAULT);
+	p.dport = 0;
+	p.sport = 13; /* type */
+	refused(LAN, &p, DROP_POLICY_DEFAULT);
+	p.sport = 8;
+	p.src = "10.1.0.5";
+	refused(LAN, &p, DROP_POLICY_DEFAULT);
+	p.src = "10.1.0.1";
+	refused(LAN, &p, DROP_POLICY_DEFAULT);
+	p.src = "10.1.0.4";
+	passes(LAN, &p, DMZ);
+	/* Forwarded in, and to us. */
+	conf.dir = SPD_FWD;
+	conf.action = SPD_DISCARD;
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	refused(LAN, &p, DROP_POLICY_DISCARD);
+	conf.dir = SPD_IN;
+	conf.action = SPD_BYPASS;
+	conf.sel.dst = conf.sel.dst_last = address("10.1.0.1");
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	p.dst = "10.1.0.1";
+	delivered(LAN, &p, PUNT_OTHER);
+	p.sport = 0;
+	refused(LAN, &p, DROP_POLICY_DEFAULT);
+}
+END_TEST
+
+/* A mark is that of the port that a packet came in by, or of the SA that opened it; plain policies take both. */
+START_TEST(marks_and_interface_ids)
+{
+	struct spd_policy_conf conf;
+	struct esp e = ESP_IN(1);
+	uint8_t got[PACKET_MAX];
+	struct spd_policy *fwd;
+
+	worker(0)->port[LAN].mark = 0x15;
+	conf = policy(SPD_OUT, SPD_BYPASS, "10.1.0.0/16 > 10.3.0.0/16", 0, NULL)->conf;
+	ck_assert_int_eq(spd_del(world.r.spd, &conf), 0);
+	conf.mark = 0x10;
+	conf.mark_mask = 0xf0;
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	passes(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DMZ);
+	/* The same packet by another port, and our own. */
+	refused(WAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DROP_POLICY_DEFAULT);
+	put_host(DMZ, &(struct ip4){.src = "10.1.0.1", .dst = HOST_D});
+	run();
+	drops_are(DROP_POLICY_DEFAULT, 1);
+	/* What an SA opens has the SA's. */
+	tunnel(0, 64, &in, &out);
+	put_esp(&e, &inward);
+	run();
+	no_drops();
+	ck_assert_uint_eq(sent(LAN, got), 100);
+	sa_at(in)->if_id = 5;
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	drops_are(DROP_POLICY_MISMATCH, 1);
+	fwd = policy(SPD_FWD, SPD_PROTECT, "10.2.0.0/16 > 10.1.0.0/16", REQID, NULL);
+	conf = fwd->conf;
+	conf.if_id = 5;
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	no_drops();
+	ck_assert_uint_eq(sent(LAN, got), 100);
+	/* In clear it has no interface id: the plain policy still protects. */
+	refused(WAN, &inward, DROP_POLICY_CLEAR);
+	/* The mark goes with it to the outbound policies. */
+	sa_at(in)->mark = 0x31;
+	conf = policy(SPD_OUT, SPD_BYPASS, "10.2.0.0/16 > 10.1.0.0/16", 0, NULL)->conf;
+	conf.mark = 0x31;
+	conf.mark_mask = UINT32_MAX;
+	conf.action = SPD_DISCARD;
+	conf.priority = 1;
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	drops_are(DROP_POLICY_DISCARD, 1);
+	nothing_left();
+}
+END_TEST
+
+/* The default of a pair of ports is that of one direction. */
+START_TEST(port_pairs)
+{
+	refused(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DROP_POLICY_DEFAULT);
+	world.r.pair_bypass[LAN][DMZ] = true;
+	passes(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D}, DMZ);
+	refused(DMZ, &(struct ip4){.src = HOST_D, .dst = HOST_A}, DROP_POLICY_DEFAULT);
+	refused(LAN, &(struct ip4){.src = HOST_A, .dst = PEER}, DROP_POLICY_DEFAULT);
+}
+END_TEST
+
 static void
 charon(void)
 {
@@ -365,6 +480,9 @@ nodes_policy_closed_case(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, world_closed, world_stop);
 	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, ranges_and_icmp);
+	tcase_add_test(tc, marks_and_interface_ids);
+	tcase_add_test(tc, port_pairs);
 	tcase_add_test(tc, ike_in);
 	tcase_add_test(tc, ike_out);
 	return tc;

@@ -1,208 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "spd_test.h"
 
-/* The policies in a plain array, and the rule of spd.h word for word. */
-struct model {
-	struct spd_policy_conf conf;
-	uint32_t id; /* 0: not there */
-};
-
-static struct model model[SPD_DIRS][MAX_POLICIES];
-
-static bool
-beats(const struct model *a, const struct model *b)
-{
-	if (b == NULL)
-		return true;
-	if (a->conf.priority != b->conf.priority)
-		return a->conf.priority < b->conf.priority;
-	if ((a->conf.reqid != 0) != (b->conf.reqid != 0))
-		return a->conf.reqid != 0;
-	return a->id > b->id;
-}
-
-static bool
-has_ports(const struct spd_selector *sel)
-{
-	return sel->src_port_lo != 0 || sel->src_port_hi != 65535 || sel->dst_port_lo != 0 ||
-	       sel->dst_port_hi != 65535;
-}
-
-static bool
-matches(const struct spd_selector *sel, const struct spd_key *key)
-{
-	struct ip_addr src = {.family = 4, .v4 = key->src4}, dst = {.family = 4, .v4 = key->dst4};
-
-	return addr_in(&src, &sel->src, sel->src_plen) && addr_in(&dst, &sel->dst, sel->dst_plen) &&
-	       (sel->proto == 0 || sel->proto == key->proto);
-}
-
-static bool
-ports_match(const struct spd_selector *sel, const struct spd_key *key)
-{
-	return key->src_port >= sel->src_port_lo && key->src_port <= sel->src_port_hi &&
-	       key->dst_port >= sel->dst_port_lo && key->dst_port <= sel->dst_port_hi;
-}
-
-static const struct model *
-expected(enum spd_dir dir, const struct spd_key *key)
-{
-	const struct model *best = NULL, *discard = NULL, *protect = NULL;
-
-	for (const struct model *m = model[dir]; m < model[dir] + MAX_POLICIES; m++) {
-		bool sure = !has_ports(&m->conf.sel) ||
-			    (!key->no_ports && ports_match(&m->conf.sel, key));
-
-		if (m->id == 0 || !matches(&m->conf.sel, key))
-			continue;
-		if (sure && beats(m, best))
-			best = m;
-		if (!sure && key->no_ports && m->conf.action == SPD_DISCARD && beats(m, discard))
-			discard = m;
-		if (!sure && key->no_ports && m->conf.action == SPD_PROTECT && beats(m, protect))
-			protect = m;
-	}
-	/* Without ports: the strictest of those that could be met before the one that is sure. */
-	if (best != NULL && best->conf.action == SPD_DISCARD)
-		return best;
-	if (discard != NULL && beats(discard, best))
-		return discard;
-	if (protect != NULL && beats(protect, best))
-		return protect;
-	return best;
-}
-
-static uint32_t
-random_addr(void)
-{
-	/* Few bits differ, so that prefixes of all lengths contain each other. */
-	return 0x0a000000 | (eal_rand() & 0x80030303);
-}
-
-static struct spd_policy_conf
-random_policy(void)
-{
-	static const uint8_t plens[] = {0, 1, 8, 15, 16, 24, 25, 31, 32};
-	static const uint16_t ports[][2] = {
-		{0, 65535}, {0, 65535}, {80, 80}, {0, 1023}, {1000, 2000}, {65535, 65535}, {0, 0}};
-	struct spd_policy_conf conf = policy(random_addr(), plens[eal_rand() % RTE_DIM(plens)],
-		random_addr(), plens[eal_rand() % RTE_DIM(plens)], eal_rand() % 12);
-	unsigned int src = eal_rand() % RTE_DIM(ports), dst = eal_rand() % RTE_DIM(ports);
-
-	conf.sel.proto = (uint8_t[]){0, 6, 17}[eal_rand() % 3];
-	conf.sel.src_port_lo = ports[src][0];
-	conf.sel.src_port_hi = ports[src][1];
-	conf.sel.dst_port_lo = ports[dst][0];
-	conf.sel.dst_port_hi = ports[dst][1];
-	conf.reqid = eal_rand() % 3;
-	conf.dir = eal_rand() % SPD_DIRS;
-	conf.action = SPD_PROTECT + eal_rand() % 3;
-	return conf;
-}
-
-static bool
-same_selector(const struct spd_selector *a, const struct spd_selector *b)
-{
-	return a->src_plen == b->src_plen && a->dst_plen == b->dst_plen && a->proto == b->proto &&
-	       a->src_port_lo == b->src_port_lo && a->src_port_hi == b->src_port_hi &&
-	       a->dst_port_lo == b->dst_port_lo && a->dst_port_hi == b->dst_port_hi &&
-	       addr_in(&a->src, &b->src, b->src_plen) && addr_in(&a->dst, &b->dst, b->dst_plen);
-}
-
-/* Where the model has that selector, or a free place; NULL: full. */
-static struct model *
-place(const struct spd_policy_conf *conf)
-{
-	struct model *free = NULL;
-
-	for (struct model *m = model[conf->dir]; m < model[conf->dir] + MAX_POLICIES; m++) {
-		if (m->id != 0 && same_selector(&m->conf.sel, &conf->sel))
-			return m;
-		if (m->id == 0)
-			free = m;
-	}
-	return free;
-}
-
-static void
-look_at_random_packets(void)
-{
-	static const uint16_t ports[] = {
-		0, 1, 79, 80, 81, 999, 1000, 1023, 1024, 2000, 2001, 65535};
-	unsigned int n = 1 + eal_rand() % 64;
-	enum spd_dir dir = eal_rand() % SPD_DIRS;
-	const struct spd_key *keys[64];
-	struct spd_policy *found[64];
-	struct spd_key key[64];
-
-	for (unsigned int i = 0; i < n; i++) {
-		key[i] = packet(random_addr(), random_addr(), (uint8_t[]){1, 6, 17}[eal_rand() % 3],
-			ports[eal_rand() % RTE_DIM(ports)], ports[eal_rand() % RTE_DIM(ports)]);
-		key[i].no_ports = eal_rand() % 4 == 0;
-		if (key[i].no_ports)
-			key[i].src_port = key[i].dst_port = 0;
-		keys[i] = &key[i];
-	}
-	spd_lookup4(spd, dir, keys, n, found);
-	for (unsigned int i = 0; i < n; i++) {
-		const struct model *m = expected(dir, &key[i]);
-
-		must_msg((found[i] != NULL ? found[i]->id : 0) == (m != NULL ? m->id : 0),
-			"packet %08x %08x proto %u ports %u %u%s: policy %u instead of %u",
-			rte_be_to_cpu_32(key[i].src4), rte_be_to_cpu_32(key[i].dst4), key[i].proto,
-			key[i].src_port, key[i].dst_port, key[i].no_ports ? " unknown" : "",
-			found[i] != NULL ? found[i]->id : 0, m != NULL ? m->id : 0);
-	}
-}
-
-START_TEST(agrees_with_the_rule)
-{
-	unsigned int counts[SPD_DIRS] = {0}, replaced = 0;
-
-	for (unsigned int n = 0; n < 8000; n++) {
-		struct spd_policy_conf conf = random_policy();
-		struct model *m = place(&conf);
-		/* It grows to some hundreds and shrinks again, twice. */
-		bool grows = n / 2000 % 2 == 0;
-
-		if (eal_rand() % 10 < (grows ? 7 : 3)) {
-			if (m == NULL) {
-				must(spd_add(spd, &conf, NULL) == -ENOSPC);
-				continue;
-			}
-			counts[conf.dir] += m->id == 0;
-			replaced += m->id != 0;
-			m->conf = conf;
-			m->id = must_add(&conf);
-		} else {
-			if (m == NULL || m->id == 0) {
-				must(spd_del(spd, &conf) == -ENOENT);
-				/* Another one that is there. */
-				m = &model[conf.dir][eal_rand() % MAX_POLICIES];
-			}
-			if (m->id != 0) {
-				must(spd_find(spd, &m->conf)->id == m->id);
-				must(spd_del(spd, &m->conf) == 0);
-				must(spd_find(spd, &m->conf) == NULL);
-				counts[m->conf.dir]--;
-				m->id = 0;
-			}
-		}
-		must(spd_count(spd, conf.dir) == counts[conf.dir]);
-		for (int i = 0; i < 2; i++)
-			look_at_random_packets();
-		rcu_poll(rcu);
-	}
-	ck_assert_uint_gt(replaced, 5);
-	for (int dir = 0; dir < SPD_DIRS; dir++)
-		for (unsigned int i = 0; i < MAX_POLICIES; i++)
-			if (model[dir][i].id != 0)
-				must(spd_del(spd, &model[dir][i].conf) == 0);
-	ck_assert_uint_eq(
-		spd_count(spd, SPD_IN) + spd_count(spd, SPD_OUT) + spd_count(spd, SPD_FWD), 0);
-}
-END_TEST
-
 #define NET 0x0a010000
 #define PEER 0x0a020000
 
@@ -318,7 +116,12 @@ END_TEST
 START_TEST(binds_by_reqid_spi_and_peer)
 {
 	struct ip_addr peer = ip("192.0.2.1"), other = ip("192.0.2.2");
-	struct spd_policy_conf conf[6];
+	struct sa_conf sa = {.dst = peer,
+		.spi = rte_cpu_to_be_32(5000),
+		.reqid = 7,
+		.mode = SA_MODE_TUNNEL,
+		.proto = 50};
+	struct spd_policy_conf conf[6], any;
 	struct spd_policy *p[6];
 
 	for (unsigned int i = 0; i < 6; i++) {
@@ -336,7 +139,7 @@ START_TEST(binds_by_reqid_spi_and_peer)
 		must_add(&conf[i]);
 		p[i] = spd_find(spd, &conf[i]);
 	}
-	spd_bind_sa(spd, 7, rte_cpu_to_be_32(5000), &peer, 50, 3);
+	spd_bind_sa(spd, &sa, 3);
 	for (unsigned int i = 0; i < 6; i++)
 		ck_assert_msg((p[i]->sa == 3) == (i == 0 || i == 4), "policy %u", i);
 	/* Slots far apart: the lists move and stay whole. */
@@ -350,6 +153,23 @@ START_TEST(binds_by_reqid_spi_and_peer)
 	for (unsigned int i = 0; i < 6; i++)
 		ck_assert_msg((p[i]->sa == SPD_NO_SA) == (i != 1), "policy %u", i);
 	spd_unbind_sa(spd, 1 << 30); /* never seen */
+	/* The configuration's without an SPI takes any SA of its reqid and mode; charon's is a trap. */
+	any = policy(NET, 16, PEER, 24, 10);
+	any.reqid = 7;
+	must_add(&any);
+	any.owner = 1;
+	must_add(&any);
+	spd_bind_sa(spd, &sa, 4);
+	ck_assert_uint_eq(spd_find(spd, &any)->sa, SPD_NO_SA);
+	any.owner = 0;
+	ck_assert_uint_eq(spd_find(spd, &any)->sa, 4);
+	sa.spi = rte_cpu_to_be_32(5002);
+	spd_bind_sa(spd, &sa, 5);
+	ck_assert_uint_eq(spd_find(spd, &any)->sa, 5);
+	sa.mode = SA_MODE_TRANSPORT;
+	spd_bind_sa(spd, &sa, 6);
+	ck_assert_uint_eq(spd_find(spd, &any)->sa, 5);
+	spd_unbind_sa(spd, 4);
 	/* A policy that goes leaves its SA's list. */
 	spd_bind(spd, p[0], 3);
 	spd_bind(spd, p[4], 3);
@@ -376,8 +196,7 @@ START_TEST(refuses_what_it_cannot_hold)
 	REFUSED(EINVAL, sel.src_plen, 33);
 	REFUSED(EINVAL, sel.dst_plen, 255);
 	REFUSED(EINVAL, sel.dst.family, 6);
-	REFUSED(ENOTSUP, if_id, 1);
-	REFUSED(ENOTSUP, mark_mask, 1);
+	REFUSED(EINVAL, mark, 1); /* beyond its mask */
 #undef REFUSED
 	conf = with_ports(good, 6, 81, 80);
 	ck_assert_int_eq(spd_add(spd, &conf, NULL), -EINVAL);
@@ -454,29 +273,160 @@ START_TEST(bursts_of_one_flow)
 }
 END_TEST
 
-START_TEST(too_many_shapes)
+/* All there are, each in the key of all the others: none is refused, and the best is found. */
+START_TEST(every_shape)
 {
 	struct spd_policy_conf conf;
 	struct spd_key key = packet(NET, PEER, 6, 1, 2);
 	unsigned int n = 0;
 
+	spd_destroy(spd);
+	make_spd(2 * 33 * 33);
 	for (uint8_t src = 0; src <= 32; src++)
-		for (uint8_t dst = 0; dst <= 32; dst++) {
-			int rc;
+		for (uint8_t dst = 0; dst <= 32; dst++)
+			for (int proto = 0; proto < 2; proto++) {
+				conf = policy(NET, src, PEER, dst, 3000 - ++n);
+				conf.sel.proto = proto * 6;
+				must_add(&conf);
+				must(lookup_n(SPD_OUT, &key, 3)->priority == 3000 - n);
+			}
+	ck_assert_uint_eq(spd_count(spd, SPD_OUT), n);
+	for (uint8_t src = 0; src <= 32; src++)
+		for (uint8_t dst = 0; dst <= 32; dst++)
+			for (int proto = 0; proto < 2; proto++) {
+				conf = policy(NET, src, PEER, dst, 0);
+				conf.sel.proto = proto * 6;
+				must(spd_find(spd, &conf) != NULL);
+				must(spd_del(spd, &conf) == 0);
+				must(spd_find(spd, &conf) == NULL);
+			}
+	ck_assert_uint_eq(spd_count(spd, SPD_OUT), 0);
+	/* Its own shape again: the packet beside the prefix is not met. */
+	conf = policy(NET, 31, PEER, 29, 0);
+	must_add(&conf);
+	ck_assert_ptr_nonnull(lookup_n(SPD_OUT, &key, 3));
+	key.dst4 = rte_cpu_to_be_32(PEER + 8);
+	ck_assert_ptr_null(lookup_n(SPD_OUT, &key, 3));
+}
+END_TEST
 
-			conf = policy(NET, src, PEER, dst, 1000 - n);
-			rc = spd_add(spd, &conf, NULL);
-			must(rc == (n < 256 ? 0 : -ENOSPC));
-			n += rc == 0;
-			must(lookup_n(SPD_OUT, &key, 3)->priority == 1001 - n);
-		}
-	ck_assert_uint_eq(spd_count(spd, SPD_OUT), 256);
-	/* A shape that is left makes room for another. */
-	conf = policy(NET, 0, PEER, 0, 0);
+START_TEST(ranges)
+{
+	struct spd_policy_conf conf = policy(NET + 5, 0, PEER, 16, 10);
+	struct spd_key key = packet(NET + 5, PEER + 1, 6, 1, 2);
+	static const struct {
+		uint32_t src, dst;
+		bool in;
+	} at[] = {{5, 1, true}, {4, 1, false}, {6, 1, true}, {300, 1, true}, {301, 1, false},
+		{100, 0x1ffff, false}};
+	struct spd_selector sel;
+
+	conf.sel.src_last = conf.sel.src;
+	conf.sel.src_last.v4 = rte_cpu_to_be_32(NET + 300);
+	must_add(&conf);
+	for (unsigned int i = 0; i < RTE_DIM(at); i++) {
+		key = packet(NET + at[i].src, PEER + at[i].dst, 6, 1, 2);
+		ck_assert_msg((lookup_n(SPD_OUT, &key, 3) != NULL) == at[i].in, "packet %u", i);
+	}
+	/* The same said again replaces it; what is no range is refused. */
+	must_add(&conf);
+	ck_assert_uint_eq(spd_count(spd, SPD_OUT), 1);
 	ck_assert_int_eq(spd_del(spd, &conf), 0);
-	conf = policy(NET, 32, PEER, 32, 0);
-	ck_assert_int_eq(spd_add(spd, &conf, NULL), 0);
-	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->priority, 0);
+	conf.sel.src_last.v4 = rte_cpu_to_be_32(NET + 4);
+	ck_assert_int_eq(spd_add(spd, &conf, NULL), -EINVAL);
+	conf.sel.src_last.family = 6;
+	ck_assert_int_eq(spd_add(spd, &conf, NULL), -EINVAL);
+	/* A range that is a prefix is that prefix, all of the addresses too. */
+	conf = policy(NET + 16, 0, 0, 0, 10);
+	conf.sel.src_last = ip("10.1.0.31");
+	conf.sel.dst_last = ip("255.255.255.255");
+	must_add(&conf);
+	conf = policy(NET + 16, 28, 0, 0, 10);
+	ck_assert_ptr_nonnull(spd_find(spd, &conf));
+	sel = (struct spd_selector){.src = ip("2001:db8::8"), .dst = ip("2001:db8::")};
+	sel.src_last = ip("2001:db8::f");
+	sel.dst_last = ip("2001:db8::1:0");
+	ck_assert_int_eq(spd_selector_canonical(&sel), 0);
+	ck_assert_uint_eq(sel.src_plen, 125);
+	ck_assert_uint_eq(sel.src_last.family, 0);
+	ck_assert_uint_eq(sel.dst_plen, 111);
+	ck_assert_uint_eq(sel.dst_last.family, 6);
+}
+END_TEST
+
+/* Policies of one selector that differ in interface id or mark are many, and each packet finds its own. */
+START_TEST(interface_ids_and_marks)
+{
+	struct spd_policy_conf plain = policy(NET, 16, PEER, 16, 50), conf = plain;
+	struct spd_key key = packet(NET + 1, PEER + 1, 6, 1, 2);
+	uint32_t id, by_id[100], by_mark[100];
+
+	for (uint32_t i = 0; i < 100; i++) {
+		conf.if_id = i + 1;
+		conf.mark = conf.mark_mask = 0;
+		by_id[i] = must_add(&conf);
+		conf.if_id = 0;
+		conf.mark = (i + 1) << 8;
+		conf.mark_mask = 0xff00;
+		by_mark[i] = must_add(&conf);
+	}
+	/* They are none of a plain packet's. */
+	ck_assert_ptr_null(lookup_n(SPD_OUT, &key, 3));
+	id = must_add(&plain);
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->id, id);
+	for (uint32_t i = 0; i < 100; i++) {
+		key.if_id = i + 1;
+		key.mark = 0;
+		must(lookup_n(SPD_OUT, &key, 3)->id == by_id[i]);
+		/* Newer of one priority: a plain policy is for marked packets, too. */
+		key.if_id = 0;
+		key.mark = (i + 1) << 8 | 0xff0000ff;
+		must(lookup_n(SPD_OUT, &key, 3)->id == id);
+	}
+	plain.priority = 60;
+	must_add(&plain);
+	for (uint32_t i = 0; i < 100; i++) {
+		key.mark = (i + 1) << 8 | 0xff0000ff;
+		must(lookup_n(SPD_OUT, &key, 3)->id == by_mark[i]);
+	}
+	key.if_id = 101;
+	ck_assert_ptr_null(lookup_n(SPD_OUT, &key, 3));
+	ck_assert_uint_eq(spd_count(spd, SPD_OUT), 201);
+}
+END_TEST
+
+/* One selector, several owners: the best counts, and each takes away its own. */
+START_TEST(several_owners)
+{
+	struct spd_policy_conf conf[3], again;
+	struct spd_key key = packet(NET + 1, PEER + 1, 6, 1, 2);
+	struct spd_policy *p = NULL;
+	unsigned int n = 0;
+	uint32_t id[3];
+
+	for (unsigned int i = 0; i < 3; i++) {
+		conf[i] = policy(NET, 16, PEER, 16, i == 1 ? 5 : 10);
+		conf[i].owner = i;
+		conf[i].reqid = 1 + i;
+		id[i] = must_add(&conf[i]);
+	}
+	while ((p = spd_find_next(spd, &conf[0], p)) != NULL)
+		n++;
+	ck_assert_uint_eq(n, 3);
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->id, id[1]);
+	ck_assert_int_eq(spd_del(spd, &conf[1]), 0);
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->id, id[2]);
+	/* One takes the place of another's, with its SA. */
+	spd_bind(spd, spd_find(spd, &conf[2]), 9);
+	again = conf[2];
+	again.owner = 7;
+	ck_assert_int_eq(spd_replace(spd, spd_find(spd, &conf[2]), &again, &id[2]), 0);
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->id, id[2]);
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->sa, 9);
+	ck_assert_int_eq(spd_del(spd, &conf[2]), -ENOENT);
+	ck_assert_int_eq(spd_del(spd, &again), 0);
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->id, id[0]);
+	ck_assert_uint_eq(spd_count(spd, SPD_OUT), 1);
 }
 END_TEST
 
@@ -530,7 +480,6 @@ main(void)
 
 	tcase_set_timeout(tc, 100);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, agrees_with_the_rule);
 	tcase_add_test(tc, ties);
 	tcase_add_test(tc, fragments_get_the_strictest);
 	tcase_add_test(tc, replaces_in_place);
@@ -538,7 +487,10 @@ main(void)
 	tcase_add_test(tc, refuses_what_it_cannot_hold);
 	tcase_add_test(tc, holds_as_many_as_it_says);
 	tcase_add_test(tc, bursts_of_one_flow);
-	tcase_add_test(tc, too_many_shapes);
+	tcase_add_test(tc, every_shape);
+	tcase_add_test(tc, ranges);
+	tcase_add_test(tc, interface_ids_and_marks);
+	tcase_add_test(tc, several_owners);
 	tcase_add_test(tc, pages);
 	suite_add_tcase(s, tc);
 	return eal_main(s);

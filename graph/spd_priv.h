@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_SPD_PRIV_H
+#define CYGNET_SPD_PRIV_H
+
+#include "spd.h"
+
+/* What the files spd*.c share; nobody else includes it. */
+
+struct rte_hash;
+
+union spd_mask {
+	uint32_t v4;
+	uint64_t v6[2];
+};
+
+/* A key shape. Ports, and addresses that are not a whole prefix, are compared along the chain. */
+struct spd_tuple {
+	union spd_mask src_mask, dst_mask; /* network order */
+	uint32_t best; /* no policy of the tuple has a smaller priority */
+	uint32_t count;
+	uint32_t id; /* never given again: lcores may still hold the tuples that had it */
+	struct spd_shape shape;
+};
+
+/* What lcores read: sorted by best priority, never changed once published. */
+struct spd_tuples {
+	uint32_t n;
+	struct spd_tuple t[];
+};
+
+struct spd_key4 {
+	uint32_t src, dst;
+	uint32_t tuple;
+	uint32_t tag; /* spd_tag(), and the protocol in the low byte */
+};
+
+struct spd_key6 {
+	uint64_t src[2], dst[2];
+	uint32_t tuple;
+	uint32_t tag;
+};
+
+_Static_assert(sizeof(struct spd_key4) == 16 && sizeof(struct spd_key6) == 40, "hashed as a whole");
+
+/* The key of a policy, as its family has it. */
+union spd_hash_key {
+	struct spd_key4 v4;
+	struct spd_key6 v6;
+};
+
+/* The policies of one direction and family. */
+struct spd_view {
+	struct spd_tuples *_Atomic tuples;
+	struct rte_hash
+		*hash; /* spd_key4 or spd_key6 to the first struct spd_policy of its chain */
+	uint32_t count;
+	_Atomic uint32_t moves; /* of policies that were replaced further ahead in their chains */
+};
+
+enum { SPD_FAMILY4, SPD_FAMILY6, SPD_FAMILIES };
+
+LIST_HEAD(spd_policy_list, spd_policy);
+
+struct spd {
+	struct spd_view view[SPD_DIRS][SPD_FAMILIES];
+	_Atomic bool complete;
+	struct rcu *rcu;
+	uint32_t max, order, tuple_id;
+	uint32_t reqid_mask;
+	struct spd_policy_list *of_reqid; /* [reqid_mask + 1] */
+	struct spd_policy_list *of_sa; /* [n_sas] by slot, grown as slots appear */
+	uint32_t n_sas;
+};
+
+/*
+ * A digest of interface id and mark, the low byte free: policies that differ in them alone rarely share a chain.
+ * 0 for the packets and policies that have neither.
+ */
+static inline uint32_t
+spd_tag(uint32_t if_id, uint32_t mark)
+{
+	return ((if_id * 0x9e3779b1u) ^ (mark * 0x85ebca6bu)) & ~0xffu;
+}
+
+/* RFC 4301 leaves ties open; kernel-netlink's rule: a reqid beats none, then the newest. */
+static inline bool
+spd_beats(const struct spd_policy *a, const struct spd_policy *b)
+{
+	if (b == NULL || a->priority != b->priority)
+		return b == NULL || a->priority < b->priority;
+	if ((a->reqid != 0) != (b->reqid != 0))
+		return a->reqid != 0;
+	return a->order > b->order;
+}
+
+static inline bool
+spd_shape_same(const struct spd_shape *a, const struct spd_shape *b)
+{
+	return a->src_plen == b->src_plen && a->dst_plen == b->dst_plen && a->proto == b->proto &&
+	       a->mark_mask == b->mark_mask;
+}
+
+/* spd_tuple.c: control thread. */
+struct spd_tuple *spd_tuple_find(const struct spd_view *v, const struct spd_shape *shape);
+/* The shapes that a policy may have got: its own, and one that it shares when there are many. */
+void spd_shape_own(const struct spd_policy_conf *conf, struct spd_shape *shape);
+void spd_shape_shared(const struct spd_policy_conf *conf, struct spd_shape *shape);
+/* A tuple of that shape, made if need be, whose best priority is at most that; counts one policy more. NULL: no memory. */
+struct spd_tuple *spd_tuple_take(
+	struct spd *spd, struct spd_view *v, const struct spd_shape *shape, uint32_t priority);
+/* It lost a policy; the last one takes it away. */
+void spd_tuple_drop(struct spd *spd, struct spd_view *v, const struct spd_shape *shape);
+/* Which shape a new policy gets. */
+void spd_shape_choose(
+	const struct spd_view *v, const struct spd_policy_conf *conf, struct spd_shape *shape);
+
+/* spd_bind.c */
+void spd_bind_added(struct spd *spd, struct spd_policy *p);
+void spd_bind_removed(struct spd *spd, struct spd_policy *p);
+
+/* spd_selector.c */
+void spd_selector_key(
+	const struct spd_policy_conf *conf, const struct spd_tuple *t, union spd_hash_key *key);
+/* Fills what is compared along the chain: narrow and the ranges. */
+void spd_selector_narrow(struct spd_policy *p);
+bool spd_selector_same(const struct spd_policy_conf *a, const struct spd_policy_conf *b);
+
+#endif

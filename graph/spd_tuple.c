@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "spd_priv.h"
+
+#include <stdlib.h>
+
+#include <rte_common.h>
+#include <rte_malloc.h>
+
+/*
+ * Each tuple costs a lookup that nothing earlier settled. So there are not more than MAX_OWN that a policy gets for its own
+ * shape; those that come later share the shapes whose prefix lengths are steps: 9 x 9 x 2 of a family at most.
+ */
+#define MAX_OWN 64
+
+static const uint8_t steps4[] = {0, 4, 8, 12, 16, 20, 24, 28, 32};
+static const uint8_t steps6[] = {0, 16, 32, 40, 48, 56, 64, 96, 128};
+
+void
+spd_shape_own(const struct spd_policy_conf *conf, struct spd_shape *shape)
+{
+	*shape = (struct spd_shape){
+		.src_plen = conf->sel.src_plen,
+		.dst_plen = conf->sel.dst_plen,
+		.proto = conf->sel.proto != 0,
+		.mark_mask = conf->mark_mask,
+	};
+}
+
+/* The largest step that is not longer. */
+static uint8_t
+step_down(uint8_t plen, uint8_t family)
+{
+	const uint8_t *steps = family == 4 ? steps4 : steps6;
+	unsigned int i = RTE_DIM(steps4) - 1;
+
+	while (steps[i] > plen)
+		i--;
+	return steps[i];
+}
+
+void
+spd_shape_shared(const struct spd_policy_conf *conf, struct spd_shape *shape)
+{
+	*shape = (struct spd_shape){
+		.src_plen = step_down(conf->sel.src_plen, conf->sel.src.family),
+		.dst_plen = step_down(conf->sel.dst_plen, conf->sel.src.family),
+		.proto = conf->sel.proto != 0,
+	};
+}
+
+struct spd_tuple *
+spd_tuple_find(const struct spd_view *v, const struct spd_shape *shape)
+{
+	struct spd_tuples *ts = v->tuples;
+
+	for (uint32_t i = 0; i < ts->n; i++)
+		if (spd_shape_same(&ts->t[i].shape, shape))
+			return &ts->t[i];
+	return NULL;
+}
+
+void
+spd_shape_choose(
+	const struct spd_view *v, const struct spd_policy_conf *conf, struct spd_shape *shape)
+{
+	spd_shape_own(conf, shape);
+	if (v->tuples->n >= MAX_OWN && spd_tuple_find(v, shape) == NULL)
+		spd_shape_shared(conf, shape);
+}
+
+static union spd_mask
+plen_mask(uint8_t plen)
+{
+	struct ip_addr ones;
+	union spd_mask mask;
+
+	memset(&ones, 0xff, sizeof(ones));
+	addr_mask(&ones, plen);
+	memcpy(&mask, ones.b, sizeof(mask));
+	return mask;
+}
+
+static void
+defer_free(void *ctx, void *obj)
+{
+	(void)ctx;
+	rte_free(obj);
+}
+
+static void
+publish(struct spd *spd, struct spd_view *v, struct spd_tuples *new)
+{
+	struct spd_tuples *old = v->tuples;
+
+	atomic_store_explicit(&v->tuples, new, memory_order_release);
+	rcu_defer(spd->rcu, defer_free, NULL, old);
+}
+
+static struct spd_tuples *
+copy(const struct spd_tuples *old, uint32_t n)
+{
+	struct spd_tuples *new = rte_zmalloc("tuples", sizeof(*new) + n * sizeof(new->t[0]), 0);
+
+	if (new != NULL) {
+		new->n = n;
+		memcpy(new->t, old->t, RTE_MIN(n, old->n) * sizeof(new->t[0]));
+	}
+	return new;
+}
+
+static int
+by_best(const void *a, const void *b)
+{
+	uint32_t x = ((const struct spd_tuple *)a)->best, y = ((const struct spd_tuple *)b)->best;
+
+	return (x > y) - (x < y);
+}
+
+struct spd_tuple *
+spd_tuple_take(
+	struct spd *spd, struct spd_view *v, const struct spd_shape *shape, uint32_t priority)
+{
+	struct spd_tuple *t = spd_tuple_find(v, shape);
+	struct spd_tuples *new;
+
+	if (t == NULL || t->best > priority) {
+		new = copy(v->tuples, v->tuples->n + (t == NULL));
+		if (new == NULL)
+			return NULL;
+		if (t != NULL)
+			new->t[t - v->tuples->t].best = priority;
+		else
+			new->t[new->n - 1] = (struct spd_tuple){
+				.src_mask = plen_mask(shape->src_plen),
+				.dst_mask = plen_mask(shape->dst_plen),
+				.best = priority,
+				.id = ++spd->tuple_id,
+				.shape = *shape,
+			};
+		qsort(new->t, new->n, sizeof(new->t[0]), by_best);
+		publish(spd, v, new);
+		t = spd_tuple_find(v, shape);
+	}
+	t->count++;
+	return t;
+}
+
+void
+spd_tuple_drop(struct spd *spd, struct spd_view *v, const struct spd_shape *shape)
+{
+	struct spd_tuple *t = spd_tuple_find(v, shape);
+	struct spd_tuples *new;
+	uint32_t at;
+
+	if (t == NULL || --t->count > 0)
+		return;
+	new = copy(v->tuples, v->tuples->n - 1);
+	if (new == NULL)
+		return; /* an empty tuple costs a lookup, no more */
+	at = t - v->tuples->t;
+	memmove(&new->t[at], &v->tuples->t[at + 1], (new->n - at) * sizeof(new->t[0]));
+	publish(spd, v, new);
+}
