@@ -171,16 +171,21 @@ write_line(int fd, const char *s)
 	return rc;
 }
 
-/* One line without its newline, to be freed; NULL and a line on stderr. */
+/* One line without its newline, to be freed; NULL and a line on stderr. What follows it stays in the socket. */
 static char *
 read_line(int fd, size_t *len)
 {
 	size_t size = 65536;
-	char *buf = malloc(size), *more;
+	char *buf = malloc(size), *more, *end;
 	ssize_t n;
 
 	for (*len = 0; buf != NULL;) {
-		n = recv(fd, buf + *len, size - *len, 0);
+		n = recv(fd, buf + *len, size - *len, MSG_PEEK);
+		end = n > 0 ? memchr(buf + *len, '\n', (size_t)n) : NULL;
+		if (end != NULL)
+			n = end + 1 - (buf + *len);
+		if (n > 0)
+			n = recv(fd, buf + *len, (size_t)n, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {

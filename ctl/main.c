@@ -4,25 +4,23 @@
 #include "graph.h"
 #include "ike.h"
 #include "list.h"
+#include "options.h"
 
-#include <getopt.h>
 #include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* cygnetctl: asks a running router and shows what it says. */
 
-struct options {
-	const char *socket, *name;
-	char path[CLIENT_PATH_MAX];
-	bool all, watch, human, exact, wide;
+/* The options of the commands that show tables. */
+struct shown {
+	struct options common;
+	bool all, watch;
 	double interval;
 	const char *spi;
-	struct view view;
 };
 
 struct command {
@@ -31,17 +29,17 @@ struct command {
 	const char *summary;
 	const char *help;
 	const struct list *list;
-	int (*run)(const struct options *o, int fd);
+	int (*run)(const struct shown *o, int fd);
 	bool watches; /* takes --watch and --all */
 };
 
 static int
-show_list(const struct list *list, const struct options *o, int fd)
+show_list(const struct list *list, const struct shown *o, int fd)
 {
 	struct list_show s;
 	int rc;
 
-	list_begin(&s, list, &o->view);
+	list_begin(&s, list, &o->common.view);
 	rc = client_ask(fd, list->command, NULL, list_page, &s);
 	list_end(&s, rc == CTL_OK);
 	return rc;
@@ -49,7 +47,7 @@ show_list(const struct list *list, const struct options *o, int fd)
 
 /* One SPI can be in use in both directions, and outbound at several peers. */
 static int
-show_sa(const struct options *o, int fd)
+show_sa(const struct shown *o, int fd)
 {
 	json_t *rows, *row;
 	struct list_show s;
@@ -63,15 +61,15 @@ show_sa(const struct options *o, int fd)
 		return rc;
 	if (json_array_size(rows) == 0)
 		rc = client_fail(CTL_REFUSED, "no SA has the SPI %s", o->spi);
-	if (o->view.json && rc == CTL_OK) {
-		list_begin(&s, &list_sa, &o->view);
+	if (o->common.view.json && rc == CTL_OK) {
+		list_begin(&s, &list_sa, &o->common.view);
 		rc = list_page(&s, rows);
 		list_end(&s, rc == CTL_OK);
 	} else {
 		json_array_foreach (rows, i, row) {
 			if (i > 0)
-				fputc('\n', o->view.out);
-			detail_sa(&o->view, row);
+				fputc('\n', o->common.view.out);
+			detail_sa(&o->common.view, row);
 		}
 	}
 	json_decref(rows);
@@ -79,18 +77,18 @@ show_sa(const struct options *o, int fd)
 }
 
 static int
-show_status(const struct options *o, int fd)
+show_status(const struct shown *o, int fd)
 {
 	json_t *status;
 	int rc = client_ask_all(fd, "status", NULL, &status);
 
 	if (rc != CTL_OK)
 		return rc;
-	if (o->view.json) {
-		json_print(o->view.out, status);
-		fputc('\n', o->view.out);
+	if (o->common.view.json) {
+		json_print(o->common.view.out, status);
+		fputc('\n', o->common.view.out);
 	} else {
-		detail_status(&o->view, status);
+		detail_status(&o->common.view, status);
 	}
 	json_decref(status);
 	return CTL_OK;
@@ -98,42 +96,42 @@ show_status(const struct options *o, int fd)
 
 /* The data as it is, an object a lcore; while watching, an array a line. */
 static void
-print_graph(const struct options *o, json_t *now, json_t *before)
+print_graph(const struct shown *o, json_t *now, json_t *before)
 {
 	struct list_show s;
 
-	if (o->view.json && o->watch) {
-		json_print(o->view.out, now);
-		fputc('\n', o->view.out);
-	} else if (o->view.json) {
-		list_begin(&s, &list_lcores, &o->view);
+	if (o->common.view.json && o->watch) {
+		json_print(o->common.view.out, now);
+		fputc('\n', o->common.view.out);
+	} else if (o->common.view.json) {
+		list_begin(&s, &list_lcores, &o->common.view);
 		list_page(&s, now);
 		list_end(&s, true);
 	} else {
 		if (o->watch && isatty(STDOUT_FILENO))
-			fputs("\033[H\033[J", o->view.out);
+			fputs("\033[H\033[J", o->common.view.out);
 		else if (o->watch)
-			fputc('\n', o->view.out);
-		graph_print(&o->view, now, before, o->all);
+			fputc('\n', o->common.view.out);
+		graph_print(&o->common.view, now, before, o->all);
 	}
-	fflush(o->view.out);
+	fflush(o->common.view.out);
 }
 
 static int
-ask_graph(const struct options *o, int fd, json_t **data)
+ask_graph(const struct shown *o, int fd, json_t **data)
 {
 	return client_ask_all(fd, "graph", o->all ? json_pack("{sb}", "all", 1) : NULL, data);
 }
 
 /* After an interval, by a connection of its own: the router hangs up on those that are long silent. */
 static int
-ask_graph_again(const struct options *o, json_t **data)
+ask_graph_again(const struct shown *o, json_t **data)
 {
 	int fd, rc;
 
 	*data = NULL;
 	usleep((useconds_t)(o->interval * 1e6));
-	rc = client_connect(o->path, &fd);
+	rc = client_connect(o->common.path, &fd);
 	if (rc == CTL_OK) {
 		rc = ask_graph(o, fd, data);
 		close(fd);
@@ -142,14 +140,14 @@ ask_graph_again(const struct options *o, json_t **data)
 }
 
 static int
-show_graph(const struct options *o, int fd)
+show_graph(const struct shown *o, int fd)
 {
 	json_t *now, *before = NULL;
 	int rc = ask_graph(o, fd, &now);
 
-	if (rc == CTL_OK && (!o->watch || o->view.json))
+	if (rc == CTL_OK && (!o->watch || o->common.view.json))
 		print_graph(o, now, NULL);
-	while (rc == CTL_OK && o->watch && !ferror(o->view.out)) {
+	while (rc == CTL_OK && o->watch && !ferror(o->common.view.out)) {
 		json_decref(before);
 		before = now;
 		rc = ask_graph_again(o, &now);
@@ -219,17 +217,9 @@ static const struct command commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const char common_help[] =
-	"  -s, --socket PATH      socket of the router (default: the only one in " CLIENT_RUN_DIR
-	")\n"
-	"  -n, --name NAME        name of the router: " CLIENT_RUN_DIR "/NAME.sock\n"
-	"  -j, --json             print the data as JSON\n"
-	"  -H, --human            numbers with k, M, G, ages with s, m, h, d (default on a "
-	"terminal)\n"
-	"  -x, --exact            plain numbers and seconds (default elsewhere)\n"
-	"  -W, --wide             all columns, however narrow the terminal\n"
-	"  -h, --help             this text; after a command the text about it\n"
-	"  -V, --version          print the version\n";
+static const struct tool *const tools[] = {&tool_trace, &tool_capture};
+
+#define N_TOOLS (sizeof(tools) / sizeof(tools[0]))
 
 static void
 help(const struct command *c)
@@ -237,7 +227,7 @@ help(const struct command *c)
 	if (c != NULL) {
 		printf("usage: cygnetctl [OPTION...] %s%s%s\n\n%s\nOptions of all commands:\n%s",
 			c->words, *c->arguments != '\0' ? " " : "", c->arguments, c->help,
-			common_help);
+			options_help);
 		return;
 	}
 	puts("usage: cygnetctl [OPTION...] COMMAND\n\nShows what a running cygnet does.\n");
@@ -246,9 +236,12 @@ help(const struct command *c)
 			commands[i].summary);
 	printf("  %-12s %-28s %s\n", "ike", "COMMAND",
 		"tunnels from one YAML file: cygnetctl ike --help");
+	for (unsigned int i = 0; i < N_TOOLS; i++)
+		printf("  %-12s %-28s %s\n", tools[i]->name, tools[i]->arguments,
+			tools[i]->summary);
 	printf("\n%s\nExit codes: 0 it is shown; 1 the router refused, or has no such thing; 2 the "
 	       "command line\nis wrong; 3 no router answers.\n",
-		common_help);
+		options_help);
 }
 
 /* The command that the words begin with; *n is how many of them it took. */
@@ -270,20 +263,13 @@ find(char **words, int n_words, int *n)
 }
 
 static int
-usage(const char *what, const char *arg)
-{
-	return client_fail(CTL_USAGE, "%s%s%s%s: try cygnetctl --help", what,
-		arg != NULL ? " '" : "", arg != NULL ? arg : "", arg != NULL ? "'" : "");
-}
-
-static int
 parse_interval(const char *s, double *interval)
 {
 	char *end;
 
 	*interval = strtod(s, &end);
 	if (end == s || *end != '\0' || !(*interval >= 0.1 && *interval <= 3600))
-		return usage("seconds are a number from 0.1 to 3600, not", s);
+		return options_usage("seconds are a number from 0.1 to 3600, not", s);
 	return CTL_OK;
 }
 
@@ -295,18 +281,18 @@ parse_spi(const char *s)
 
 	v = strtoull(s, &end, strncmp(s, "0x", 2) == 0 ? 16 : 10);
 	if (*s < '0' || *s > '9' || *end != '\0' || v > UINT32_MAX)
-		return usage("an SPI is a number like 0xc1234567, not", s);
+		return options_usage("an SPI is a number like 0xc1234567, not", s);
 	return CTL_OK;
 }
 
 /* What follows the command's own words. */
 static int
-parse_arguments(const struct command *c, struct options *o, char **words, int n)
+parse_arguments(const struct command *c, struct shown *o, char **words, int n)
 {
 	int rc = CTL_OK;
 
 	if ((o->watch || o->all) && !c->watches)
-		return usage("--watch and --all belong to graph stats, not to", c->words);
+		return options_usage("--watch and --all belong to graph stats, not to", c->words);
 	if (n > 0 && c->run == show_sa) {
 		o->spi = words[0];
 		rc = parse_spi(o->spi);
@@ -317,29 +303,15 @@ parse_arguments(const struct command *c, struct options *o, char **words, int n)
 	}
 	if (rc != CTL_OK)
 		return rc;
-	return n > 0 ? usage("too many arguments after", c->words) : CTL_OK;
-}
-
-static void
-set_view(struct options *o)
-{
-	bool tty = isatty(STDOUT_FILENO);
-	struct winsize w;
-
-	o->view.out = stdout;
-	o->view.human = o->human || (tty && !o->exact);
-	if (tty && !o->wide && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0)
-		o->view.width = w.ws_col;
+	return n > 0 ? options_usage("too many arguments after", c->words) : CTL_OK;
 }
 
 static int
-run(const struct command *c, struct options *o)
+run(const struct command *c, struct shown *o)
 {
 	int fd, rc;
 
-	rc = client_find(CLIENT_RUN_DIR, o->socket, o->name, o->path);
-	if (rc == CTL_OK)
-		rc = client_connect(o->path, &fd);
+	rc = options_connect(&o->common, &fd);
 	if (rc != CTL_OK)
 		return rc;
 	rc = c->list != NULL ? show_list(c->list, o, fd) : c->run(o, fd);
@@ -363,27 +335,59 @@ is_ike(char **argv)
 	return false;
 }
 
+static const struct tool *
+find_tool(const char *word)
+{
+	for (unsigned int i = 0; i < N_TOOLS; i++)
+		if (strcmp(tools[i]->name, word) == 0)
+			return tools[i];
+	return NULL;
+}
+
+static const struct option longs[] = {OPTIONS_LONG, {"watch", optional_argument, NULL, 'w'},
+	{"all", no_argument, NULL, 'a'}, {0}};
+
+static int
+parse_option(struct shown *o, int opt)
+{
+	switch (opt) {
+	case 'n':
+		o->common.name = optarg;
+		return CTL_OK;
+	case 'w':
+		o->watch = true;
+		return optarg != NULL ? parse_interval(optarg, &o->interval) : CTL_OK;
+	case 'a':
+		o->all = true;
+		return CTL_OK;
+	default:
+		/* getopt has said what is wrong */
+		return options_take(&o->common, opt, optarg) ? CTL_OK : CTL_USAGE;
+	}
+}
+
+/* Options up to the first word, or ("" for plus) wherever they stand. */
+static int
+parse_options(struct shown *o, int argc, char **argv, const char *plus)
+{
+	char shorts[32];
+	int opt, rc = CTL_OK;
+
+	snprintf(shorts, sizeof(shorts), "%s" OPTIONS_SHORT "n:w::a", plus);
+	optind = 0;
+	while (rc == CTL_OK && (opt = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+		rc = parse_option(o, opt);
+	return rc;
+}
+
 int
 main(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"socket", required_argument, NULL, 's'},
-		{"name", required_argument, NULL, 'n'},
-		{"json", no_argument, NULL, 'j'},
-		{"human", no_argument, NULL, 'H'},
-		{"exact", no_argument, NULL, 'x'},
-		{"wide", no_argument, NULL, 'W'},
-		{"watch", optional_argument, NULL, 'w'},
-		{"all", no_argument, NULL, 'a'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{0},
-	};
 	static char self[] = "cygnetctl"; /* in getopt's messages, without a path */
-	struct options o = {.interval = 1};
+	struct shown o = {.interval = 1};
 	const struct command *c;
-	bool want_help = false;
-	int opt, n = 0, rc;
+	const struct tool *tool;
+	int n = 0, rc;
 
 	if (is_ike(argv))
 		return ike_main(argc, argv);
@@ -392,58 +396,39 @@ main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	if (MB_CUR_MAX == 1)
 		setlocale(LC_CTYPE, "C.UTF-8");
-	while ((opt = getopt_long(argc, argv, "s:n:jHxWw::ahV", longs, NULL)) != -1) {
-		switch (opt) {
-		case 's':
-			o.socket = optarg;
-			break;
-		case 'n':
-			o.name = optarg;
-			break;
-		case 'j':
-			o.view.json = true;
-			break;
-		case 'H':
-			o.human = true;
-			break;
-		case 'x':
-			o.exact = true;
-			break;
-		case 'W':
-			o.wide = true;
-			break;
-		case 'w':
-			o.watch = true;
-			if (optarg != NULL && parse_interval(optarg, &o.interval) != CTL_OK)
-				return CTL_USAGE;
-			break;
-		case 'a':
-			o.all = true;
-			break;
-		case 'h':
-			want_help = true;
-			break;
-		case 'V':
-			puts("cygnetctl " CYGNET_VERSION);
-			return CTL_OK;
-		default:
-			return CTL_USAGE; /* getopt has said what */
-		}
+	rc = parse_options(&o, argc, argv, "+");
+	if (rc != CTL_OK)
+		return rc;
+	tool = optind < argc ? find_tool(argv[optind]) : NULL;
+	if (tool != NULL) {
+		argc -= optind;
+		argv += optind;
+		argv[0] = self;
+		optind = 0;
+		return tool->run(argc, argv, &o.common);
+	}
+	if (optind < argc) {
+		argc -= optind - 1;
+		argv += optind - 1;
+		argv[0] = self;
+		rc = parse_options(&o, argc, argv, "");
+		if (rc != CTL_OK)
+			return rc;
 	}
 	c = find(argv + optind, argc - optind, &n);
-	if (want_help) {
+	if (o.common.help) {
 		help(c);
 		return CTL_OK;
 	}
 	if (optind == argc)
-		return usage("a command is missing", NULL);
+		return options_usage("a command is missing", NULL);
 	if (c == NULL && strcmp(argv[optind], "graph") == 0)
-		return usage("graph takes one more word: graph stats", NULL);
+		return options_usage("graph takes one more word: graph stats", NULL);
 	if (c == NULL)
-		return usage("there is no command", argv[optind]);
+		return options_usage("there is no command", argv[optind]);
 	rc = parse_arguments(c, &o, argv + optind + n, argc - optind - n);
 	if (rc != CTL_OK)
 		return rc;
-	set_view(&o);
+	options_view(&o.common);
 	return run(c, &o);
 }

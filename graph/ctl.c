@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "log.h"
+#include "probe.h"
 #include "telemetry.h"
 
 #include <stdlib.h>
@@ -37,6 +38,7 @@ ctl_free(struct ctl *ctl)
 		return;
 	free(ctl->isolated);
 	free(ctl->samples);
+	probe_destroy(ctl->probe);
 	free(ctl);
 }
 

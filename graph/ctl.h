@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <jansson.h>
 
@@ -20,10 +21,22 @@
  */
 
 #define CTL_CLIENTS 32
-#define CTL_LINE_MAX 4096 /* of a request, without its newline */
+#define CTL_LINE_MAX 16384 /* of a request, without its newline */
 #define CTL_PAGE_ROWS 100
 #define CTL_PAGE_SCAN 16384 /* slots looked at for a page, however few of them are rows */
 #define CTL_OWNERS 32
+
+struct evbuffer;
+struct probe;
+
+/*
+ * What follows the answer on its connection until the client hangs up, which is all that it can say. pump() adds what
+ * is new, a bounded part of it, every 10 ms as long as the client takes it; false: it is over. close() frees it.
+ */
+struct ctl_stream {
+	bool (*pump)(struct ctl_stream *s, struct evbuffer *out);
+	void (*close)(struct ctl_stream *s);
+};
 
 /* A lcore's counters at one moment. */
 struct ctl_sample {
@@ -37,6 +50,10 @@ struct ctl {
 	struct ctl_sample (*samples)[2]; /* [r->n_lcores]: of the last tick and of the one before */
 	unsigned int ticks;
 	struct ctl_server *server;
+	struct probe *probe; /* once somebody traced or captured */
+	/* Of the request that is being answered: */
+	uid_t peer; /* who asks */
+	struct ctl_stream *stream; /* the stream that it opened: the server's, after its answer */
 };
 
 struct ctl_reply {
@@ -79,6 +96,7 @@ int ctl_cursor_arg(json_t *args, struct ctl_reply *reply, const char **cursor);
 int ctl_cursor_index(const char *cursor, uint32_t limit, uint32_t *index, struct ctl_reply *reply);
 
 /* The commands. */
+int ctl_capture(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_graph(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_lcores(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
@@ -86,6 +104,7 @@ int ctl_port(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_route(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_sa(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_status(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
+int ctl_trace(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_version(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 
 /* Who owns SAs and policies: read once a page. */
@@ -96,6 +115,11 @@ struct ctl_owners {
 void ctl_owners_read(const struct ctl *ctl, struct ctl_owners *owners);
 /* "static", "alive" or "orphan". */
 const char *ctl_owner_state(const struct ctl_owners *owners, uint64_t owner);
+
+/* A next hop: kind, gateway, port, MAC, MTU. */
+json_t *ctl_next_hop(const struct ctl *ctl, const struct nexthop *nh);
+/* Name of an enum punt_class. */
+const char *ctl_punt_class(unsigned int class);
 
 /* Of a port of the configuration by its DPDK id; NULL when it is none. */
 const char *ctl_port_name(const struct ctl *ctl, uint16_t port_id);

@@ -10,6 +10,7 @@
 #include <rte_common.h>
 
 static const struct ctl_command commands[] = {
+	{"capture", ctl_capture},
 	{"graph", ctl_graph},
 	{"lcores", ctl_lcores},
 	{"policy", ctl_policy},
@@ -17,6 +18,7 @@ static const struct ctl_command commands[] = {
 	{"route", ctl_route},
 	{"sa", ctl_sa},
 	{"status", ctl_status},
+	{"trace", ctl_trace},
 	{"version", ctl_version},
 };
 

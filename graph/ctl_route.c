@@ -30,6 +30,18 @@ put_hop(const struct ctl *ctl, json_t *row, const struct nexthop *nh)
 			"mtu", on_port && nh->mtu != 0 ? json_integer(nh->mtu) : json_null()));
 }
 
+json_t *
+ctl_next_hop(const struct ctl *ctl, const struct nexthop *nh)
+{
+	json_t *hop = json_pack("{ss}", "kind", kinds[nh->type]);
+
+	if (hop != NULL && put_hop(ctl, hop, nh) != 0) {
+		json_decref(hop);
+		return NULL;
+	}
+	return hop;
+}
+
 static json_t *
 hops(const struct ctl *ctl, const struct nexthop *nh)
 {
@@ -40,10 +52,9 @@ hops(const struct ctl *ctl, const struct nexthop *nh)
 		/* The first hash that falls on member i. */
 		uint32_t hash = (((uint64_t)i << 32) + nh->n - 1) / nh->n;
 		const struct nexthop *m = fib_nh(fib, fib_multipath(fib, nh, hash));
-		json_t *hop = json_pack("{ss}", "kind", kinds[m->type]);
+		json_t *hop = ctl_next_hop(ctl, m);
 
-		if (hop == NULL || put_hop(ctl, hop, m) != 0) {
-			json_decref(hop);
+		if (hop == NULL) {
 			json_decref(v);
 			return NULL;
 		}

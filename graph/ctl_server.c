@@ -25,11 +25,16 @@
 
 #define READ_SECONDS 60 /* a client that asks nothing */
 #define WRITE_SECONDS 10 /* one that does not read its answer */
+#define PUMP_US 10000
+#define STREAM_AHEAD (4u << 20) /* bytes that a stream's client may leave unread */
 
 struct client {
 	LIST_ENTRY(client) next;
 	struct ctl_server *server;
 	struct bufferevent *bev;
+	uid_t uid;
+	struct ctl_stream *stream; /* what it is sent, after its answer */
+	struct event *pump;
 	bool closing; /* when its answer is written */
 };
 
@@ -47,6 +52,10 @@ struct ctl_server {
 static void
 client_free(struct client *c)
 {
+	if (c->stream != NULL)
+		c->stream->close(c->stream);
+	if (c->pump != NULL)
+		event_free(c->pump);
 	LIST_REMOVE(c, next);
 	c->server->n_clients--;
 	bufferevent_free(c->bev);
@@ -66,6 +75,31 @@ answer(struct client *c, char *line, size_t len)
 }
 
 static void
+on_pump(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *c = arg;
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+
+	(void)fd;
+	(void)what;
+	if (evbuffer_get_length(out) < STREAM_AHEAD && !c->stream->pump(c->stream, out))
+		client_free(c);
+}
+
+/* From now on the connection is the stream's. */
+static void
+stream(struct client *c, struct ctl_stream *s)
+{
+	const struct timeval every = {.tv_usec = PUMP_US}, write = {.tv_sec = WRITE_SECONDS};
+
+	c->stream = s;
+	c->pump = event_new(bufferevent_get_base(c->bev), -1, EV_PERSIST, on_pump, c);
+	bufferevent_set_timeouts(c->bev, NULL, &write);
+	if (c->pump == NULL || event_add(c->pump, &every) != 0)
+		c->closing = true;
+}
+
+static void
 on_read(struct bufferevent *bev, void *arg)
 {
 	struct client *c = arg;
@@ -73,11 +107,17 @@ on_read(struct bufferevent *bev, void *arg)
 	size_t n, len;
 	char *line, *reply;
 
+	if (c->stream != NULL) {
+		evbuffer_drain(in, evbuffer_get_length(in));
+		return;
+	}
 	if (c->closing || evbuffer_get_length(bufferevent_get_output(bev)) > 0)
 		return;
 	line = evbuffer_readln(in, &n, EVBUFFER_EOL_LF);
 	if (line == NULL && evbuffer_get_length(in) <= CTL_LINE_MAX)
 		return;
+	c->server->ctl->peer = c->uid;
+	c->server->ctl->stream = NULL;
 	if (line == NULL || n > CTL_LINE_MAX) {
 		c->closing = true;
 		reply = ctl_answer_error("the request is too long", &len);
@@ -85,6 +125,8 @@ on_read(struct bufferevent *bev, void *arg)
 		reply = ctl_answer(c->server->ctl, line, n, &len);
 	}
 	free(line);
+	if (c->server->ctl->stream != NULL)
+		stream(c, c->server->ctl->stream);
 	answer(c, reply, len);
 }
 
@@ -113,7 +155,7 @@ on_event(struct bufferevent *bev, short what, void *arg)
 }
 
 static bool
-allowed(struct ctl_server *s, int fd)
+allowed(struct ctl_server *s, int fd, uid_t *uid)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
@@ -121,6 +163,7 @@ allowed(struct ctl_server *s, int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
 		return false;
+	*uid = cred.uid;
 	if (cred.uid == 0 || cred.uid == geteuid())
 		return true;
 	if (s->refused_told == 0 || now - s->refused_told > 10000000000ull) {
@@ -149,10 +192,11 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int
 	const struct timeval read = {.tv_sec = READ_SECONDS}, write = {.tv_sec = WRITE_SECONDS};
 	struct ctl_server *s = arg;
 	struct client *c;
+	uid_t uid;
 
 	(void)sa;
 	(void)len;
-	if (!allowed(s, fd)) {
+	if (!allowed(s, fd, &uid)) {
 		turn_away(fd, "only root and the router's own user may ask");
 		return;
 	}
@@ -170,6 +214,7 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int
 		return;
 	}
 	c->server = s;
+	c->uid = uid;
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, CTL_LINE_MAX + 1);
 	bufferevent_set_timeouts(c->bev, &read, &write);

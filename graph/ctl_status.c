@@ -30,8 +30,8 @@ owners_array(const struct ctl *ctl)
 	return v;
 }
 
-static json_t *
-host(const struct ctl *ctl)
+const char *
+ctl_punt_class(unsigned int class)
 {
 	static const char *const classes[] = {
 		[PUNT_IKE] = "ike",
@@ -39,6 +39,13 @@ host(const struct ctl *ctl)
 		[PUNT_ROUTING] = "routing",
 		[PUNT_OTHER] = "other",
 	};
+
+	return class < PUNT_CLASSES ? classes[class] : "?";
+}
+
+static json_t *
+host(const struct ctl *ctl)
+{
 	struct host_stats s;
 	json_t *to, *over;
 
@@ -48,8 +55,8 @@ host(const struct ctl *ctl)
 	to = json_object();
 	over = json_object();
 	for (unsigned int i = 0; i < PUNT_CLASSES; i++) {
-		json_object_set_new(to, classes[i], json_integer(ctl_int(s.to_host[i])));
-		json_object_set_new(over, classes[i], json_integer(ctl_int(s.rationed[i])));
+		json_object_set_new(to, ctl_punt_class(i), json_integer(ctl_int(s.to_host[i])));
+		json_object_set_new(over, ctl_punt_class(i), json_integer(ctl_int(s.rationed[i])));
 	}
 	return json_pack("{so so sI sI sI}", "to_linux", to, "rationed", over, "from_linux",
 		ctl_int(s.from_host), "from_linux_dropped", ctl_int(s.from_host_drops), "resyncs",

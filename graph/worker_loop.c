@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "probe.h"
 #include "rcu.h"
 #include "worker.h"
 
@@ -85,6 +86,8 @@ worker_loop(void *arg)
 	rte_rcu_qsbr_thread_register(w->qsbr, w->index);
 	rte_rcu_qsbr_thread_online(w->qsbr, w->index);
 	while (!atomic_load_explicit(w->stop, memory_order_relaxed)) {
+		if (unlikely(probe_changed(w)))
+			probe_switch(w);
 		work = w->work;
 		w->now = rte_rdtsc();
 		if (w->walks++ % SECONDS_EVERY == 0 || idle_walks > IDLE_YIELD)

@@ -23,6 +23,17 @@ mark_done(struct rte_crypto_op *const *ops, uint16_t n)
 	}
 }
 
+/* Before they are marked: afterwards they may be gone. */
+static void
+show(struct worker *w, const struct rte_node *node, struct rte_crypto_op *const *ops, uint16_t n)
+{
+	struct rte_mbuf *pkts[DEQUEUE_BURST];
+
+	for (uint16_t i = 0; i < n; i++)
+		pkts[i] = ops[i]->sym->m_src;
+	w->probe_crypto(w, node, pkts, n);
+}
+
 static uint16_t
 crypto_dequeue_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
@@ -42,6 +53,8 @@ crypto_dequeue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 			if (got == 0)
 				break;
 			s->in_flight[dev] -= got;
+			if (unlikely(w->probe_crypto != NULL))
+				show(w, node, ops, got);
 			mark_done(ops, got);
 			n += got;
 		}

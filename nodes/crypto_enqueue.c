@@ -57,6 +57,8 @@ crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 		empty = 0;
 		i++;
 		n += f->n;
+		if (unlikely(w->probe_crypto != NULL))
+			w->probe_crypto(w, node, f->pkts, f->n);
 		s->stalled_at = 0;
 		if (!enqueue(s, f, &s->stalled_at)) {
 			s->stalled = f;

@@ -28,6 +28,8 @@ struct spd;
 struct fib;
 struct sa_counters;
 struct reassembly;
+struct probe_lcore;
+struct worker;
 
 struct worker_port {
 	bool present;
@@ -76,6 +78,8 @@ struct worker {
 	struct rcu_lcore *rcu; /* where it reports its frames */
 	struct rte_rcu_qsbr *qsbr; /* its thread id there is index */
 	const _Atomic bool *stop;
+	_Atomic unsigned int probe_wanted,
+		probe_done; /* graph/probe.h: what is to be seen, and is */
 	bool idle_poll; /* never sleeps */
 
 	struct sad *sad;
@@ -115,6 +119,11 @@ struct worker {
 		uint32_t neighbour[64]; /* network order */
 	} hold; /* packets that wait for a neighbour */
 	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
+
+	struct probe_lcore *probe;
+	/* NULL unless somebody looks: crypto lcores show it packets whose operations come and go. */
+	void (*probe_crypto)(
+		struct worker *w, const struct rte_node *node, struct rte_mbuf **pkts, uint16_t n);
 };
 
 /* The lcore whose graph is being created: node init functions keep it in their context. */

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What operators look at: packet traces and captures, between two sites with a tunnel."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from scapy.all import ARP, ICMP, IP, Ether, RawPcapNgReader, raw
+from scapy.layers.ipsec import ESP
+
+from lab import Failed, run, wait_for
+from router import CYGNETCTL
+from sites import PLAN, TwoSites
+
+HOST_A, HOST_B = PLAN["a"]["host"], PLAN["b"]["host"]
+
+
+@pytest.fixture(scope="module")
+def sites(module_lab):
+    two = TwoSites(module_lab).start().up()
+    two.lab = module_lab
+    two.wait_ping(10)
+    return two
+
+
+class Looking:
+    """with Looking(router, "trace", …) as l: … once it looks; l.out and l.err are what it printed until it ended."""
+
+    def __init__(self, router, *args):
+        self.cmd = [str(a) for a in (CYGNETCTL, "--socket", router.socket, *args)]
+
+    def __enter__(self):
+        self.p = subprocess.Popen(self.cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.first = self.p.stderr.readline().decode()
+        if self.first not in ("waiting for packets\n", "capturing\n"):
+            raise Failed(f"{self.cmd}: {self.first}")
+        return self
+
+    def __exit__(self, *exc):
+        try:
+            out, err = self.p.communicate(timeout=20)
+        finally:
+            if self.p.poll() is None:
+                self.p.kill()
+                self.p.communicate()
+        self.out, self.err, self.code = out, err.decode(), self.p.returncode
+
+    def records(self):
+        return [json.loads(line) for line in self.out.decode().splitlines()]
+
+
+def nodes_of(records, packet=1):
+    return [r["node"] for r in sorted(records, key=lambda r: r["ns"]) if r["packet"] == packet]
+
+
+OUTBOUND = ["port-rx-0-0", "ether-input", "ip4-input", "ipsec-input-check", "ip4-lookup", "ipsec-output", "esp-encrypt",
+            "crypto-submit", "crypto-enqueue", "crypto-dequeue", "crypto-complete", "esp-encrypt-finish", "ip4-lookup",
+            "ip4-rewrite", "port-tx"]
+
+
+def test_trace_follows_a_packet_through_the_tunnel(sites):
+    """Every node of its way in order, over the crypto lcore, with the SPI and the number that the wire shows."""
+    sa = next(s for s in sites.a.router.sas() if s["direction"] == "out")
+    with Looking(sites.a.router, "trace", "--json", f"icmp and src host {HOST_A}") as t:
+        sites.ping(1)
+    assert t.code == 0
+    assert nodes_of(t.records()) == OUTBOUND
+    by_node = {r["node"]: r for r in t.records()}
+    assert by_node["port-rx-0-0"]["in_port"] == "lan" and by_node["port-tx"]["out_port"] == "wan"
+    assert by_node["crypto-enqueue"]["role"] == by_node["crypto-dequeue"]["role"] == "crypto"
+    assert by_node["crypto-submit"]["spi"] == sa["spi"]
+    sealed = Ether(bytes.fromhex(by_node["port-tx"]["head"]))
+    assert sealed[ESP].spi == int(sa["spi"], 16)
+    assert sealed[ESP].seq == by_node["crypto-submit"]["sequence"]
+    assert IP(bytes.fromhex(by_node["ip4-lookup"]["head"])).src in (HOST_A, PLAN["a"]["wan"])
+
+
+def test_trace_of_what_a_tunnel_brings(sites):
+    """ESP is followed into clear; a filter for what is inside finds it when it is opened."""
+    with Looking(sites.a.router, "trace", "-n", "1", "--json", "esp and dst host", PLAN["a"]["wan"]) as t:
+        with Looking(sites.b.router, "trace", "-n", "1", "icmp and", "dst host", HOST_B) as inner:
+            sites.ping(1)
+    assert nodes_of(t.records()) == ["port-rx-1-0", "ether-input", "ip4-input", "esp-decrypt", "crypto-submit",
+                                     "crypto-enqueue", "crypto-dequeue", "crypto-complete", "esp-decrypt-finish",
+                                     "ipsec-input-check", "ip4-lookup", "ipsec-output", "ip4-rewrite", "port-tx"]
+    lines = inner.out.decode().splitlines()
+    assert lines[0] == "packet 1"
+    assert re.search(rf"ipsec-input-check +out of SA 0x[0-9a-f]+: {HOST_A} > {HOST_B} ICMP echo request", lines[1])
+    assert re.search(r"port-tx +sent by port lan: .*, 98 bytes$", lines[-1])
+
+
+def test_trace_says_why_a_packet_is_dropped(sites):
+    with Looking(sites.a.router, "trace", "udp") as t:
+        sites.a.host.run("/usr/bin/python3", "-c", "import socket\n"
+                         f"socket.socket(2, 2).sendto(b'x', ('{PLAN['b']['wan']}', 9))")
+    last = t.out.decode().splitlines()[-1]
+    assert re.search(r"drop +dropped: policy-default \(no policy, and the default action is discard\)$", last)
+
+
+def test_trace_of_what_linux_sends(sites):
+    with Looking(sites.a.router, "trace", "--json", "arp") as t:
+        sites.a.ns.run("ip", "neigh", "flush", "dev", "wan")
+        sites.a.ns.run("ping", "-c1", "-W1", PLAN["b"]["wan"], check=False)
+    records = t.records()
+    assert nodes_of(records) == ["host-rx", "port-tx"]
+    assert Ether(bytes.fromhex(records[0]["head"]))[ARP].pdst == PLAN["b"]["wan"]
+
+
+def test_off_again_the_nodes_are_their_own(sites):
+    """Many short traces and captures under traffic: nothing is lost or stuck by turning them on and off."""
+    with Looking(sites.a.router, "trace", "-n", "200", "-d", "1", "icmp"):
+        refused = sites.a.router.ctl("trace", check=False)
+        assert refused.returncode == 1 and "somebody else" in refused.stderr
+    for _ in range(10):
+        run([CYGNETCTL, "--socket", sites.a.router.socket, "trace", "-d", "0.1"])
+    assert sites.ping(5, interval=0.05) == 5
+
+
+@pytest.mark.parametrize("args,code,text", [
+    (["trace", "no such word"], 2, "the filter: "),
+    (["trace", "-n", "0"], 2, "the count is a number from 1 to 200, not '0'"),
+    (["capture", "-w", "/dev/null", "-i", "nowhere"], 1, "there is no port 'nowhere'"),
+    (["capture", "--keys"], 1, "the router keeps no keys"),
+    (["capture", "-w", "/nowhere/x", "-c", "1"], 1, "/nowhere/x: No such file or directory"),
+])
+def test_errors(sites, args, code, text):
+    p = sites.a.router.ctl(*args, check=False)
+    assert p.returncode == code
+    assert text in p.stderr
+
+
+def read_pcapng(path):
+    """[(interface, direction flags, comment, frame)]: by hand, for scapy keeps no options."""
+    data, at, packets, interfaces = path.read_bytes(), 0, [], []
+
+    def options(body):
+        found = {}
+        while len(body) >= 4:
+            code, n = int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little")
+            if code == 0:
+                break
+            found[code] = body[4:4 + n]
+            body = body[4 + (n + 3) // 4 * 4:]
+        return found
+
+    while at < len(data):
+        kind, size = int.from_bytes(data[at:at + 4], "little"), int.from_bytes(data[at + 4:at + 8], "little")
+        body = data[at + 8:at + size - 4]
+        assert data[at + size - 4:at + size] == data[at + 4:at + 8]
+        if kind == 1:
+            interfaces.append(options(body[8:])[2].decode())
+        elif kind == 6:
+            n = int.from_bytes(body[12:16], "little")
+            o = options(body[20 + (n + 3) // 4 * 4:])
+            packets.append((interfaces[int.from_bytes(body[:4], "little")], int.from_bytes(o.get(2, b""), "little"),
+                            o.get(1, b"").decode(), Ether(body[20:20 + n])))
+        at += size
+    return packets
+
+
+def test_capture_of_ports(sites):
+    """Port, direction and bytes, as tcpdump sees the same packets on the wire; scapy reads the file, too."""
+    path = sites.lab.dir / "ports.pcapng"
+    with Looking(sites.a.router, "capture", "-w", path, "-c", "8", "-d", "10", "icmp or esp"):
+        sites.ping(2)
+    packets = read_pcapng(path)
+    lan, wan = [p for p in packets if p[0] == "lan"], [p for p in packets if p[0] == "wan"]
+    assert [p[1] for p in lan] == [1, 2, 1, 2] and [p[1] for p in wan] == [2, 1, 2, 1]
+    assert all(p[3][ICMP].type == (8 if p[1] == 1 else 0) for p in lan)
+    assert all(ESP in p[3] for p in wan)
+    assert len(list(RawPcapNgReader(str(path)))) == 8
+    assert "ESP(spi=" in run(["tcpdump", "-n", "-r", path]).stdout
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_capture_of_one_port_cut_short(sites):
+    path = sites.lab.dir / "short.pcapng"
+    with Looking(sites.a.router, "capture", "-w", path, "-i", "wan", "--in", "-l", "40", "-c", "2", "-d", "10"):
+        sites.ping(2)
+    packets = read_pcapng(path)
+    assert {p[:2] for p in packets} == {("wan", 1)}
+    assert all(len(raw(p[3])) <= 40 for p in packets)
+
+
+def test_capture_inside_the_tunnel(sites):
+    """In clear, with the SPI, to a pipe; the same packets that the hosts see."""
+    path = sites.lab.dir / "inner.pcapng"
+    with Looking(sites.a.router, "capture", "--inner", "-w", "-", "-c", "2", "-d", "10", "icmp") as c:
+        sites.ping(1)
+    path.write_bytes(c.out)
+    spi = {s["direction"]: s["spi"] for s in sites.a.router.sas()}
+    packets = read_pcapng(path)
+    assert [p[:3] for p in packets] == [("inner", 2, f"SPI {spi['out']}"), ("inner", 1, f"SPI {spi['in']}")]
+    assert [(p[3][IP].src, p[3][IP].dst, p[3][ICMP].type) for p in packets] == [(HOST_A, HOST_B, 8), (HOST_B, HOST_A, 0)]
+    assert "2 packets" in c.err
+
+
+def test_capture_of_drops(sites):
+    path = sites.lab.dir / "drops.pcapng"
+    with Looking(sites.a.router, "capture", "--drops", "-w", path, "-c", "1", "-d", "10", "udp port 9"):
+        sites.a.host.run("/usr/bin/python3", "-c", "import socket\n"
+                         f"socket.socket(2, 2).sendto(b'x', ('{PLAN['b']['wan']}', 9))")
+    assert [p[:3] for p in read_pcapng(path)] == [("drop", 0, "dropped: policy-default")]
+
+
+def test_others_than_root_see_nothing(sites):
+    """Neither by the socket's mode nor, where somebody opened it, by asking."""
+    ask = ["setpriv", "--reuid=65534", "--clear-groups", CYGNETCTL, "--socket", sites.a.router.socket, "capture",
+           "--inner", "-w", "-"]
+    p = run(ask, check=False)
+    assert p.returncode == 1 and p.stdout == ""
+    os.chmod(sites.a.router.socket, 0o666)
+    for d in (sites.lab.dir, sites.lab.dir.parent):
+        os.chmod(d, os.stat(d).st_mode | 0o011)
+    try:
+        p = run(ask, check=False)
+        assert p.returncode == 1 and p.stdout == "" and "only root" in p.stderr
+    finally:
+        os.chmod(sites.a.router.socket, 0o600)
+        for d in (sites.lab.dir, sites.lab.dir.parent):
+            os.chmod(d, os.stat(d).st_mode & ~0o011)
+
+
+def test_the_router_survives_a_reader_that_is_gone(sites):
+    """A capture whose reader stops reading, and one that is killed, end; the next one begins."""
+    for sig in ("STOP", "KILL"):
+        p = subprocess.Popen([CYGNETCTL, "--socket", sites.a.router.socket, "capture", "-w", "/dev/null"],
+                             stderr=subprocess.PIPE)
+        assert p.stderr.readline() == b"capturing\n"
+        p.send_signal(getattr(__import__("signal"), f"SIG{sig}"))
+        assert sites.ping(2) == 2
+        p.kill()
+        p.communicate()
+    wait_for("a capture", lambda: sites.a.router.ctl("capture", "-w", "/dev/null", "-d", "0.1", check=False).returncode == 0,
+             5)
