@@ -99,10 +99,21 @@ dump(json_t *doc, size_t *len)
 	return line;
 }
 
+/* A message may quote the request, and cut it in the midst of a character: JSON has none of these. */
 char *
 ctl_answer_error(const char *message, size_t *len)
 {
-	return dump(json_pack("{ss ss}", "status", "error", "message", message), len);
+	json_t *text = json_string(message);
+	char plain[sizeof(((struct ctl_reply *)NULL)->message)];
+
+	if (text == NULL) {
+		snprintf(plain, sizeof(plain), "%s", message);
+		for (char *p = plain; *p != '\0'; p++)
+			if (*p & 0x80)
+				*p = '?';
+		text = json_string(plain);
+	}
+	return dump(json_pack("{ss so}", "status", "error", "message", text), len);
 }
 
 /* Finds the command of a request, or says what is wrong with it. */

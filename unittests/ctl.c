@@ -157,6 +157,8 @@ static const struct {
 	{"{\"command\":7}", "names its command"},
 	{"{\"command\":\"reboot\"}", "unknown command 'reboot'"},
 	{"{\"command\":\"\"}", "unknown command"},
+	/* Cut in the midst of a character. */
+	{"{\"command\":\"123456789 123456789 123456789 123456789\xc3\xa4\"}", "unknown command"},
 	{"{\"command\":\"sa\",\"arg\":{}}", "has no 'arg'"},
 	{"{\"command\":\"sa\",\"args\":[]}", "args is not an object"},
 	{"{\"command\":\"sa\",\"args\":{\"key\":1}}", "unknown argument 'key'"},

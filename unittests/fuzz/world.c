@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "world.h"
+
+#include "sad.h"
+
+#define SETTLE_MS 5000 /* longer than neighbours and fragments are waited for */
+
+static void
+add_ah(uint32_t spi, uint8_t mode)
+{
+	static const uint8_t key[20] = "key of AH, 20 bytes";
+	struct sa_conf conf = {.src = address(PEER),
+		.dst = address(US),
+		.spi = rte_cpu_to_be_32(spi),
+		.reqid = REQID,
+		.replay_window = 64,
+		.int_alg = AUTH_HMAC_SHA1_96,
+		.int_key_len = sizeof(key),
+		.dir = SA_DIR_IN,
+		.mode = mode,
+		.proto = IPPROTO_AH};
+	const char *why = "";
+	uint32_t slot;
+	int rc = sad_add(world.r.sad, &conf, key, false, &slot, &why);
+
+	ck_assert_msg(rc == 0, "%s", why);
+}
+
+void
+fuzz_world(void)
+{
+	const struct world_conf conf = {
+		.workers = 1, .mtu = 1500, .frames = 16, .every_device = true};
+	static const struct sa_spec in[] = {
+		{.dir = SA_DIR_IN, .spi = SPI_TRANSPORT, .window = 64, .transport = true},
+		{.dir = SA_DIR_IN,
+			.spi = SPI_UDP,
+			.window = 64,
+			.src_port = 4500,
+			.dst_port = 4500},
+		{.dir = SA_DIR_IN, .spi = SPI_GMAC, .window = 64, .gmac = true},
+		{.dir = SA_DIR_IN, .spi = SPI_ESN, .window = 64, .flags = IKE_SA_ESN}};
+	uint32_t slot_in, slot_out;
+
+	world_start(&conf);
+	tunnel(0, 64, &slot_in, &slot_out);
+	for (unsigned int i = 0; i < RTE_DIM(in); i++)
+		sa(&in[i]);
+	add_ah(SPI_AH, SA_MODE_TUNNEL);
+	add_ah(SPI_AH_TRANSPORT, SA_MODE_TRANSPORT);
+	socket_add("0.0.0.0", 500, true, false);
+	socket_add("0.0.0.0", 4500, true, true);
+}
+
+static void
+check_frame(const uint8_t *frame, uint16_t len)
+{
+	const uint8_t *ip = frame + 14;
+
+	if (frame[12] != 8 || frame[13] != 0)
+		return;
+	ck_assert_uint_ge(len, 20);
+	ck_assert_uint_eq(ip[0] >> 4, 4);
+	ck_assert_uint_le((ip[0] & 15) * 4, len);
+	ck_assert_uint_eq(ip[2] << 8 | ip[3], len);
+	ck_assert(ip4_checksum_right(ip));
+}
+
+static unsigned int
+drain(struct rte_ring *r)
+{
+	uint8_t got[PACKET_MAX];
+	unsigned int n = 0;
+	uint16_t len;
+
+	for (; (len = take(r, got)) != 0; n++)
+		check_frame(got, len);
+	return n;
+}
+
+static void
+drain_all(void)
+{
+	uint8_t element[64];
+
+	for (unsigned int i = 0; i < PORTS; i++)
+		drain(world.tx[i][0]);
+	for (unsigned int i = 0; i < PUNT_CLASSES; i++)
+		drain(world.punt[i]);
+	while (rte_ring_dequeue_elem(world.neigh, element, sizeof(struct neigh_request)) == 0)
+		;
+	while (rte_ring_dequeue_elem(world.r.mappings, element, sizeof(struct sa_mapping)) == 0)
+		;
+}
+
+void
+fuzz_settle(void)
+{
+	run();
+	drain_all();
+	wait_ms(SETTLE_MS);
+	run();
+	drain_all();
+	ck_assert_uint_eq(worker(0)->drops[DROP_NONE], 0);
+	ck_assert_uint_eq(rte_mempool_avail_count(world.r.mbufs), world.r.mbufs->size);
+}
