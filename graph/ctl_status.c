@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctl.h"
 
+#include "channel_stats.h"
 #include "wire.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <rte_mempool.h>
@@ -86,6 +88,57 @@ counts(const struct ctl *ctl)
 		(json_int_t)(r->mbufs != NULL ? r->mbufs->size : 0));
 }
 
+/* How long requests of a type took; buckets are those of struct channel_stats that are not empty, by microsecond. */
+static json_t *
+latency(const struct channel_stats *stats, unsigned int type)
+{
+	json_t *buckets = json_object();
+	uint64_t n = 0;
+	char us[8];
+
+	for (unsigned int i = 0; i < CHANNEL_LATENCY_US; i++) {
+		if (stats->latency[type][i] == 0)
+			continue;
+		n += stats->latency[type][i];
+		snprintf(us, sizeof(us), "%u", i);
+		json_object_set_new(buckets, us, json_integer(stats->latency[type][i]));
+	}
+	return json_pack("{sI si si so}", "requests", ctl_int(n), "median",
+		channel_latency_us(stats, type, 500), "p99", channel_latency_us(stats, type, 990),
+		"buckets", buckets);
+}
+
+/* What charon asked and was told. */
+static json_t *
+channel(const struct ctl *ctl)
+{
+	static const char *const types[CHANNEL_TYPES] = {
+		[IKE_GET_SPI] = "get-spi",
+		[IKE_ADD_SA] = "add-sa",
+		[IKE_UPDATE_SA] = "update-sa",
+		[IKE_DEL_SA] = "del-sa",
+		[IKE_QUERY_SA] = "query-sa",
+		[IKE_ADD_POLICY] = "add-policy",
+		[IKE_DEL_POLICY] = "del-policy",
+		[IKE_QUERY_POLICY] = "query-policy",
+	};
+	const struct channel_stats *s;
+	json_t *us;
+
+	if (ctl->r->channel == NULL)
+		return json_null();
+	s = channel_stats(ctl->r->channel);
+	us = json_object();
+	for (unsigned int i = 0; i < CHANNEL_TYPES; i++)
+		if (types[i] != NULL)
+			json_object_set_new(us, types[i], latency(s, i));
+	return json_pack("{sI sI sI sI sI sI sI sI sI so}", "requests", ctl_int(s->requests),
+		"refused", ctl_int(s->refused), "malformed", ctl_int(s->malformed), "inbox_full",
+		ctl_int(s->inbox_full), "acquires", ctl_int(s->acquires), "expires",
+		ctl_int(s->expires), "resyncs", ctl_int(s->resyncs), "lost_replies",
+		ctl_int(s->lost_replies), "lost_events", ctl_int(s->lost_events), "latency_us", us);
+}
+
 int
 ctl_status(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 {
@@ -94,13 +147,14 @@ ctl_status(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 
 	if (rc < 0)
 		return rc;
-	reply->data = json_pack("{ss? ss ss so sI si ss? ss sb so so sI so}", "name",
+	reply->data = json_pack("{ss? ss ss so sI si ss? ss sb so so sI so so}", "name",
 		r->config->name, "version", CYGNET_VERSION, "dpdk", rte_version(), "epoch",
 		ctl_hex64(r->epoch), "uptime", ctl_int((ctl_now() - ctl->started) / 1000000000),
 		"pid", getpid(), "config", r->config->path, "crypto",
 		r->config->crypto.mode == CRYPTO_INLINE ? "inline" : "dedicated",
 		"policies_complete", spd_complete(r->spd), "owners", owners_array(ctl), "counts",
-		counts(ctl), "rcu_pending", ctl_int(rcu_pending(r->rcu)), "host", host(ctl));
+		counts(ctl), "rcu_pending", ctl_int(rcu_pending(r->rcu)), "host", host(ctl),
+		"channel", channel(ctl));
 	return reply->data == NULL ? -ENOMEM : 0;
 }
 
