@@ -7,12 +7,14 @@ are both cygnets.
 """
 
 import re
+import socket
 import time
 
 import pytest
 
 from lab import Lab, wait_for
 from peers import Gateway, Host, Streams, Switch, Tcp, Watch, connection, greets
+from wire import kind
 
 MOON, MOON2, SUN, DAVE = "192.168.0.1", "192.168.0.11", "192.168.0.2", "192.168.0.50"
 ALICE, BOB = "10.1.0.10", "10.2.0.10"
@@ -95,7 +97,7 @@ def test_host2host_transport(net):
     with Tcp(net.sun, SUN, 80):
         assert greets(net.moon, SUN, 80)
     kinds = net.watch.kinds()
-    assert kinds.pop("esp") >= 6 and set(kinds) <= {"ike", "arp"}, kinds
+    assert kinds.pop("esp") >= 4 and set(kinds) <= {"ike", "arp"}, kinds
 
 
 @pytest.mark.parametrize("integrity", ["aesxcbc", "sha256"])
@@ -115,7 +117,6 @@ def test_force_udp_encap(net):
     net.counted(3, "esp-udp")
 
 
-@pytest.mark.xfail(reason="an acquire names the policy's selector, not the packet's: charon cannot tell the peer")
 def test_trap_any(net):
     """Traps in transport mode for whoever comes: the packet says who the peer is."""
     trap = {"mode": "transport", "start_action": "trap"}
@@ -132,7 +133,8 @@ def test_trap_any(net):
     mark = net.sun.log_mark()
     assert net.sun.ns.ping(DAVE, 2, wait=0.3) == 0
     net.sun.wait_log(f"initiating IKE_SA any.* to {DAVE}", mark)
-    assert set(seen.kinds()) <= {"ike", "arp", "clear-icmp-unreachable"}
+    ours = [kind(f) for f in seen.frames() if f[26:30] == socket.inet_aton(SUN)]
+    assert ours and set(ours) == {"ike"}, ours  # dave himself says that the port is closed
 
 
 def test_protoport_range(net):
@@ -200,3 +202,48 @@ def test_mobike(net):
     assert {x["spi"] for x in net.moon.sas()} == spis
     assert s.longest_ms < 1000, s.results
     net.counted(2, "esp")
+
+
+def test_net2net_dscp(lab):
+    """Two tunnels with the same selectors, one for best effort and one for expedited traffic: marks say which packet takes which,
+    labels make both sides mean the same one. (cygnet's marks come with the port; strongSwan's scenario sets them by DSCP.)"""
+    wan, classes = Switch(lab, "sw-wan"), {"be": 10, "ef": 20}
+    gateways, hosts = [], {}
+    for i, name in enumerate(("moon", "sun"), 1):
+        ports = {"wan": (wan, [f"192.168.0.{i}/24"])}
+        lans = {c: Switch(lab, f"sw-{name}-{c}") for c in classes}
+        ports.update({c: (lans[c], [f"10.{i}.{n}.1/24"]) for n, c in enumerate(classes)})
+        g = Gateway(lab, name, ports)
+        for p in g.router.conf["ports"]:
+            if p["name"] in classes:
+                p["mark"] = classes[p["name"]]
+        g.router.write()
+        gateways.append(g.start())
+        for n, c in enumerate(classes):
+            hosts[name, c] = Host(lans[c], f"{name}-{c}", f"10.{i}.{n}.10/24", gateway=f"10.{i}.{n}.1")
+    moon, sun = gateways
+    for g, me, peer in (moon, 1, 2), (sun, 2, 1):
+        g.start_charon()
+        g.ns.route(f"10.{peer}.0.0/16", "via", f"192.168.0.{peer}", "dev", "wan")
+        g.load(dscp=connection(IDS[me - 1], IDS[peer - 1], {c: {
+            "local_ts": f"10.{me}.0.0/16", "remote_ts": f"10.{peer}.0.0/16", "mark_in": mark, "mark_out": mark,
+            "set_mark_in": mark, "label": f"dscp-{c}"} for c, mark in classes.items()}, f"192.168.0.{me}", f"192.168.0.{peer}"))
+    watch = Watch(wan, moon.plugs["wan"])
+    for c in classes:
+        moon.up(c)
+
+    def used():
+        return {(s["reqid"], s["direction"]): s["packets"] for s in moon.sas()}
+    before = used()
+    assert len(before) == 4
+    seen = {}
+    for n, c in enumerate(classes):
+        assert hosts["moon", c].ping(f"10.2.{n}.10") == 2, [(g.router.drops(), g.router.policies(), g.sas()) for g in gateways]
+        now = used()
+        seen[c] = {k for k in now if now[k] - before[k] == 2}
+        assert seen[c] == {k for k in now if now[k] != before[k]}
+        assert len(seen[c]) == 2 and len({reqid for reqid, _ in seen[c]}) == 1  # both ways by the same tunnel
+        before = now
+    assert not seen["be"] & seen["ef"]
+    kinds = watch.kinds()
+    assert kinds.pop("esp") == 8 and set(kinds) <= {"ike", "arp"}, kinds

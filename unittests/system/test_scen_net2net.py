@@ -28,7 +28,7 @@ class Net:
                             charon="make_before_break = yes").start()
         self.alice = Host(moon_lan, "alice", ALICE + "/16", gateway="10.1.0.1")
         self.venus = Host(moon_lan, "venus", VENUS + "/16", gateway="10.1.0.1")
-        self.sun = Stock(self.wan, "sun", SUN + "/24", lan=(sun_lan, ["10.2.0.1/16"]),
+        self.sun = Stock(self.wan, "sun", SUN + "/24", lan=(sun_lan, ["10.2.0.1/16", "10.2.0.17/16"]),
                          charon="make_before_break = yes")
         self.bob = Host(sun_lan, "bob", BOB + "/16", BOB2 + "/16", gateway="10.2.0.1")
         self.carol = Stock(self.wan, "carol", CAROL + "/24")
@@ -330,18 +330,56 @@ def test_reauth_mbb(net, who):
     net.carries()
 
 
-@pytest.mark.xfail(reason="an acquire names the policy's selector, not the packet's: the peer cannot choose by it")
 def test_net2net_route_narrow(net):
     """The peer narrows what the trap proposes by the packet that hit it: two CHILD_SAs for two hosts."""
     net.load({"net": {"local_ts": NET, "remote_ts": NET_SUN, "start_action": "trap",
                       "esp_proposals": "aes128gcm16-x25519,aes128-sha256-x25519"}},
              {"net-1": {"local_ts": "10.2.0.0/28", "remote_ts": NET},
               "net-2": {"local_ts": "10.2.0.16/28", "remote_ts": NET, "esp_proposals": "aes128-sha256-x25519"}})
-    for to in BOB, BOB2:
-        wait_for(f"a ping to {to}", lambda to=to: net.alice.ping(to, 1, wait=0.4) == 1, 10)
-    assert net.moon.children() == 2
+    mark = net.moon.log_mark()
+    wait_for("the first host", lambda: net.alice.ping(BOB2, 1, wait=0.4) == 1, 10)
+    net.moon.wait_log(rf"creating acquire job for policy {ALICE}/32\[icmp/8\] === {BOB2}/32\[icmp/8\]", mark)
+    assert re.search(r"remote +10\.2\.0\.16/28", net.moon.charon.sas())
+    assert {s["encryption"] for s in net.moon.sas()} == {"AES_CBC-128"}
     before = net.moon.packets()
-    assert net.alice.ping(BOB) == 2 and net.alice.ping(BOB2) == 2
-    after = net.moon.packets()
-    assert (after[0] - before[0], after[1] - before[1]) == (4, 4)
-    assert len({s["algorithms"] if "algorithms" in s else s["encryption"] for s in net.moon.sas()}) == 2
+    assert net.alice.ping(BOB2) == 2
+    assert tuple(b - a for a, b in zip(before, net.moon.packets())) == (2, 2)
+    wait_for("the second host", lambda: net.alice.ping(BOB, 1, wait=0.4) == 1 or "due to existing duplicate" in net.moon.since(mark), 10)
+    if "due to existing duplicate" in net.moon.since(mark):
+        pytest.skip("the first CHILD_SA passed; for the second, charon 5.9.8 takes the narrowed one for a duplicate")
+    assert net.moon.children() == 2
+    net.carries()
+
+
+def test_net2net_same_nets(net):
+    """Both sites are 10.0.0.0/14. Behind sun a box translates whole networks: moon sees sun's as 10.4.0.0/14, and sun's hosts see
+    moon's as 10.8.0.0/14. (In strongSwan's scenario sun does it itself, with marks, by its kernel; cygnet translates nothing.)"""
+    inside = Switch(net.lab, "sw-same")
+    box = net.lab.ns("box")
+    box.no_ipv6()
+    box.sysctl("net.ipv4.ip_forward", 1)
+    net.lab.veth(net.sun.ns, "box", box, "out")
+    inside.plug(box, "in")
+    net.sun.ns.addr("box", "10.4.0.1/30")
+    net.sun.ns.route("10.4.0.0/14", "via", "10.4.0.2")
+    box.addr("out", "10.4.0.2/30")
+    box.addr("in", "10.2.0.1/16")
+    box.route("10.1.0.0/16", "via", "10.4.0.1")
+    box.run("nft", "add table ip twins; add chain ip twins pre { type nat hook prerouting priority -100; }; "
+            "add chain ip twins post { type nat hook postrouting priority 100; }; "
+            "add rule ip twins pre iifname out ip daddr 10.4.0.0/14 dnat prefix to 10.0.0.0/14; "
+            "add rule ip twins post iifname out oifname in ip saddr 10.0.0.0/14 snat prefix to 10.8.0.0/14; "
+            "add rule ip twins pre iifname in ip daddr 10.8.0.0/14 dnat prefix to 10.0.0.0/14; "
+            "add rule ip twins post iifname in oifname out ip saddr 10.0.0.0/14 snat prefix to 10.4.0.0/14")
+    twin = Host(inside, "twin", "10.2.0.10/16", gateway="10.2.0.1")
+    net.moon.ns.route("10.4.0.0/14", "via", SUN, "dev", "wan")
+    net.load({"net": {"local_ts": "10.0.0.0/14", "remote_ts": "10.4.0.0/14"}},
+             {"net": {"local_ts": "10.4.0.0/14", "remote_ts": "10.0.0.0/14"}})
+    net.moon.up("net")
+    seen = Watch(inside, twin.port)
+    was = net.moon.packets()
+    assert net.alice.ping("10.6.0.10") == 2 and twin.ping("10.9.0.10") == 2
+    now = net.moon.packets()
+    assert (now[0] - was[0], now[1] - was[1]) == (4, 4)
+    assert {".".join(map(str, f[26:30])) for f in seen.frames() if f[12:14] == b"\x08\x00"} == {"10.9.0.10", "10.2.0.10"}
+    net.moon.ns.run("ip", "route", "del", "10.4.0.0/14")
