@@ -25,6 +25,65 @@ static const struct command commands[] = {
 		"      --allow-open-files  accept secrets in files that others than root can "
 		"read\n",
 		ike_check_command, 1, 1},
+	{"load", "FILE", "make charon as the file says",
+		"Changes what differs between the file and charon, and nothing else: tunnels that "
+		"are the same stay\n"
+		"up, changed ones are negotiated anew, those that left the file are closed. All or "
+		"nothing: when\n"
+		"charon refuses anything, it keeps what it had. To load a file twice does nothing "
+		"the second time.\n\n"
+		"  -q, --quiet             print errors only\n"
+		"      --keep              changed tunnels run on as they are until they end by "
+		"themselves\n"
+		"      --take-over         replace connections of the same name that others "
+		"(swanctl) have loaded\n"
+		"      --allow-open-files  accept secrets in files that others than root can "
+		"read\n",
+		ike_load_command, 1, 1},
+	{"diff", "FILE", "show what load would change",
+		"Prints the differences between the file and charon: + is added, - removed, ~ "
+		"changed. Exit code 0:\n"
+		"there are none; 4: there are some.\n\n"
+		"      --allow-open-files  accept secrets in files that others than root can "
+		"read\n",
+		ike_diff_command, 1, 1},
+	{"status", "[NAME...]", "a line for each tunnel",
+		"Lists tunnels: all, or those with these names or gateways. STATE is up, rekeying, "
+		"connecting, waiting\n"
+		"(its first packet brings it up), down, closing, or bypass and discard for what "
+		"has no tunnel. AGE and\n"
+		"REKEY IN are those of its present keys, bytes too; LAST USE is the time since a "
+		"packet. LAST ERROR is\n"
+		"what went wrong when it was tried last: \"ike up\" and \"ike run\" note it.\n",
+		ike_status_command, 0, 1000},
+	{"up", "NAME", "bring a tunnel, or all of a gateway, up",
+		"Negotiates and waits for the result. When it fails, says why in plain words.\n\n"
+		"  -t, --timeout SECONDS   how long to wait (default: 30)\n"
+		"  -l, --log               print what charon does meanwhile\n",
+		ike_up_command, 1, 1},
+	{"down", "NAME", "close a tunnel, or a gateway's IKE SA",
+		"Closes it and waits until the peer knows. A tunnel with start-action: trap comes "
+		"up again with its\n"
+		"next packet.\n\n"
+		"  -t, --timeout SECONDS   how long to wait (default: 30)\n"
+		"  -f, --force             do not wait for the peer\n",
+		ike_down_command, 1, 1},
+	{"rekey", "NAME", "give a tunnel, or a gateway's IKE SA, new keys",
+		"Has charon negotiate new keys; traffic goes on meanwhile.\n\n"
+		"  -f, --force             of a gateway: authenticate anew, too\n",
+		ike_rekey_command, 1, 1},
+	{"watch", "", "events as they come",
+		"Prints what happens to tunnels and gateways until it is ended: a line each, or "
+		"with --json an object a\n"
+		"line.\n\n"
+		"  -l, --log               charon's own log as well\n",
+		ike_watch_command, 0, 0},
+	{"run", "FILE", "load, then watch; what the systemd unit does",
+		"Waits for charon, loads the file, prints events, and notes errors for \"ike "
+		"status\". When charon was\n"
+		"started anew, and at SIGHUP, the file is loaded again. Takes the options of "
+		"load.\n",
+		ike_run_command, 1, 1},
 	{"export", "FILE", "print the equivalent swanctl.conf",
 		"Prints what swanctl.conf would say. Secrets are left out.\n\n"
 		"      --with-secrets      print them: whoever sees the output has the keys\n"
@@ -119,10 +178,20 @@ set_view(struct view *view, bool human, bool exact, bool wide)
 		view->width = w.ws_col;
 }
 
+static bool
+parse_timeout(const char *s, unsigned int *seconds)
+{
+	char *end;
+	unsigned long v = strtoul(s, &end, 10);
+
+	*seconds = (unsigned int)v;
+	return end != s && *end == '\0' && v >= 1 && v <= 600;
+}
+
 int
 ike_main(int argc, char **argv)
 {
-	enum { OPEN_FILES = 256, SECRETS, MARKDOWN };
+	enum { OPEN_FILES = 256, SECRETS, MARKDOWN, KEEP, TAKE_OVER };
 	static const struct option longs[] = {
 		{"uri", required_argument, NULL, 'u'},
 		{"json", no_argument, NULL, 'j'},
@@ -133,6 +202,12 @@ ike_main(int argc, char **argv)
 		{"allow-open-files", no_argument, NULL, OPEN_FILES},
 		{"with-secrets", no_argument, NULL, SECRETS},
 		{"markdown", no_argument, NULL, MARKDOWN},
+		{"keep", no_argument, NULL, KEEP},
+		{"take-over", no_argument, NULL, TAKE_OVER},
+		{"quiet", no_argument, NULL, 'q'},
+		{"force", no_argument, NULL, 'f'},
+		{"log", no_argument, NULL, 'l'},
+		{"timeout", required_argument, NULL, 't'},
 		{0},
 	};
 	static char self[] = "cygnetctl";
@@ -144,7 +219,7 @@ ike_main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	if (MB_CUR_MAX == 1)
 		setlocale(LC_CTYPE, "C.UTF-8");
-	while ((opt = getopt_long(argc, argv, "u:jHxWh", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "u:jHxWhqflt:", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'u':
 			o.uri = optarg;
@@ -163,6 +238,25 @@ ike_main(int argc, char **argv)
 			break;
 		case 'h':
 			want_help = true;
+			break;
+		case 'q':
+			o.quiet = true;
+			break;
+		case 'f':
+			o.force = true;
+			break;
+		case 'l':
+			o.child_logs = true;
+			break;
+		case 't':
+			if (!parse_timeout(optarg, &o.timeout))
+				return usage("seconds are a number from 1 to 600, not", optarg);
+			break;
+		case KEEP:
+			o.keep = true;
+			break;
+		case TAKE_OVER:
+			o.others = true;
 			break;
 		case OPEN_FILES:
 			o.allow_open = true;

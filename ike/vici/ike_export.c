@@ -47,7 +47,7 @@ write_section(FILE *out, const char *name, json_t *section, unsigned int depth)
 	indent(out, depth);
 	fprintf(out, "%s {\n", name);
 	json_object_foreach (section, key, v) {
-		if (json_is_object(v)) {
+		if (json_is_object(v) && json_object_get(v, "pem") == NULL) {
 			write_section(out, key, v, depth + 1);
 			continue;
 		}

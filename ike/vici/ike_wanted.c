@@ -266,8 +266,10 @@ make_conn(struct ike_file *f, size_t g)
 	put_keys(f, o, &schema_gateway, g, false);
 	put_keys(f, o, &schema_ike_policy, policy, true);
 	put_proposals(f, o, "proposals", policy, PROPOSAL_IKE);
+	/* "no" is what charon does anyway; where it is said, there shall be no NAT. */
 	if (ike_file_value(f, &schema_ike_policy, policy, "nat-traversal", buf, sizeof(buf)) !=
-		NULL)
+			NULL &&
+		strcmp(buf, "auto") != 0)
 		put(o, "encap", strcmp(buf, "force") == 0 ? "yes" : "no");
 	if (ike_file_value(f, &schema_ike_policy, policy, "dscp", buf, sizeof(buf)) != NULL) {
 		unsigned long dscp = strtoul(buf, NULL, 10);
@@ -383,8 +385,11 @@ add_named(struct ike_file *f, json_t *into, const struct ike_names *names,
 		json_t *o = json_object();
 
 		put_keys(f, o, s, node, false);
-		if (s == &schema_authority)
+		if (s == &schema_authority) {
 			put_certificates(f, o, "cacert", ike_file_get(f, node, "certificate"));
+			json_object_set(
+				o, "cacert", json_array_get(json_object_get(o, "cacert"), 0));
+		}
 		json_object_set_new(into, ike_file_text(f, node, "name"), o);
 	}
 }

@@ -214,6 +214,9 @@ schema_value(
 				text, "'%s' is not a size: a number, or with k, M, G or T", value);
 		snprintf(out, size, "%" PRIu64, v);
 		return NULL;
+	case SCHEMA_SECRET: /* no copies */
+		*out = '\0';
+		return *value == '\0' ? say(text, "is empty") : NULL;
 	default:
 		if (*value == '\0')
 			return say(text, "is empty");

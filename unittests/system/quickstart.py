@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 
+from ike import Ike
 from lab import PREFIX, Failed, Lab, cleanup, wait_for
 from router import CYGNETCTL
 from sites import TwoSites
@@ -72,15 +73,20 @@ def tell(story, lab):
     a, b = sites
     # Each end sees what the other has sent.
     captures = [Capture(s.ns, "v-wan", "in") for s in sites]
-    sites.start()
+    sites.start(load=False)
     story.check("two routers and two charons run", True)
+    for s in sites:
+        loaded = s.load_file()
+        story.check(f"cygnetctl ike load at {s.ns.short}", "1 added" in loaded, loaded.strip().splitlines()[-1])
 
     story.title("Before the tunnel")
     no_leak(story, sites, "before the tunnel is up")
 
     story.title("IKEv2")
-    sites.up()
-    story.check("charon negotiated the tunnel through the data plane's ports", True)
+    p = Ike(a).run("up", "ipsec-tunnel-1", check=False)
+    story.check("cygnetctl ike up: charon negotiates through the data plane's ports", p.returncode == 0,
+                (p.stdout + p.stderr).strip())
+    sites.wait_sas()
 
     story.title("Traffic through it")
     got = sites.ping(10, interval=0.05)
@@ -103,6 +109,7 @@ def tell(story, lab):
                 f"{out} sealed, {received} opened, {lost} refused")
 
     story.title("What site-a knows")
+    print(f"\n# cygnetctl ike status\n{Ike(a).run('status', '-H').stdout.rstrip()}")
     for command in ("sa",), ("policy",), ("port",), ("lcores",), ("graph", "stats"):
         print(f"\n# cygnetctl {' '.join(command)}")
         print(a.router.ctl(*command).stdout.rstrip())
@@ -112,7 +119,7 @@ def tell(story, lab):
 def after(story, sites, captures, sealed):
     story.title("After the tunnel")
     too_big = sum(s.router.drops().get("ip4-mtu", 0) for s in sites)
-    sites.a.charon.terminate("site")
+    Ike(sites.a).run("down", "ike-gw-1")
     wait_for("the SAs to go", lambda: not any(s.router.sas() for s in sites), 10)
     no_leak(story, sites, "after the tunnel is down")
     esp, lost = observe(story, captures)
@@ -132,6 +139,7 @@ It stays. Try:
   ip netns exec {a.host.name} ping {b.me['host']}
   {ctl} graph stats --watch
   {ctl} sa
+  {CYGNETCTL} ike status --uri {a.charon.socket}
   ip netns exec {a.ns.name} ip route
   {a.charon.dir / 'swanctl'} --list-sas --uri unix://{a.charon.socket}
   ip netns exec {b.ns.name} tcpdump -ni v-wan

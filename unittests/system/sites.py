@@ -2,6 +2,7 @@
 """Two sites with a router and a charon each, and a host behind each: host-a -- site-a === site-b -- host-b."""
 
 from charon import Charon, psk_connection
+from ike import PSK, Ike, ike_file
 from lab import Failed, wait_for
 from router import Router, config, port
 
@@ -9,7 +10,6 @@ PLAN = {
     "a": {"wan": "192.0.2.1", "lan": "10.1.0.1", "net": "10.1.0.0/24", "host": "10.1.0.2"},
     "b": {"wan": "192.0.2.2", "lan": "10.2.0.1", "net": "10.2.0.0/24", "host": "10.2.0.2"},
 }
-PSK = "quick-start-of-two-sites"
 
 
 class Site:
@@ -41,6 +41,10 @@ class Site:
         self.charon.load(psk_connection("site", self.me["wan"], self.peer["wan"], self.me["net"],
                                         self.peer["net"], PSK, **kw))
 
+    def load_file(self):
+        """A tunnel from an ike file, which nothing but "ike up" brings up."""
+        return Ike(self).load(ike_file(self.me, self.peer, {"ipsec-tunnel-1": {"start-action": "none"}})).stdout
+
     def wait_backend(self, timeout=15):
         """The plugin has found the router: before that charon can negotiate nothing."""
         wait_for(f"the plugin at {self.ns.short}", lambda: self.router.json("status")["policies_complete"], timeout)
@@ -60,7 +64,7 @@ class TwoSites:
     def __iter__(self):
         return iter((self.a, self.b))
 
-    def start(self, charon="", plugin="", **connection):
+    def start(self, charon="", plugin="", load=True, **connection):
         for s in self:
             s.start_router(wait=False)
         for s in self:
@@ -71,7 +75,8 @@ class TwoSites:
             s.charon.start()
             s.wait_backend()
         for s in self:
-            s.load(**connection)
+            if load:
+                s.load(**connection)
         return self
 
     def up(self):

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ike_daemon.h"
+
+#include "ike_words.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* "ike watch" and "ike run": charon's events as they come. */
+
+#define PING_SECONDS 2
+
+static volatile sig_atomic_t ended, hung_up;
+
+static void
+on_signal(int sig)
+{
+	if (sig == SIGHUP)
+		hung_up = 1;
+	else
+		ended = 1;
+}
+
+/* The IKE SA of an event: the one section of its message. */
+static json_t *
+section_of(const json_t *message, const char **name)
+{
+	json_t *v;
+
+	json_object_foreach ((json_t *)(uintptr_t)message, *name, v)
+		if (json_is_object(v))
+			return v;
+	return NULL;
+}
+
+static void
+child_text(const char *event, const json_t *message, const json_t *sa, char *buf, size_t size)
+{
+	bool rekey = strcmp(event, "child-rekey") == 0, up = json_object_get(message, "up") != NULL;
+	json_t *child = NULL, *old;
+	const char *key = "", *name = "";
+	size_t len = 0;
+
+	json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
+		old = json_object_get(child, "old");
+		name = ike_text(rekey ? old : child, "name");
+		if (rekey)
+			child = json_object_get(child, "new");
+		if (!rekey && !up) {
+			len += (size_t)snprintf(buf + len, size - len,
+				"tunnel %s down: %s bytes in, %s out", name,
+				ike_text(child, "bytes-in"), ike_text(child, "bytes-out"));
+		} else {
+			len += (size_t)snprintf(buf + len, size - len,
+				"tunnel %s %s: %s, SPI 0x%s in, 0x%s out, %s%s%s", name,
+				rekey ? "has new keys" : "up", ike_text(sa, "remote-host"),
+				ike_text(child, "spi-in"), ike_text(child, "spi-out"),
+				ike_text(child, "encr-alg"),
+				*ike_text(child, "encr-keysize") != '\0' ? "-" : "",
+				ike_text(child, "encr-keysize"));
+		}
+		break; /* one in an event */
+	}
+}
+
+const char *
+ike_event_text(const char *event, const json_t *message, char *buf, size_t size)
+{
+	const char *ike = "";
+	const json_t *sa = section_of(message, &ike), *new;
+	char words[256];
+	unsigned int weight;
+
+	buf[0] = '\0';
+	if (strcmp(event, "log") == 0) {
+		ike = ike_text(message, "ikesa-name");
+		if (ike_words(ike_text(message, "msg"), words, sizeof(words), &weight) == NULL)
+			return NULL;
+		snprintf(buf, size, "%s%s%s%s", *ike != '\0' ? "gateway " : "charon", ike, ": ",
+			words);
+	} else if (sa == NULL) {
+		return NULL;
+	} else if (strncmp(event, "child-", 6) == 0) {
+		child_text(event, message, sa, buf, size);
+	} else if (strcmp(event, "ike-updown") == 0) {
+		snprintf(buf, size, "gateway %s %s: %s [%s]", ike,
+			json_object_get(message, "up") != NULL ? "connected" : "disconnected",
+			ike_text(sa, "remote-host"), ike_text(sa, "remote-id"));
+	} else if (strcmp(event, "ike-rekey") == 0) {
+		new = json_object_get(sa, "new");
+		snprintf(buf, size, "gateway %s has new keys: %s [%s]", ike,
+			ike_text(new, "remote-host"), ike_text(new, "remote-id"));
+	} else if (strcmp(event, "ike-update") == 0) {
+		snprintf(buf, size, "gateway %s moved: %s -> %s", ike, ike_text(sa, "remote-host"),
+			ike_text(message, "remote-host"));
+	}
+	return *buf != '\0' ? buf : NULL;
+}
+
+struct watch {
+	const struct ike_options *o;
+	struct vici *v;
+	bool record;
+	/* The heaviest of a gateway's errors that come together. */
+	char gateway[80];
+	unsigned int weight;
+	time_t when;
+};
+
+/* Errors by gateway and tunnel, for "ike status"; what comes up has none any more. */
+static void
+record(struct watch *w, const char *event, const json_t *message)
+{
+	const char *ike = "", *key, *words;
+	const json_t *sa = section_of(message, &ike);
+	unsigned int weight;
+	json_t *child;
+	char buf[256];
+
+	if (strcmp(event, "log") == 0) {
+		ike = ike_text(message, "ikesa-name");
+		words = ike_words(ike_text(message, "msg"), buf, sizeof(buf), &weight);
+		if (words == NULL || *ike == '\0')
+			return;
+		if (strcmp(w->gateway, ike) == 0 && time(NULL) - w->when < 5 && weight < w->weight)
+			return;
+		snprintf(w->gateway, sizeof(w->gateway), "%s", ike);
+		w->weight = weight;
+		w->when = time(NULL);
+		ike_errors_note(w->v, ike, words);
+	} else if (strcmp(event, "child-updown") == 0 && json_object_get(message, "up") != NULL) {
+		ike_errors_note(w->v, ike, "");
+		json_object_foreach (json_object_get(sa, "child-sas"), key, child)
+			ike_errors_note(w->v, ike_text(child, "name"), "");
+	}
+}
+
+/* On libvici's thread. */
+static void
+on_event(void *ctx, const char *event, json_t *message)
+{
+	struct watch *w = ctx;
+	bool log = strcmp(event, "log") == 0;
+	char text[512], clock[16];
+	const char *line = NULL;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (w->record)
+		record(w, event, message);
+	if (w->o->view.json) {
+		if (!log || w->o->child_logs ||
+			ike_event_text(event, message, text, sizeof(text)) != NULL) {
+			json_t *v = json_pack("{sIsssO}", "time", (json_int_t)now, "event", event,
+				"message", message);
+			char *s = json_dumps(v, JSON_COMPACT);
+
+			if (s != NULL)
+				fprintf(w->o->view.out, "%s\n", s);
+			free(s);
+			json_decref(v);
+		}
+	} else {
+		line = ike_event_text(event, message, text, sizeof(text));
+		if (line == NULL && log && w->o->child_logs)
+			line = ike_text(message, "msg");
+		strftime(clock, sizeof(clock), "%T ", localtime_r(&now, &tm));
+		/* The journal has a clock of its own. */
+		if (line != NULL)
+			fprintf(w->o->view.out, "%s%s\n",
+				getenv("JOURNAL_STREAM") != NULL ? "" : clock, line);
+	}
+	fflush(w->o->view.out);
+}
+
+/* Until charon is gone, or a signal ends it. */
+static int
+watch(struct watch *w)
+{
+	static const char *const events[] = {
+		"ike-updown", "child-updown", "ike-rekey", "child-rekey", "ike-update", "log"};
+	json_t *answer;
+
+	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+		if (!vici_listen(w->v, events[i], on_event, w))
+			return CTL_NO_ROUTER;
+	while (!ended && !hung_up && !ferror(w->o->view.out)) {
+		struct timespec pause = {.tv_sec = PING_SECONDS};
+
+		if (nanosleep(&pause, NULL) != 0)
+			continue;
+		answer = vici_call(w->v, "version", NULL, 30);
+		if (answer == NULL)
+			return CTL_NO_ROUTER;
+		json_decref(answer);
+	}
+	return CTL_OK;
+}
+
+static void
+catch_signals(void)
+{
+	const struct sigaction act = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGHUP, &act, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int
+ike_watch_command(const struct ike_options *o)
+{
+	struct watch w = {.o = o};
+	int rc = ike_connect(o, &w.v);
+
+	if (rc != CTL_OK)
+		return rc;
+	catch_signals();
+	rc = watch(&w);
+	if (rc != CTL_OK)
+		client_fail(0, "charon hung up");
+	vici_close(w.v);
+	return rc;
+}
+
+/* systemd's protocol: one datagram. */
+static void
+notify(const char *text)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (path == NULL || strlen(path) >= sizeof(un.sun_path))
+		return;
+	memcpy(un.sun_path, path, strlen(path));
+	if (un.sun_path[0] == '@')
+		un.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&un,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+		client_fail(0, "systemd does not hear us");
+	close(fd);
+}
+
+/* Waits for charon, quietly after the first line. */
+static bool
+wait_for_charon(const struct ike_options *o)
+{
+	struct timespec pause = {.tv_nsec = 500000000};
+	const char *why;
+	struct vici *v;
+	bool told = false;
+
+	while (!ended) {
+		v = vici_open(o->uri, &why);
+		if (v != NULL) {
+			vici_close(v);
+			return true;
+		}
+		if (!told)
+			client_fail(0, "%s (waiting)", why);
+		told = true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+int
+ike_run_command(const struct ike_options *o)
+{
+	struct watch w = {.o = o, .record = true};
+	bool ready = false;
+	int rc = CTL_OK;
+
+	catch_signals();
+	while (!ended && wait_for_charon(o)) {
+		if (ready)
+			notify("RELOADING=1");
+		hung_up = 0;
+		rc = ike_load_command(o);
+		catch_signals();
+		/* A first file that is wrong ends it; a later one leaves what is there. */
+		if (rc != CTL_OK && rc != CTL_NO_ROUTER && !ready)
+			return rc;
+		notify("READY=1");
+		ready = true;
+		fflush(o->view.out);
+		if (ike_connect(o, &w.v) != CTL_OK)
+			continue;
+		rc = watch(&w);
+		if (rc != CTL_OK && !ended)
+			client_fail(0, "charon is gone (waiting)");
+		vici_close(w.v);
+	}
+	notify("STOPPING=1");
+	return CTL_OK;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ike_apply.h"
+
+#include "ike_renew.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS 30 /* that charon may take for one command */
+#define TRIAL "cygnet-trial" /* no gateway of a file has this name by chance */
+
+/* What is to be taken back: a command and its arguments, the newest last. */
+struct undo {
+	const char *command;
+	json_t *args;
+};
+
+struct run {
+	struct ike_apply *a;
+	struct undo *undo;
+	size_t n_undo, done, all;
+};
+
+static bool
+step(struct run *r)
+{
+	struct ike_apply *a = r->a;
+
+	r->done++;
+	if (a->progress == NULL || a->progress(a->ctx, r->done, r->all))
+		return true;
+	snprintf(a->error, sizeof(a->error), "interrupted");
+	return false;
+}
+
+/* One command; what and name say in an error whose it was. */
+static json_t *
+call(struct run *r, const char *command, json_t *args, const void *data, size_t len,
+	const char *what, const char *name)
+{
+	json_t *answer = vici_call_data(r->a->v, command, args, data, len, SECONDS);
+	const char *why = answer != NULL ? vici_refusal(answer) : "charon hung up";
+
+	if (why == NULL)
+		return answer;
+	snprintf(r->a->error, sizeof(r->a->error), "%s '%s': charon says: %s", what, name, why);
+	json_decref(answer);
+	return NULL;
+}
+
+static bool
+call_plain(struct run *r, const char *command, json_t *args, const char *what, const char *name)
+{
+	json_t *answer = call(r, command, args, NULL, 0, what, name);
+
+	json_decref(answer);
+	return answer != NULL && step(r);
+}
+
+static void
+later_undo(struct run *r, const char *command, json_t *args)
+{
+	struct undo *v = reallocarray(r->undo, r->n_undo + 1, sizeof(*v));
+
+	if (v == NULL) {
+		json_decref(args);
+		return;
+	}
+	r->undo = v;
+	v[r->n_undo++] = (struct undo){command, args};
+}
+
+static bool
+undo_all(struct run *r)
+{
+	bool good = true;
+
+	while (r->n_undo > 0) {
+		struct undo *u = &r->undo[--r->n_undo];
+		json_t *answer = vici_call(r->a->v, u->command, u->args, SECONDS);
+
+		good = good && answer != NULL && vici_refusal(answer) == NULL;
+		json_decref(answer);
+	}
+	return good;
+}
+
+static json_t *
+named(const char *name, json_t *config)
+{
+	return json_pack("{sO}", name, config);
+}
+
+static json_t *
+by_key(const char *key, const char *value)
+{
+	return json_pack("{ss}", key, value);
+}
+
+static bool
+change_is(const json_t *e, const char *what)
+{
+	return strcmp(json_string_value(json_object_get(e, "change")), what) == 0;
+}
+
+/* Names that tell a reader of charon's log and of our errors which connection it was. */
+static bool
+too_long(struct run *r, const char *name, const json_t *conn)
+{
+	size_t n = json_object_size(json_object_get(conn, "children"));
+
+	if (vici_size(conn) + 1024 < VICI_MESSAGE_MAX)
+		return false;
+	snprintf(r->a->error, sizeof(r->a->error),
+		"gateway '%s' has %zu tunnels, which is more than fits into one message to charon "
+		"(512 KiB): part them "
+		"among several gateways",
+		name, n);
+	return true;
+}
+
+/* A copy that nobody can meet and that starts nothing. */
+static json_t *
+trial_of(json_t *conn)
+{
+	json_t *copy = json_copy(conn), *children = json_object(), *v;
+	const char *name;
+
+	json_object_set_new(copy, "local_addrs", json_pack("[s]", "127.255.255.254"));
+	json_object_set_new(copy, "remote_addrs", json_pack("[s]", "127.255.255.253"));
+	json_object_foreach (json_object_get(conn, "children"), name, v) {
+		json_t *child = json_copy(v);
+
+		json_object_set_new(child, "start_action", json_string("none"));
+		json_object_set_new(children, name, child);
+	}
+	json_object_set_new(copy, "children", children);
+	return json_pack("{so}", TRIAL, copy);
+}
+
+/* Whether charon takes them all, before anything of it changes. */
+static bool
+try_conns(struct run *r)
+{
+	bool good = true, any = false;
+	const char *name;
+	json_t *e, *conn;
+
+	json_object_foreach (r->a->p->conns, name, e) {
+		if (change_is(e, "remove"))
+			continue;
+		conn = json_object_get(r->a->w->conns, name);
+		good = !too_long(r, name, conn) &&
+		       call_plain(r, "load-conn", trial_of(conn), "gateway", name);
+		any = true;
+		if (!good)
+			break;
+	}
+	if (any)
+		json_decref(vici_call(r->a->v, "unload-conn", by_key("name", TRIAL), SECONDS));
+	return good;
+}
+
+static bool
+add_secrets(struct run *r)
+{
+	const struct ike_wanted *w = r->a->w;
+	json_t *wanted = json_object(), *e, *answer;
+	bool good = true;
+	size_t i;
+
+	json_array_foreach (r->a->p->secrets_add, i, e)
+		json_object_set_new(wanted, json_string_value(e), json_true());
+	for (i = 0; good && i < w->n_secrets; i++) {
+		const struct wanted_secret *s = &w->secrets[i];
+
+		if (json_object_get(wanted, s->id) == NULL)
+			continue;
+		answer = call(r, "load-shared",
+			json_pack("{sssssO}", "id", s->id, "type", s->type, "owners", s->owners),
+			s->data, s->len, "secret", s->section);
+		good = answer != NULL;
+		json_decref(answer);
+		if (good)
+			later_undo(r, "unload-shared", by_key("id", s->id));
+		good = good && step(r);
+	}
+	json_decref(wanted);
+	return good;
+}
+
+static bool
+add_keys(struct run *r)
+{
+	const struct ike_wanted *w = r->a->w;
+	json_t *e, *answer, *known = ike_state_get(r->a->s, "keys");
+	size_t i, j;
+
+	json_array_foreach (r->a->p->keys_add, i, e) {
+		const char *fingerprint = json_string_value(e), *id;
+
+		for (j = 0; j < w->n_keys && strcmp(w->keys[j].fingerprint, fingerprint) != 0; j++)
+			;
+		if (j == w->n_keys)
+			continue;
+		answer = call(r, "load-key", by_key("type", "any"), w->keys[j].data, w->keys[j].len,
+			"private key", w->keys[j].file);
+		if (answer == NULL)
+			return false;
+		id = json_string_value(json_object_get(answer, "id"));
+		if (id != NULL) {
+			later_undo(r, "unload-key", by_key("id", id));
+			json_object_set_new(known, fingerprint,
+				json_pack("{ssss}", "id", id, "file", w->keys[j].file));
+		}
+		json_decref(answer);
+		if (!step(r))
+			return false;
+	}
+	return true;
+}
+
+/* Pools and authorities: the same commands under two names. */
+static bool
+load_named(struct run *r, const json_t *plan, const json_t *want, const char *section,
+	const char *load, const char *unload, const char *what)
+{
+	json_t *known = ike_state_get(r->a->s, section), *e, *old;
+	const char *name;
+
+	json_object_foreach ((json_t *)(uintptr_t)plan, name, e) {
+		if (change_is(e, "remove"))
+			continue;
+		old = json_object_get(known, name);
+		if (!call_plain(r, load, named(name, json_object_get(want, name)), what, name))
+			return false;
+		if (old != NULL)
+			later_undo(r, load, named(name, old));
+		else
+			later_undo(r, unload, by_key("name", name));
+	}
+	return true;
+}
+
+static bool
+load_conns(struct run *r)
+{
+	json_t *known = ike_state_get(r->a->s, "conns"), *e, *old;
+	const char *name;
+
+	json_object_foreach (r->a->p->conns, name, e) {
+		old = json_object_get(json_object_get(known, name), "config");
+		/* What is taken back is noted first: a refused step changes nothing, a lost answer may have. */
+		if (change_is(e, "add"))
+			later_undo(r, "unload-conn", by_key("name", name));
+		else if (old != NULL)
+			later_undo(r, "load-conn", named(name, old));
+		if (change_is(e, "remove")
+				? !call_plain(
+					  r, "unload-conn", by_key("name", name), "gateway", name)
+				: !call_plain(r, "load-conn",
+					  named(name, json_object_get(r->a->w->conns, name)),
+					  "gateway", name))
+			return false;
+	}
+	return true;
+}
+
+/* What the new state no longer needs. A refusal here is of no weight: a pool with leases stays a while. */
+static void
+drop_old(struct run *r)
+{
+	json_t *known = ike_state_get(r->a->s, "keys"), *e;
+	const struct ike_plan *p = r->a->p;
+	const char *name;
+	size_t i;
+
+	json_array_foreach (p->secrets_remove, i, e)
+		json_decref(vici_call(
+			r->a->v, "unload-shared", by_key("id", json_string_value(e)), SECONDS));
+	json_array_foreach (p->keys_remove, i, e) {
+		const char *id = json_string_value(
+			json_object_get(json_object_get(known, json_string_value(e)), "id"));
+
+		if (id != NULL)
+			json_decref(vici_call(r->a->v, "unload-key", by_key("id", id), SECONDS));
+		json_object_del(known, json_string_value(e));
+	}
+	json_object_foreach (p->pools, name, e)
+		if (change_is(e, "remove"))
+			json_decref(
+				vici_call(r->a->v, "unload-pool", by_key("name", name), SECONDS));
+	json_object_foreach (p->authorities, name, e)
+		if (change_is(e, "remove"))
+			json_decref(vici_call(
+				r->a->v, "unload-authority", by_key("name", name), SECONDS));
+}
+
+static void
+remember(struct run *r)
+{
+	json_t *conns = json_object(), *listed = ike_listings(r->a->v, NULL), *v;
+	const char *name;
+
+	json_object_foreach (r->a->w->conns, name, v)
+		json_object_set_new(conns, name,
+			json_pack("{sOsO*}", "config", v, "listed", json_object_get(listed, name)));
+	json_object_set_new(r->a->s->json, "conns", conns);
+	json_object_set(r->a->s->json, "pools", r->a->w->pools);
+	json_object_set(r->a->s->json, "authorities", r->a->w->authorities);
+	json_decref(listed);
+}
+
+int
+ike_apply(struct ike_apply *a)
+{
+	struct run r = {.a = a};
+	const struct ike_plan *p = a->p;
+	json_t *running = NULL;
+	bool good;
+
+	r.all = 2 * json_object_size(p->conns) + json_array_size(p->secrets_add) +
+		json_array_size(p->keys_add);
+	a->restored = true;
+	running = ike_running(a->v, p);
+	good = running != NULL && try_conns(&r) && add_secrets(&r) && add_keys(&r) &&
+	       load_named(&r, p->authorities, a->w->authorities, "authorities", "load-authority",
+		       "unload-authority", "authority") &&
+	       load_named(&r, p->pools, a->w->pools, "pools", "load-pool", "unload-pool", "pool") &&
+	       load_conns(&r);
+	if (good) {
+		a->renewed = ike_renew(a->v, a->w, p, running, a->keep);
+		drop_old(&r);
+		remember(&r);
+		good = ike_state_save(a->s);
+		if (!good)
+			snprintf(a->error, sizeof(a->error),
+				"everything is loaded, but that cannot be written down");
+	} else {
+		if (running == NULL)
+			snprintf(a->error, sizeof(a->error), "charon hung up");
+		a->restored = undo_all(&r);
+	}
+	for (size_t i = 0; i < r.n_undo; i++)
+		json_decref(r.undo[i].args);
+	free(r.undo);
+	json_decref(running);
+	return good ? 0 : -1;
+}

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""cygnetctl ike: tunnels from one YAML file, with real charons."""
+
+import datetime
+import json
+import signal
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from charon import psk_connection
+from ike import Ike, ike_file
+from lab import REPO, run, wait_for
+from router import CYGNET, CYGNETCTL
+from sites import PLAN, PSK, TwoSites
+
+
+def many(n, which, changed=(), first=0):
+    """n tunnels between two addresses, with a net each; A starts them."""
+    own, other = ("local-ts", "remote-ts") if which == "a" else ("remote-ts", "local-ts")
+    tunnels = {}
+    for i in range(first, n):
+        tunnels[f"t{i}"] = {own: f"10.1.{i}.0/24", other: f"10.2.{i}.0/24",
+                            "start-action": "start" if which == "a" else "none"}
+        if f"t{i}" in changed:
+            tunnels[f"t{i}"][other] = f"10.2.{i}.128/25"
+    return tunnels
+
+
+def doc(which, tunnels=None, **policy):
+    other = "b" if which == "a" else "a"
+    return ike_file(PLAN[which], PLAN[other], tunnels, **policy)
+
+
+@pytest.fixture(scope="module")
+def sites(module_lab):
+    sites = TwoSites(module_lab)
+    for s in sites:
+        s.start_router(wait=False)
+    for s in sites:
+        s.router.wait_ready()
+        s.add_route()
+        s.make_charon()
+    for s in sites:
+        s.charon.start()
+        s.wait_backend()
+    return sites
+
+
+@pytest.fixture
+def ends(sites):
+    """cygnetctl at both sites, with nothing loaded after a test."""
+    pair = Ike(sites.a), Ike(sites.b)
+    yield pair
+    for end in pair:
+        end.load({"ipsec": {}}, "--quiet")
+    wait_for("all SAs to go", lambda: not any(s.router.sas() for s in sites), 15, 0.2)
+
+
+def test_the_file_of_the_manual_brings_up_a_tunnel(sites, ends):
+    a, b = ends
+    assert "ipsec-tunnel-1" in a.load(doc("a")).stdout
+    b.load(doc("b"))
+    assert a.status()["ipsec-tunnel-1"]["state"] == "waiting"
+    # start-action is trap: the first packet makes charon negotiate.
+    sites.wait_ping(15)
+    assert sites.ping(5) == 5
+    row = a.status()["ipsec-tunnel-1"]
+    assert row["state"] == "up" and row["peer"] == PLAN["b"]["wan"] and "AES_GCM_16-256 ESN" == row["algorithms"]
+    assert {row["spi_in"], row["spi_out"]} == {s["spi"] for s in sites.a.router.sas()}
+    assert row["bytes_out"] > 0 and row["bytes_in"] > 0 and 0 < row["rekey_in"] <= 3600 and "error" not in row
+    # What was loaded is what swanctl shows.
+    listed = sites.a.charon.swanctl("--list-conns").stdout
+    assert "ike-gw-1: IKEv2" in listed and "ipsec-tunnel-1: TUNNEL" in listed
+    # To load it again does nothing.
+    again = a.load(doc("a"))
+    assert "0 added, 0 changed, 0 removed, 1 unchanged" in again.stdout
+    assert a.run("diff", a.file).stdout == "tunnels: 0 added, 0 changed, 0 removed, 1 unchanged\n"
+    assert a.status()["ipsec-tunnel-1"]["spi_in"] == row["spi_in"]
+
+
+def test_one_changed_of_a_hundred_leaves_ninety_nine(sites, ends):
+    a, b = ends
+    b.load(doc("b", many(100, "b")))
+    out = a.load(doc("a", many(100, "a"))).stdout
+    assert "100 added" in out
+    wait_for("100 tunnels", lambda: len(a.spis()) == 100, 40, 0.5)
+    # One changes; the peer's charon renews it at once, ours when its own file is loaded.
+    b.load(doc("b", many(100, "b", changed=("t7",))))
+    wait_for("100 tunnels again", lambda: len(a.spis()) == 100, 20, 0.3)
+    before = a.spis()
+    diff = a.write(doc("a", many(100, "a", changed=("t7",)))) or a.run("diff", a.file, check=False)
+    assert diff.returncode == 4 and "~ tunnel t7 (gateway ike-gw-1)" in diff.stdout
+    assert "remote-ts: 10.2.7.0/24 -> 10.2.7.128/25" in diff.stdout and "99 unchanged" in diff.stdout
+    assert a.spis() == before  # diff changes nothing
+    a.load()
+    wait_for("the changed tunnel", lambda: len(a.spis()) == 100, 20, 0.3)
+    after = a.spis()
+    assert [n for n in before if before[n] != after[n]] == ["t7"]
+    # Some leave the file.
+    out = a.load(doc("a", many(100, "a", changed=("t7",), first=2))).stdout
+    assert "2 removed, 98 unchanged" in out
+    assert sorted(set(after) - set(a.spis())) == ["t0", "t1"]
+    assert {n: s for n, s in a.spis().items()} == {n: s for n, s in after.items() if n not in ("t0", "t1")}
+
+
+def test_a_broken_file_changes_nothing(sites, ends):
+    a, b = ends
+    b.load(doc("b"))
+    a.load(doc("a"))
+    a.run("up", "ipsec-tunnel-1")
+    before = a.spis()
+    broken = doc("a")
+    broken["ipsec"]["tunnels"][0]["child-policy"] = "child-polisy-1"
+    p = a.load(broken, check=False)
+    assert p.returncode == 1 and "did you mean 'child-policy-1'?" in p.stderr and a.file.name in p.stderr
+    assert a.spis() == before
+    # What only charon can refuse: the connection behind it, and a new one before it, stay away.
+    refused = doc("a", {"ipsec-tunnel-1": {"priority": 5}})
+    refused["ipsec"]["gateways"].append({"name": "new", "ike-policy": "p2", "remote-address": "192.0.2.77"})
+    refused["ipsec"]["ike-policies"].append({
+        "name": "p2", "authentication": {"pre-shared-key": PSK},
+        "proposals": ["aes256gcm16-prfsha384-ecp384-ke1_mlkem768"]})
+    refused["ipsec"]["tunnels"].append({"name": "t2", "gateway": "new", "child-policy": "child-policy-1",
+                                        "remote-ts": "10.9.0.0/16"})
+    p = a.load(refused, check=False)
+    assert p.returncode == 1 and "gateway 'new'" in p.stderr and "nothing has changed" in p.stderr
+    assert a.spis() == before and set(a.status()) == {"ipsec-tunnel-1"}
+    assert "new" not in sites.a.charon.swanctl("--list-conns").stdout
+    a.write(doc("a"))
+    assert a.run("diff", a.file).returncode == 0
+
+
+def test_up_says_in_plain_words_why_not(sites, ends):
+    a, b = ends
+    b.load(doc("b"))
+    wrong = doc("a")
+    wrong["ipsec"]["ike-policies"][0]["authentication"]["pre-shared-key"] = "another-secret-of-this-test"
+    a.load(wrong)
+    p = a.run("up", "ipsec-tunnel-1", check=False)
+    assert p.returncode == 1 and "does not accept who we are" in p.stderr
+    assert "AUTHENTICATION_FAILED" in a.status()["ipsec-tunnel-1"]["error"]
+    # The right key alone is changed, and then it works.
+    out = a.load(doc("a")).stdout
+    assert "+ pre-shared key of gateway ike-gw-1" in out and "- pre-shared key of gateway ike-gw-1" in out
+    assert "ipsec-tunnel-1 is up" in a.run("up", "ipsec-tunnel-1").stdout
+    assert "error" not in a.status()["ipsec-tunnel-1"]
+    spi = a.spis()
+    assert "gets new keys" in a.run("rekey", "ipsec-tunnel-1").stdout
+    wait_for("new SPIs", lambda: a.spis() and a.spis() != spi, 10, 0.2)
+    assert "is down" in a.run("down", "ike-gw-1").stdout
+    wait_for("no SAs", lambda: not sites.a.router.sas(), 10, 0.2)
+    assert a.run("down", "ipsec-tunnel-1", check=False).returncode == 1
+    p = a.run("up", "nobody", check=False)
+    assert p.returncode == 1 and "no tunnel and no gateway 'nobody'" in p.stderr
+    # Other proposals at the peer.
+    b.load(doc("b", proposals=["aes128-sha256-modp2048"]))
+    p = a.run("up", "ipsec-tunnel-1", check=False)
+    assert p.returncode == 1 and "accepts none of the proposals" in p.stderr
+
+
+def test_connections_of_others_are_left_alone(sites, ends):
+    a, _ = ends
+    sites.a.charon.load(psk_connection("site", "192.0.2.1", "192.0.2.99", "10.1.0.0/24", "10.99.0.0/24", PSK))
+    assert "1 connection of others left alone" in a.load(doc("a")).stdout
+    assert "site: IKEv2" in sites.a.charon.swanctl("--list-conns").stdout
+    taken = doc("a")
+    taken["ipsec"]["gateways"][0]["name"] = taken["ipsec"]["tunnels"][0]["gateway"] = "site"
+    p = a.load(taken, check=False)
+    assert p.returncode == 1 and "--take-over" in p.stderr
+    a.load(taken, "--take-over")
+    assert a.status()["ipsec-tunnel-1"]["gateway"] == "site"
+    assert "10.99.0.0" not in sites.a.charon.swanctl("--list-conns").stdout
+
+
+def test_watch_and_run(sites, ends, module_lab):
+    a, b = ends
+    b.load(doc("b"))
+    a.write(doc("a"))
+    watch = module_lab.start([CYGNETCTL, "ike", "watch", "--json", "--uri", a.site.charon.socket], "ike-watch")
+    service = module_lab.start([CYGNETCTL, "ike", "run", a.file, "--uri", a.site.charon.socket], "ike-run")
+    wait_for("the file to be loaded", lambda: "1 added" in service.output(), 10)
+    sites.wait_ping(15)
+    wait_for("the event", lambda: "tunnel ipsec-tunnel-1 up: 192.0.2.2" in service.output(), 5)
+    wait_for("the event as JSON", lambda: any(json.loads(x)["event"] == "child-updown"
+                                              for x in watch.output().splitlines()), 5)
+    # Another file at SIGHUP.
+    a.write(doc("a", {"ipsec-tunnel-1": {}, "t2": {"local-ts": "10.8.0.0/16"}}))
+    service.send(signal.SIGHUP)
+    wait_for("the new tunnel", lambda: "t2" in a.status(), 10)
+    # charon forgets all, and gets it again.
+    sites.a.charon.stop()
+    wait_for("notice", lambda: "waiting" in service.output(), 10)
+    sites.a.charon.start()
+    wait_for("both tunnels again", lambda: set(a.status()) == {"ipsec-tunnel-1", "t2"}, 15, 0.3)
+    sites.a.wait_backend()
+    assert service.stop() == 0
+    assert watch.wait() == 3  # that one knows no charon but its own
+    sites.wait_ping(30)
+
+
+def test_secrets_appear_nowhere(sites, ends):
+    a, _ = ends
+    secret = "never-to-be-seen-outside-4711"
+    d = doc("a")
+    d["ipsec"]["ike-policies"][0]["authentication"]["pre-shared-key"] = secret
+    a.write(d)
+    told = "".join(p.stdout + p.stderr for p in (
+        a.run("check", a.file), a.run("export", a.file), a.run("diff", a.file, check=False), a.load(),
+        a.run("load", a.file, "--json"), a.run("status", "--json")))
+    assert secret not in told
+    assert secret in a.run("export", a.file, "--with-secrets").stdout
+    beside = [f for f in sites.a.charon.run.iterdir() if "cygnet" in f.name]
+    assert beside
+    for f in beside:
+        assert secret not in f.read_text() and f.stat().st_mode & 0o077 == 0
+    assert secret not in sites.a.charon.output()
+    a.write(d, 0o644)
+    p = a.run("load", a.file, check=False)
+    assert p.returncode == 1 and "opens it to others" in p.stderr
+    assert a.run("load", a.file, "--allow-open-files").returncode == 0
+
+
+def test_export_is_what_load_loads(sites, ends):
+    """swanctl itself, fed with the export, makes charon list the same connection."""
+    a, _ = ends
+    a.load(doc("a"))
+    ours = sites.a.charon.swanctl("--list-conns", "--raw").stdout
+    assert "ike-gw-1" in ours
+    exported = a.run("export", a.file, "--with-secrets").stdout
+    a.load({"ipsec": {}})
+    assert "ike-gw-1" not in sites.a.charon.swanctl("--list-conns").stdout
+    sites.a.charon.load(exported)
+    assert sites.a.charon.swanctl("--list-conns", "--raw").stdout == ours
+    sites.a.charon.load("")
+
+
+def make_certificates(directory):
+    """An authority and two ends, and a stranger whom nobody signed."""
+    def name(text):
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    def write(stem, key, cert):
+        (directory / f"{stem}.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+        path = directory / f"{stem}.key"
+        path.touch(0o600)
+        path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                           serialization.NoEncryption()))
+
+    now = datetime.datetime.utcnow()
+    ca_key = ec.generate_private_key(ec.SECP384R1())
+    for stem, signer, issuer in ("ca", None, "ca"), ("a", ca_key, "ca"), ("b", ca_key, "ca"), ("stranger", None, "b"):
+        key = ca_key if stem == "ca" else ec.generate_private_key(ec.SECP384R1())
+        cert = (x509.CertificateBuilder().subject_name(name("b" if stem == "stranger" else stem))
+                .issuer_name(name(issuer)).public_key(key.public_key()).serial_number(x509.random_serial_number())
+                .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=9))
+                .add_extension(x509.BasicConstraints(ca=stem == "ca", path_length=None), critical=True)
+                .sign(signer or key, hashes.SHA384()))
+        write(stem, key, cert)
+
+
+def certificate_doc(which, stem=None):
+    d = doc(which)
+    d["ipsec"]["ike-policies"][0]["authentication"] = {
+        "method": "certificate", "certificate": f"{stem or which}.pem", "private-key": f"{stem or which}.key",
+        "ca-certificates": "ca.pem", "remote-id": "CN=b" if which == "a" else "CN=a"}
+    return d
+
+
+def test_certificates(sites, ends, module_lab):
+    a, b = ends
+    make_certificates(module_lab.dir)
+    b.load(certificate_doc("b", "stranger"))
+    a.load(certificate_doc("a"))
+    p = a.run("up", "ipsec-tunnel-1", check=False)
+    assert p.returncode == 1 and "whom we trust" in p.stderr
+    out = b.load(certificate_doc("b")).stdout
+    assert "certs: other contents" in out or "certs: stranger.pem -> b.pem" in out
+    assert "+ private key" in out and "- private key" in out
+    a.run("up", "ipsec-tunnel-1")
+    assert "0 changed, 0 removed, 1 unchanged" in a.load().stdout
+
+
+def test_one_command_starts_a_site(lab):
+    """cygnet-site: router, charon and tunnels from two files, and all of it ends with it."""
+    sites = TwoSites(lab)
+    a, b = sites
+    b.start_router()
+    b.add_route()
+    b.make_charon().start()
+    b.wait_backend()
+    Ike(b).load(doc("b"))
+    charon, ike = a.make_charon(), Ike(a)
+    ike.write(doc("a"))
+    a.router.write()
+    command = lab.dir / "site.sh"
+    command.write_text(f"""#!/bin/sh
+export CYGNET={CYGNET} CYGNETCTL={CYGNETCTL} CHARON={charon.dir / "charon"}
+exec {REPO}/conf/cygnet-site -r {a.router.file} -k {ike.file} -u /run/charon.vici
+""")
+    command.chmod(0o755)
+    charon.script = charon.script.replace(f"exec {charon.dir / 'charon'}", f"exec {command}")
+    charon.start(wait=False)
+    wait_for("the tunnel to be loaded", lambda: "1 added" in charon.process.output(), 40)
+    a.add_route()
+    sites.wait_ping(20)
+    assert charon.process.stop(timeout=20) == 0
+    assert a.router.ctl("status", check=False).returncode == 3 and not ike_answers(ike)
+    # A wrong file starts nothing.
+    ike.write(doc("a", {"t": {"gateway": "nobody"}}))
+    p = run([command], check=False)
+    assert p.returncode == 2 and "gateways has no 'nobody'" in p.stderr
+
+
+def ike_answers(ike):
+    return ike.run("status", check=False).returncode == 0
+
+
+def test_without_charon(module_lab):
+    p = run([CYGNETCTL, "ike", "status", "--uri", module_lab.dir / "nowhere"], check=False)
+    assert p.returncode == 3 and "charon does not answer at" in p.stderr
+    p = run([CYGNETCTL, "ike", "load"], check=False)
+    assert p.returncode == 2 and "usage: cygnetctl ike load FILE" in p.stderr
