@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,25 +16,52 @@
 #define LIBVICI "/usr/lib/ipsec/libvici.so.0"
 #define EXIT_NO_CHARON 3
 
-/* The functions of libvici, by name. */
-#define FUNCTIONS(X)                                                                           \
-	X(vici_init)                                                                           \
-	X(vici_deinit)                                                                         \
-	X(vici_connect)                                                                        \
-	X(vici_disconnect)                                                                     \
-	X(vici_begin)                                                                          \
-	X(vici_begin_section)                                                                  \
-	X(vici_end_section)                                                                    \
-	X(vici_add_key_value)                                                                  \
-	X(vici_begin_list)                                                                     \
-	X(vici_add_list_item) X(vici_end_list) X(vici_submit) X(vici_parse) X(vici_parse_name) \
-		X(vici_parse_value) X(vici_free_res) X(vici_register)
+/* The functions of libvici. */
+struct functions {
+	__typeof__(vici_init) *init;
+	__typeof__(vici_deinit) *deinit;
+	__typeof__(vici_connect) *connect;
+	__typeof__(vici_disconnect) *disconnect;
+	__typeof__(vici_begin) *begin;
+	__typeof__(vici_begin_section) *begin_section;
+	__typeof__(vici_end_section) *end_section;
+	__typeof__(vici_add_key_value) *add_key_value;
+	__typeof__(vici_begin_list) *begin_list;
+	__typeof__(vici_add_list_item) *add_list_item;
+	__typeof__(vici_end_list) *end_list;
+	__typeof__(vici_submit) *submit;
+	__typeof__(vici_parse) *parse;
+	__typeof__(vici_parse_name) *parse_name;
+	__typeof__(vici_parse_value) *parse_value;
+	__typeof__(vici_free_res) *free_res;
+	__typeof__(vici_register) *register_event;
+};
 
-#define DECLARE(name) __typeof__(&name) name##_;
-static struct {
-	void *handle;
-	FUNCTIONS(DECLARE)
-} lib;
+static const struct {
+	const char *name;
+	size_t at;
+} symbols[] = {
+	{"vici_init", offsetof(struct functions, init)},
+	{"vici_deinit", offsetof(struct functions, deinit)},
+	{"vici_connect", offsetof(struct functions, connect)},
+	{"vici_disconnect", offsetof(struct functions, disconnect)},
+	{"vici_begin", offsetof(struct functions, begin)},
+	{"vici_begin_section", offsetof(struct functions, begin_section)},
+	{"vici_end_section", offsetof(struct functions, end_section)},
+	{"vici_add_key_value", offsetof(struct functions, add_key_value)},
+	{"vici_begin_list", offsetof(struct functions, begin_list)},
+	{"vici_add_list_item", offsetof(struct functions, add_list_item)},
+	{"vici_end_list", offsetof(struct functions, end_list)},
+	{"vici_submit", offsetof(struct functions, submit)},
+	{"vici_parse", offsetof(struct functions, parse)},
+	{"vici_parse_name", offsetof(struct functions, parse_name)},
+	{"vici_parse_value", offsetof(struct functions, parse_value)},
+	{"vici_free_res", offsetof(struct functions, free_res)},
+	{"vici_register", offsetof(struct functions, register_event)},
+};
+
+static void *library;
+static struct functions lib;
 
 #define EVENTS_MAX 16
 
@@ -55,26 +83,28 @@ load_library(const char **why)
 {
 	void (*quiet)(int level);
 
-	if (lib.handle != NULL)
+	if (library != NULL)
 		return true;
-	lib.handle = dlopen(LIBVICI, RTLD_NOW | RTLD_LOCAL);
-	if (lib.handle == NULL)
-		lib.handle = dlopen("libvici.so.0", RTLD_NOW | RTLD_LOCAL);
-	if (lib.handle == NULL) {
+	library = dlopen(LIBVICI, RTLD_NOW | RTLD_LOCAL);
+	if (library == NULL)
+		library = dlopen("libvici.so.0", RTLD_NOW | RTLD_LOCAL);
+	if (library == NULL) {
 		*why = "strongSwan's libvici is not installed (" LIBVICI
 		       ", of Debian's package strongswan-libcharon)";
 		return false;
 	}
-#define FIND(name)                                                       \
-	lib.name##_ = (__typeof__(lib.name##_))dlsym(lib.handle, #name); \
-	if (lib.name##_ == NULL) {                                       \
-		*why = "strongSwan's libvici lacks " #name;              \
-		return false;                                            \
+	for (unsigned int i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
+		void *f = dlsym(library, symbols[i].name);
+
+		if (f == NULL) {
+			*why = "strongSwan's libvici is another than ours was built for";
+			return false;
+		}
+		memcpy((char *)&lib + symbols[i].at, &f, sizeof(f));
 	}
-	FUNCTIONS(FIND)
 	/* libstrongswan tells of failures on stderr by itself. */
-	quiet = (void (*)(int))dlsym(lib.handle, "dbg_default_set_level");
-	lib.vici_init_();
+	quiet = (void (*)(int))dlsym(library, "dbg_default_set_level");
+	lib.init();
 	if (quiet != NULL)
 		quiet(-1);
 	return true;
@@ -96,7 +126,7 @@ vici_open(const char *uri, const char **why)
 	if (asprintf(&v->uri, "%s%s", strstr(uri, "://") != NULL ? "" : "unix://", uri) < 0)
 		v->uri = NULL;
 	if (v->uri != NULL)
-		v->conn = lib.vici_connect_(v->uri);
+		v->conn = lib.connect(v->uri);
 	if (v->conn != NULL)
 		return v;
 	snprintf(text, sizeof(text), "charon does not answer at %.150s: %s",
@@ -115,7 +145,7 @@ vici_close(struct vici *v)
 	if (v == NULL)
 		return;
 	if (v->conn != NULL)
-		lib.vici_disconnect_(v->conn);
+		lib.disconnect(v->conn);
 	free(v->uri);
 	free(v);
 }
@@ -151,19 +181,19 @@ write_section(vici_req_t *req, json_t *o)
 	json_object_foreach (o, key, v) {
 		s = value_of(v);
 		if (s != NULL) {
-			lib.vici_add_key_value_(req, unconst(key), unconst(s), (int)strlen(s));
+			lib.add_key_value(req, unconst(key), unconst(s), (int)strlen(s));
 		} else if (json_is_array(v)) {
-			lib.vici_begin_list_(req, unconst(key));
+			lib.begin_list(req, unconst(key));
 			json_array_foreach (v, i, e) {
 				s = value_of(e);
 				if (s != NULL)
-					lib.vici_add_list_item_(req, unconst(s), (int)strlen(s));
+					lib.add_list_item(req, unconst(s), (int)strlen(s));
 			}
-			lib.vici_end_list_(req);
+			lib.end_list(req);
 		} else if (json_is_object(v)) {
-			lib.vici_begin_section_(req, unconst(key));
+			lib.begin_section(req, unconst(key));
 			write_section(req, v);
-			lib.vici_end_section_(req);
+			lib.end_section(req);
 		}
 	}
 }
@@ -194,7 +224,7 @@ static json_t *
 value(vici_res_t *res)
 {
 	int len;
-	const char *s = lib.vici_parse_value_(res, &len);
+	const char *s = lib.parse_value(res, &len);
 	json_t *v = s != NULL ? json_stringn(s, (size_t)len) : NULL;
 
 	return v != NULL ? v : json_string("?"); /* not UTF-8 */
@@ -207,21 +237,21 @@ read_section(vici_res_t *res, json_t *o, unsigned int depth)
 	bool good = true;
 
 	while (good) {
-		switch (lib.vici_parse_(res)) {
+		switch (lib.parse(res)) {
 		case VICI_PARSE_BEGIN_SECTION:
 			sub = json_object();
 			/* Two IKE SAs of one connection come in messages of their own; names are unique here. */
-			json_object_set_new(o, lib.vici_parse_name_(res), sub);
+			json_object_set_new(o, lib.parse_name(res), sub);
 			good = depth < 32 && read_section(res, sub, depth + 1);
 			break;
 		case VICI_PARSE_END_SECTION:
 			return depth > 0;
 		case VICI_PARSE_KEY_VALUE:
-			json_object_set_new(o, lib.vici_parse_name_(res), value(res));
+			json_object_set_new(o, lib.parse_name(res), value(res));
 			break;
 		case VICI_PARSE_BEGIN_LIST:
 			list = json_array();
-			json_object_set_new(o, lib.vici_parse_name_(res), list);
+			json_object_set_new(o, lib.parse_name(res), list);
 			break;
 		case VICI_PARSE_LIST_ITEM:
 			json_array_append_new(list, value(res));
@@ -252,7 +282,7 @@ json_t *
 vici_call_data(struct vici *v, const char *command, json_t *args, const void *data, size_t len,
 	unsigned int seconds)
 {
-	vici_req_t *req = lib.vici_begin_(unconst(command));
+	vici_req_t *req = lib.begin(unconst(command));
 	json_t *answer;
 	vici_res_t *res;
 
@@ -260,10 +290,10 @@ vici_call_data(struct vici *v, const char *command, json_t *args, const void *da
 		write_section(req, args);
 	json_decref(args);
 	if (data != NULL)
-		lib.vici_add_key_value_(req, unconst("data"), (void *)(uintptr_t)data, (int)len);
+		lib.add_key_value(req, unconst("data"), (void *)(uintptr_t)data, (int)len);
 	signal(SIGALRM, not_answered);
 	alarm(seconds);
-	res = lib.vici_submit_(req, v->conn);
+	res = lib.submit(req, v->conn);
 	alarm(0);
 	if (res == NULL)
 		return NULL;
@@ -272,7 +302,7 @@ vici_call_data(struct vici *v, const char *command, json_t *args, const void *da
 		json_decref(answer);
 		answer = NULL;
 	}
-	lib.vici_free_res_(res);
+	lib.free_res(res);
 	return answer;
 }
 
@@ -315,7 +345,7 @@ vici_listen(struct vici *v, const char *event, vici_event *row, void *ctx)
 	*l = (struct listener){event, row, ctx};
 	signal(SIGALRM, not_answered);
 	alarm(10);
-	good = lib.vici_register_(v->conn, unconst(event), on_event, l) == 0;
+	good = lib.register_event(v->conn, unconst(event), on_event, l) == 0;
 	alarm(0);
 	v->n_listeners += good;
 	return good;
@@ -333,7 +363,7 @@ vici_stream(struct vici *v, const char *command, json_t *args, const char *event
 	}
 	answer = vici_call(v, command, args, 60);
 	if (answer != NULL)
-		lib.vici_register_(v->conn, unconst(event), NULL, NULL);
+		lib.register_event(v->conn, unconst(event), NULL, NULL);
 	v->n_listeners--;
 	json_decref(answer);
 	return answer != NULL;
