@@ -69,6 +69,19 @@ end_cell(struct table *t, const json_t *row, const char *address, const char *po
 		table_cell(t, "%s", list_str(row, address));
 }
 
+/* A static SA whose nonces may repeat: nobody shall overlook it. */
+static bool
+is_insecure(const json_t *row)
+{
+	const json_t *flag;
+	size_t i;
+
+	json_array_foreach (json_object_get(row, "flags"), i, flag)
+		if (strcmp(json_string_value(flag), "insecure-test") == 0)
+			return true;
+	return false;
+}
+
 static void
 sa_row(struct table *t, const json_t *row, const struct view *view)
 {
@@ -91,7 +104,7 @@ sa_row(struct table *t, const json_t *row, const struct view *view)
 	table_cell(t, "%s%s%s", list_str(row, "encryption"), integrity != NULL ? "/" : "",
 		integrity != NULL ? integrity : "");
 	number_cell(t, row, "reqid", false);
-	table_cell(t, "%s", state);
+	table_cell(t, "%s%s", state, is_insecure(row) ? ", insecure-test" : "");
 	table_cell(t, "%s", list_str(row, "owner_state"));
 	number_cell(t, row, "packets", view->human);
 	number_cell(t, row, "bytes", view->human);

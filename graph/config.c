@@ -377,8 +377,10 @@ config_free(struct config *c)
 		free(p->plens);
 		free(p->workers);
 	}
-	for (unsigned int i = 0; i < c->n_sas; i++)
+	for (unsigned int i = 0; i < c->n_sas; i++) {
 		free(c->sas[i].name);
+		free(c->sas[i].state_file);
+	}
 	if (c->sas != NULL)
 		explicit_bzero(c->sas, c->n_sas * sizeof(*c->sas));
 	for (unsigned int i = 0; i < c->n_plugins; i++) {

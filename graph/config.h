@@ -51,7 +51,9 @@ struct config_sa {
 	struct sa_conf conf;
 	uint8_t key[SA_KEY_MAX]; /* encryption key with salt, then integrity key */
 	char *name;
+	char *state_file; /* where an outbound one reserves its sequence numbers, or NULL */
 	bool insecure_test;
+	bool counter; /* its nonces are counted: no number may come twice with its key */
 };
 
 struct config_plugin {

@@ -94,10 +94,14 @@ read_transforms(struct config_load *l, const struct config_where *w, const struc
 	ret = config_bool(l, w, "insecure-test", raw->insecure_test, false, &sa->insecure_test);
 	if (ret < 0)
 		return ret;
-	if (enc.counter && !sa->insecure_test)
+	if (sa->insecure_test)
+		conf->flags |= SA_CONF_INSECURE_TEST;
+	sa->counter = enc.counter;
+	if (enc.counter && conf->dir == SA_DIR_OUT && !sa->insecure_test && sa->state_file == NULL)
 		return config_fail(l, w, "encryption",
-			"%s with a static key repeats its nonces after a restart: set "
-			"insecure-test: true in a laboratory, or take a CBC cipher with integrity",
+			"%s with a static key repeats its nonces after a restart: name a "
+			"state-file, or take a CBC cipher with integrity (or insecure-test: true, "
+			"in a laboratory)",
 			encryption);
 	conf->enc_alg = enc.id;
 	conf->enc_key_len = enc.key_len;
@@ -185,6 +189,7 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 	int ret;
 
 	sa->name = config_take(&raw->name);
+	sa->state_file = config_take(&raw->state_file);
 	if (sa->name[0] == '\0')
 		return config_fail(l, w, "name", "is empty");
 	ret = config_choice(l, w, "direction", raw->direction, directions, 0, &dir);
@@ -209,6 +214,12 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 	conf->spi = htonl(spi);
 	/* What charon asks for when its configuration says nothing. */
 	conf->flags = IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT | (esn ? IKE_SA_ESN : 0);
+	if (sa->state_file != NULL && conf->dir == SA_DIR_IN)
+		return config_fail(l, w, "state-file",
+			"is for the direction out: the peer gives the numbers of what comes in");
+	if (sa->state_file != NULL && sa->state_file[0] != '/')
+		return config_fail(
+			l, w, "state-file", "'%s' is not an absolute path", sa->state_file);
 	if (esn && conf->replay_window == 0)
 		return config_fail(l, w, "esn",
 			"needs a replay window: the high half of the number is guessed by it (RFC "
@@ -251,6 +262,36 @@ compare_names(const void *a, const void *b)
 	return strcmp(((const struct config_sa *)a)->name, ((const struct config_sa *)b)->name);
 }
 
+static bool
+has_state_file(const struct config_sa *sa)
+{
+	return sa->state_file != NULL;
+}
+
+static int
+compare_state_files(const void *a, const void *b)
+{
+	return strcmp(((const struct config_sa *)a)->state_file,
+		((const struct config_sa *)b)->state_file);
+}
+
+/* Of one key there may be one counter alone: the nonces of two SAs would be the same. */
+static bool
+counts_nonces(const struct config_sa *sa)
+{
+	return sa->counter && !sa->insecure_test;
+}
+
+static int
+compare_keys(const void *va, const void *vb)
+{
+	const struct config_sa *a = va, *b = vb;
+
+	if (a->conf.enc_key_len != b->conf.enc_key_len)
+		return a->conf.enc_key_len - b->conf.enc_key_len;
+	return memcmp(a->key, b->key, a->conf.enc_key_len);
+}
+
 static int
 compare_reqids(const void *va, const void *vb)
 {
@@ -270,16 +311,21 @@ keep(void *node)
 	(void)node;
 }
 
+/* No two of those that count may be the same. */
 static int
-check_twice(struct config_load *l, const char *key, int (*compare)(const void *, const void *))
+check_twice(struct config_load *l, const char *key, int (*compare)(const void *, const void *),
+	bool (*counts)(const struct config_sa *))
 {
 	const struct config *c = l->config;
 	void *root = NULL;
 	int ret = 0;
 
 	for (unsigned int i = 0; ret == 0 && i < c->n_sas; i++) {
-		const struct config_sa *sa = &c->sas[i], **same = tsearch(sa, &root, compare);
+		const struct config_sa *sa = &c->sas[i], **same;
 
+		if (counts != NULL && !counts(sa))
+			continue;
+		same = tsearch(sa, &root, compare);
 		if (same == NULL)
 			ret = -ENOMEM;
 		else if (*same != sa)
@@ -309,9 +355,13 @@ config_read_sas(struct config_load *l)
 		ret = read_sa(l, AT("sas", i), &l->raw->sas[i], &c->sas[i]);
 	}
 	if (ret == 0)
-		ret = check_twice(l, "name", compare_names);
+		ret = check_twice(l, "name", compare_names, NULL);
 	if (ret == 0)
-		ret = check_twice(l, "spi", compare_spis);
+		ret = check_twice(l, "spi", compare_spis, NULL);
+	if (ret == 0)
+		ret = check_twice(l, "state-file", compare_state_files, has_state_file);
+	if (ret == 0)
+		ret = check_twice(l, "key", compare_keys, counts_nonces);
 	for (unsigned int i = 0; ret == 0 && i < n; i++)
 		if (!c->sas[i].insecure_test && (l->t.mode & (S_IRWXG | S_IRWXO)) != 0)
 			ret = config_fail(l, AT("sas", i), NULL,

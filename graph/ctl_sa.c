@@ -51,6 +51,7 @@ flags(uint32_t f)
 		{IKE_SA_NO_COPY_ECN, "no-copy-ecn"},
 		{IKE_SA_COPY_DSCP_OUT, "copy-dscp-out"},
 		{IKE_SA_COPY_DSCP_IN, "copy-dscp-in"},
+		{SA_CONF_INSECURE_TEST, "insecure-test"},
 	};
 	json_t *v = json_array();
 

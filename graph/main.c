@@ -18,7 +18,7 @@
 static void
 usage(FILE *out)
 {
-	fputs("Usage: cygnet -c FILE [--check | --cleanup]\n"
+	fputs("Usage: cygnet -c FILE [--check | --cleanup | --create-state]\n"
 	      "\n"
 	      "An IPsec router on DPDK, keyed by strongSwan.\n"
 	      "\n"
@@ -27,6 +27,9 @@ usage(FILE *out)
 	      "      --cleanup      remove the huge-page files that a router which died left "
 	      "behind:\n"
 	      "                     they hold keys (a service manager's stop hook)\n"
+	      "      --create-state make the state files of static SAs that are not there, for "
+	      "keys\n"
+	      "                     that were never used\n"
 	      "  -V, --version      print the version\n"
 	      "  -h, --help         print this\n"
 	      "\n"
@@ -87,9 +90,10 @@ run(struct config *config)
 int
 main(int argc, char **argv)
 {
-	enum { CHECK = 256, CLEANUP };
+	enum { CHECK = 256, CLEANUP, CREATE_STATE };
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 		{"check", no_argument, NULL, CHECK}, {"cleanup", no_argument, NULL, CLEANUP},
+		{"create-state", no_argument, NULL, CREATE_STATE},
 		{"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *path = NULL;
 	struct config *config;
@@ -103,6 +107,7 @@ main(int argc, char **argv)
 			break;
 		case CHECK:
 		case CLEANUP:
+		case CREATE_STATE:
 			action = c;
 			break;
 		case 'V':
@@ -129,6 +134,11 @@ main(int argc, char **argv)
 		if (rc < 0)
 			fprintf(stderr, "cygnet: %s: %s\n", config->eal.file_prefix,
 				rc == -EBUSY ? "this router runs; stop it first" : strerror(-rc));
+		config_free(config);
+		return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	if (action == CREATE_STATE) {
+		rc = router_create_state(config);
 		config_free(config);
 		return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "router.h"
 
+#include "router_sas.h"
+#include "sqn_store.h"
+
 #include "crypto.h"
 #include "lcores.h"
 #include "log.h"
@@ -68,7 +71,8 @@ create_tables(struct router *r)
 	r->fib = fib_create(&fib);
 	r->sad = r->fib != NULL ? sad_create(&sad, &ops) : NULL;
 	r->spd = r->sad != NULL ? spd_create(config->limits.policies, r->rcu) : NULL;
-	return r->spd != NULL ? 0 : -ENOMEM;
+	r->sqn_store = r->spd != NULL ? sqn_store_create(r->sad) : NULL;
+	return r->sqn_store != NULL ? 0 : -ENOMEM;
 }
 
 static void
@@ -134,54 +138,6 @@ start_host(struct router *r)
 	return r->host != NULL ? 0 : -EIO;
 }
 
-static int
-add_static_sas(struct router *r)
-{
-	for (unsigned int i = 0; i < r->config->n_sas; i++) {
-		struct config_sa *cs = &r->config->sas[i];
-		const char *why;
-		uint32_t slot;
-		int rc = sad_add(r->sad, &cs->conf, cs->key, false, &slot, &why);
-
-		explicit_bzero(cs->key, sizeof(cs->key));
-		if (rc < 0) {
-			LOG(ERR, "%s: SA %s: %s (%s)", r->config->path, cs->name, why,
-				strerror(-rc));
-			return rc;
-		}
-		if (cs->insecure_test)
-			LOG(WARNING, "SA %s is for tests: its nonces repeat after a restart",
-				cs->name);
-	}
-	return 0;
-}
-
-static int
-add_static_policies(struct router *r)
-{
-	for (unsigned int i = 0; i < r->config->n_policies; i++) {
-		const struct spd_policy_conf *p = &r->config->policies[i];
-		int rc = spd_add(r->spd, p, NULL);
-
-		if (rc < 0) {
-			LOG(ERR, "%s: policies[%u]: %s", r->config->path, i, strerror(-rc));
-			return rc;
-		}
-	}
-	/* The last SA of a reqid is the one that policies without an SPI use. */
-	for (unsigned int i = 0; i < r->config->n_sas; i++) {
-		const struct sa_conf *sa = &r->config->sas[i].conf;
-		uint32_t slot;
-
-		if (sa->dir == SA_DIR_OUT &&
-			sad_find(r->sad, SA_DIR_OUT, sa->proto, sa->spi, &sa->dst, &slot) == 0)
-			spd_bind_sa(r->spd, sa, slot);
-	}
-	if (r->config->static_only)
-		spd_set_complete(r->spd, true);
-	return 0;
-}
-
 static void
 expired(void *ctx, uint32_t slot, bool hard)
 {
@@ -202,6 +158,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	sad_tick(r->sad, expired, r);
+	sqn_store_tick(r->sqn_store);
 	while (rte_ring_sc_dequeue_elem(r->mappings, &m, sizeof(m)) == 0)
 		channel_mapping(r->channel, &m);
 	channel_tick(r->channel);
@@ -276,9 +233,9 @@ router_start(struct router *r, struct config *config)
 	if (rc == 0)
 		rc = start_host(r);
 	if (rc == 0)
-		rc = add_static_sas(r);
+		rc = router_add_static_sas(r);
 	if (rc == 0)
-		rc = add_static_policies(r);
+		rc = router_add_static_policies(r);
 	if (rc == 0)
 		rc = lcores_connect(r);
 	if (rc == 0)
@@ -312,6 +269,7 @@ router_stop(struct router *r)
 	host_stop(r->host);
 	if (r->lcores != NULL)
 		lcores_destroy(r);
+	sqn_store_destroy(r->sqn_store);
 	ports_stop(r);
 	if (r->rcu != NULL)
 		rcu_flush(r->rcu);

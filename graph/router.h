@@ -15,6 +15,7 @@
 struct channel;
 struct crypto;
 struct ctl;
+struct sqn_store;
 
 /* The SAD's range, and charon's own default (charon.spi_min, spi_max). */
 #define ROUTER_SPI_MIN 0xc0000000u
@@ -29,6 +30,7 @@ struct router {
 	struct crypto *crypto;
 	struct sad *sad;
 	struct spd *spd;
+	struct sqn_store *sqn_store; /* of static SAs with a state file */
 	struct fib *fib;
 	struct host *host;
 	struct channel *channel; /* to the plugin */
@@ -51,6 +53,12 @@ struct router {
 int router_start(struct router *r, struct config *config);
 void router_run(struct router *r); /* until SIGTERM or SIGINT */
 void router_stop(struct router *r);
+
+/*
+ * Makes the state files of static SAs that are not there yet, for keys that were never used; says on stdout which.
+ * Needs no EAL. Returns 0 or a negative errno, after a line on stderr.
+ */
+int router_create_state(const struct config *config);
 
 /* graph/channel.c: the router's end of rte_mp. Control thread. */
 struct channel *channel_start(struct router *r);

@@ -191,9 +191,9 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 		sa->flags |= SA_F_FRAGMENT_NEVER;
 	if (workers > 1)
 		sa->flags |= SA_F_SHARED;
-	sa->sqn = 0;
-	/* The last number of a 64-bit space is out of reach; the margin keeps an atomic add from wrapping. */
-	sa->sqn_max = sa->flags & SA_F_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+	sa->sqn = conf->sqn_from;
+	sa->sqn_max = sad_last_number(conf->flags);
+	sa->sqn_limit = conf->sqn_reserved != 0 ? conf->sqn_reserved : sa->sqn_max;
 	sa->worker = SA_NO_WORKER;
 	sa->mapping_told = false;
 	sa->peer = conf->src;

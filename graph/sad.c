@@ -440,6 +440,22 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 	return 0;
 }
 
+void
+sad_reserve(struct sad *sad, uint32_t slot, uint64_t upto)
+{
+	struct sa *sa = &sad->view.sas[slot];
+
+	if (upto > sa->sqn_limit)
+		atomic_store_explicit(&sa->sqn_limit, upto, memory_order_relaxed);
+}
+
+uint64_t
+sad_last_number(uint32_t flags)
+{
+	/* The end of a 64-bit space is out of reach; the margin keeps an atomic add from wrapping. */
+	return flags & IKE_SA_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+}
+
 int
 sad_del(struct sad *sad, uint32_t slot)
 {

@@ -65,6 +65,9 @@ struct sa_lifetime {
 	uint64_t packets_soft, packets_hard;
 };
 
+/* A static SA whose nonces may repeat: for laboratories. */
+#define SA_CONF_INSECURE_TEST (1u << 31)
+
 /* A packet without DF that is too large for the path. Transport mode knows no "before". */
 enum sa_fragment { SA_FRAGMENT_BEFORE, SA_FRAGMENT_AFTER, SA_FRAGMENT_NEVER };
 
@@ -79,7 +82,9 @@ struct sa_conf {
 	uint32_t tfc;
 	uint32_t if_id;
 	uint32_t mark, mark_mask;
-	uint32_t flags; /* IKE_SA_* of ike/wire.h */
+	uint32_t flags; /* IKE_SA_* of ike/wire.h, and SA_CONF_INSECURE_TEST */
+	/* Outbound, with a state file: the last number of earlier starts, and how far this one may go at first. */
+	uint64_t sqn_from, sqn_reserved; /* 0 reserved: all */
 	uint16_t src_port, dst_port; /* UDP encapsulation, network order */
 	uint16_t enc_alg, enc_key_len; /* key length in bytes with the salt */
 	uint16_t int_alg, int_key_len;
@@ -174,7 +179,8 @@ struct sa {
 	struct sa_template template[2];
 	/* Line 4: changes with traffic. */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t sqn; /* outbound: last number given */
-	uint64_t sqn_max; /* outbound: last number that may be given */
+	_Atomic uint64_t sqn_limit; /* outbound: last number that may be given now */
+	uint64_t sqn_max; /* and ever: the limit, but where numbers are reserved in a file */
 	_Atomic uint16_t worker; /* inbound: the worker that owns the window, or SA_NO_WORKER */
 	_Atomic bool mapping_told; /* a new address of the peer was, less than a second ago */
 	uint16_t peer_port; /* inbound, ESP in UDP: where packets come from; network order */
@@ -270,6 +276,12 @@ struct sa_end_points {
 	bool encap;
 };
 int sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const char **why);
+
+/* An outbound SA may give numbers up to this one: they are on the disk. Control thread. */
+void sad_reserve(struct sad *sad, uint32_t slot, uint64_t upto);
+
+/* The last number that an SA of these IKE_SA_* flags may give. Any thread. */
+uint64_t sad_last_number(uint32_t flags);
 
 /* Removes an SA or a reservation; packets in flight still finish. Returns 0 or -ENOENT. Control thread. */
 int sad_del(struct sad *sad, uint32_t slot);

@@ -55,6 +55,8 @@
 	X(ESP_NEXT_HEADER, "esp-next-header", "next header does not fit the SA's mode")            \
 	X(ESP_DUMMY, "esp-dummy", "dummy packet (next header 59)")                                 \
 	X(ESP_OVERFLOW, "esp-overflow", "sequence numbers of the SA ran out")                      \
+	X(ESP_UNRESERVED, "esp-unreserved",                                                        \
+		"no sequence number is reserved: the state file is not written fast enough")       \
 	X(ESP_NO_HEADROOM, "esp-no-room", "no room in the buffer for ESP's header or trailer")     \
 	X(AH_MALFORMED, "ah-malformed", "AH whose length does not fit its SA or packet")           \
 	X(CRYPTO_OVERLOAD, "crypto-overload", "crypto lcores are full: dropped before numbering")  \

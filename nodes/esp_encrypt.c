@@ -25,7 +25,8 @@ refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error e
 static rte_edge_t
 overflow(struct worker *w, struct pkt *p)
 {
-	return refuse(w, p, DROP_ESP_OVERFLOW, SA_ERR_OVERFLOW);
+	sa_no_number(w, p);
+	return EDGE_DROP;
 }
 
 /* What sealing adds before the payload. */

@@ -27,8 +27,9 @@ static inline uint64_t
 sa_take_numbers(struct sa *sa, uint16_t *n)
 {
 	uint64_t last = atomic_load_explicit(&sa->sqn, memory_order_relaxed);
+	uint64_t limit = atomic_load_explicit(&sa->sqn_limit, memory_order_relaxed);
 
-	if (unlikely(last >= sa->sqn_max)) {
+	if (unlikely(last >= limit)) {
 		*n = 0;
 		return 0;
 	}
@@ -36,9 +37,20 @@ sa_take_numbers(struct sa *sa, uint16_t *n)
 		last = atomic_fetch_add_explicit(&sa->sqn, *n, memory_order_relaxed);
 	else
 		atomic_store_explicit(&sa->sqn, last + *n, memory_order_relaxed);
-	if (unlikely(last + *n > sa->sqn_max))
-		*n = last < sa->sqn_max ? sa->sqn_max - last : 0;
+	if (unlikely(last + *n > limit))
+		*n = last < limit ? limit - last : 0;
 	return last + 1;
+}
+
+/* An SA gave no number: they ran out, or the state file that reserves them is behind. Counts, and sets the reason. */
+static inline void
+sa_no_number(struct worker *w, struct pkt *p)
+{
+	const struct sa *sa = p->sa;
+	bool over = atomic_load_explicit(&sa->sqn, memory_order_relaxed) >= sa->sqn_max;
+
+	w->sa_counters[sa->slot].errors[over ? SA_ERR_OVERFLOW : SA_ERR_OVERLOAD]++;
+	p->drop = over ? DROP_ESP_OVERFLOW : DROP_ESP_UNRESERVED;
 }
 
 /* One run: packets in a row, all ready, all of one SA. Returns how many were sealed. */

@@ -241,8 +241,8 @@ START_TEST(reads_sas_and_policies)
 	ck_assert_uint_eq(s[0].conf.enc_key_len, 20);
 	ck_assert_uint_eq(s[0].conf.int_alg, AUTH_NONE);
 	ck_assert_uint_eq(s[0].conf.src.v4, inet_addr("192.0.2.1"));
-	ck_assert_uint_eq(
-		s[0].conf.flags, IKE_SA_ESN | IKE_SA_ENCAP | IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT);
+	ck_assert_uint_eq(s[0].conf.flags, IKE_SA_ESN | IKE_SA_ENCAP | IKE_SA_COPY_DF |
+						   IKE_SA_COPY_DSCP_OUT | SA_CONF_INSECURE_TEST);
 	ck_assert_uint_eq(s[0].conf.src_port, htons(4500));
 	ck_assert_uint_eq(s[0].conf.dst_port, htons(4501));
 	ck_assert_uint_eq(s[0].conf.life.bytes_hard, 5000000000);

@@ -166,8 +166,20 @@ static const struct refusal sas[] = {
 		"4: sas[0].integrity: AH without integrity is refused"},
 	{HEAD "sas: [" SA("s", "out", "4097", "encryption: aes128gcm16, key: " KEY20) "]\n",
 		"4: sas[0].encryption: aes128gcm16 with a static key repeats its nonces after a "
-		"restart: set insecure-test: true in a laboratory, or take a CBC cipher with "
-		"integrity"},
+		"restart: name a state-file, or take a CBC cipher with integrity (or "
+		"insecure-test: true, in a laboratory)"},
+	{HEAD "sas: [" SA("s", "in", "4097", "state-file: /a, " GCM) "]\n",
+		"4: sas[0].state-file: is for the direction out: the peer gives the numbers of "
+		"what comes in"},
+	{HEAD "sas: [" SA("s", "out", "4097", "state-file: a, " GCM) "]\n",
+		"4: sas[0].state-file: 'a' is not an absolute path"},
+	{HEAD "sas:\n- " SA("s", "out", "4097", "state-file: /a, " GCM) "\n- " SA(
+		 "t", "out", "4098", "state-file: /a, " GCM) "\n",
+		"6: sas[1].state-file: is that of sas[0] ('s') too"},
+	{HEAD "sas:\n- " SA("s", "out", "4097",
+		 "state-file: /a, encryption: aes128gcm16, key: " KEY20) "\n- " SA("t", "in",
+		 "4098", "encryption: aes128gcm16, key: " KEY20) "\n",
+		"6: sas[1].key: is that of sas[0] ('s') too"},
 	{HEAD SA_GCM("key: " KEY16), "4: sas[0].key: has 32 hexadecimal digits, and aes128gcm16 "
 				     "wants 40 (20 bytes, salt included)"},
 	{HEAD SA_GCM("key: " KEY20 "zz"), "4: sas[0].key: is not hexadecimal digits (40 for "

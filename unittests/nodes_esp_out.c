@@ -196,6 +196,35 @@ START_TEST(numbers_run_out)
 }
 END_TEST
 
+/* A state file that is behind: dropped, and when it has caught up the next number follows. */
+START_TEST(numbers_are_reserved)
+{
+	const struct ip4 p = {.src = HOST_A, .dst = HOST_B};
+	uint8_t got[PACKET_MAX], n = 0;
+
+	tunnel(0, 64, &in, &out);
+	sa_at(out)->sqn = 100;
+	sa_at(out)->sqn_limit = 107;
+	for (unsigned int i = 0; i < 20; i++)
+		put_ip4(LAN, &p);
+	run();
+	drops_are(DROP_ESP_UNRESERVED, 13);
+	ck_assert_uint_eq(worker(0)->sa_counters[out].errors[SA_ERR_OVERLOAD], 13);
+	sad_reserve(world.r.sad, out, 105); /* never back */
+	put_ip4(LAN, &p);
+	run();
+	drops_are(DROP_ESP_UNRESERVED, 1);
+	sad_reserve(world.r.sad, out, 110);
+	for (unsigned int i = 0; i < 5; i++)
+		put_ip4(LAN, &p);
+	run();
+	drops_are(DROP_ESP_UNRESERVED, 2);
+	while (sent(WAN, got) != 0)
+		ck_assert_uint_eq(got[14 + 20 + 7], 101 + n++);
+	ck_assert_uint_eq(n, 10);
+}
+END_TEST
+
 /* Without room at the crypto lcores no number is taken, so the peer's window has no holes. */
 START_TEST(overload)
 {
@@ -410,6 +439,7 @@ nodes_esp_out_case(void)
 	tcase_add_test(tc, inner_fragments);
 	tcase_add_test(tc, extended_numbers);
 	tcase_add_test(tc, numbers_run_out);
+	tcase_add_test(tc, numbers_are_reserved);
 	tcase_add_test(tc, overload);
 	tcase_add_test(tc, mixed_burst);
 	tcase_add_test(tc, no_room);

@@ -87,21 +87,23 @@ is_icmp(uint8_t proto)
 	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
 }
 
-/* One traffic selector as prefix and ports; the wire has prefixes only. */
+/* One traffic selector: a prefix or a range, and ports. */
 static bool
-convert_ts(traffic_selector_t *ts, struct ike_addr *net, uint8_t *plen, uint16_t *lo, uint16_t *hi)
+convert_ts(traffic_selector_t *ts, struct ike_addr *net, uint8_t *last, uint8_t *plen, uint16_t *lo,
+	uint16_t *hi)
 {
 	host_t *host;
+	chunk_t from = ts->get_from_address(ts), to = ts->get_to_address(ts);
 
-	if (!ts->to_subnet(ts, &host, plen)) {
-		host->destroy(host);
-		DBG1(DBG_KNL,
-			"cygnet: traffic selector %R is a range that is no subnet: "
-			"not supported",
-			ts);
-		return FALSE;
+	if (ts->to_subnet(ts, &host, plen)) {
+		convert_host(host, net);
+	} else {
+		memset(net, 0, sizeof(*net));
+		net->family = from.len == 4 ? 4 : 6;
+		memcpy(net->b, from.ptr, min(from.len, sizeof(net->b)));
+		memcpy(last, to.ptr, min(to.len, sizeof(net->b)));
+		*plen = IKE_PLEN_RANGE;
 	}
-	convert_host(host, net);
 	host->destroy(host);
 	*lo = ts->get_from_port(ts);
 	*hi = ts->get_to_port(ts);
@@ -125,9 +127,9 @@ convert_policy_id(const kernel_ipsec_policy_id_t *id, struct ike_msg_policy *out
 		DBG1(DBG_KNL, "cygnet: policies for an interface or a label are not supported");
 		return FALSE;
 	}
-	if (!convert_ts(
-		    id->src_ts, &sel->src, &sel->src_plen, &sel->src_port_lo, &sel->src_port_hi) ||
-		!convert_ts(id->dst_ts, &sel->dst, &sel->dst_plen, &sel->dst_port_lo,
+	if (!convert_ts(id->src_ts, &sel->src, sel->src_last, &sel->src_plen, &sel->src_port_lo,
+		    &sel->src_port_hi) ||
+		!convert_ts(id->dst_ts, &sel->dst, sel->dst_last, &sel->dst_plen, &sel->dst_port_lo,
 			&sel->dst_port_hi))
 		return FALSE;
 	sel->proto = max(src_proto, dst_proto);
@@ -172,6 +174,19 @@ port_bits(uint16_t lo, uint16_t hi)
 	return lo == hi ? 16 : __builtin_clz(lo ^ hi) - 16;
 }
 
+/* Length of the prefix, or of the smallest one around a range: what kernel-netlink makes of it. */
+static uint32_t
+prefix_bits(const struct ike_addr *first, const uint8_t *last, uint8_t plen)
+{
+	unsigned int i = 0;
+
+	if (plen != IKE_PLEN_RANGE)
+		return plen;
+	while (i < sizeof(first->b) - 1 && first->b[i] == last[i])
+		i++;
+	return i * 8 + __builtin_clz((first->b[i] ^ last[i]) | 1) - 24;
+}
+
 /* The larger the class and the wider the selector, the larger the number and the weaker the policy. */
 static uint32_t
 priority(const struct ike_selector *sel, policy_priority_t class)
@@ -189,7 +204,9 @@ priority(const struct ike_selector *sel, policy_priority_t class)
 	case POLICY_PRIORITY_PASS:
 		break;
 	}
-	number -= (sel->src_plen + sel->dst_plen) * 512;
+	number -= (prefix_bits(&sel->src, sel->src_last, sel->src_plen) +
+			  prefix_bits(&sel->dst, sel->dst_last, sel->dst_plen)) *
+		  512;
 	number -= sel->proto != 0 ? 256 : 0;
 	number -= (port_bits(sel->src_port_lo, sel->src_port_hi) +
 			  port_bits(sel->dst_port_lo, sel->dst_port_hi)) *

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "router_sas.h"
+
+#include "log.h"
+#include "sqn_store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_byteorder.h>
+
+static int
+identify(const struct config_sa *cs, struct sqn_id *id)
+{
+	return sqn_id_make(id, rte_be_to_cpu_32(cs->conf.spi), cs->conf.enc_alg, cs->key,
+		cs->conf.enc_key_len + cs->conf.int_key_len);
+}
+
+int
+router_create_state(const struct config *config)
+{
+	struct sqn_id id;
+	int rc;
+
+	for (unsigned int i = 0; i < config->n_sas; i++) {
+		const struct config_sa *cs = &config->sas[i];
+
+		if (cs->state_file == NULL)
+			continue;
+		rc = identify(cs, &id);
+		if (rc == 0)
+			rc = sqn_file_create(cs->state_file, &id);
+		if (rc < 0 && rc != -EEXIST) {
+			fprintf(stderr, "cygnet: %s: %s\n", cs->state_file, strerror(-rc));
+			return rc;
+		}
+		printf("%s: %s\n", cs->state_file,
+			rc == 0 ? "created" : "is there, and left as it is");
+	}
+	return 0;
+}
+
+/* The numbers that the SA may give; returns an index for sqn_store_attach(). */
+static int
+take_numbers(struct router *r, struct config_sa *cs)
+{
+	char why[128] = "out of memory";
+	struct sqn_id id;
+	int rc = identify(cs, &id);
+
+	if (rc == 0)
+		rc = sqn_store_add(r->sqn_store, cs->state_file, &id,
+			sad_last_number(cs->conf.flags), &cs->conf.sqn_from, &cs->conf.sqn_reserved,
+			why, sizeof(why));
+	if (rc < 0)
+		LOG(ERR, "%s: SA %s: state file %s %s", r->config->path, cs->name, cs->state_file,
+			why);
+	return rc;
+}
+
+static int
+add_static_sa(struct router *r, struct config_sa *cs)
+{
+	int rc, numbers = -1;
+	const char *why;
+	uint32_t slot;
+
+	if (cs->state_file != NULL) {
+		numbers = take_numbers(r, cs);
+		if (numbers < 0)
+			return numbers;
+	}
+	rc = sad_add(r->sad, &cs->conf, cs->key, false, &slot, &why);
+	if (rc < 0) {
+		LOG(ERR, "%s: SA %s: %s (%s)", r->config->path, cs->name, why, strerror(-rc));
+		return rc;
+	}
+	if (numbers >= 0)
+		sqn_store_attach(r->sqn_store, numbers, slot);
+	else if (cs->insecure_test)
+		LOG(WARNING,
+			"SA %s is for tests (insecure-test): its nonces repeat after a restart",
+			cs->name);
+	return 0;
+}
+
+int
+router_add_static_sas(struct router *r)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; rc == 0 && i < r->config->n_sas; i++) {
+		rc = add_static_sa(r, &r->config->sas[i]);
+		explicit_bzero(r->config->sas[i].key, sizeof(r->config->sas[i].key));
+	}
+	return rc;
+}
+
+int
+router_add_static_policies(struct router *r)
+{
+	for (unsigned int i = 0; i < r->config->n_policies; i++) {
+		const struct spd_policy_conf *p = &r->config->policies[i];
+		int rc = spd_add(r->spd, p, NULL);
+
+		if (rc < 0) {
+			LOG(ERR, "%s: policies[%u]: %s", r->config->path, i, strerror(-rc));
+			return rc;
+		}
+	}
+	/* The last SA of a reqid is the one that policies without an SPI use. */
+	for (unsigned int i = 0; i < r->config->n_sas; i++) {
+		const struct sa_conf *sa = &r->config->sas[i].conf;
+		uint32_t slot;
+
+		if (sa->dir == SA_DIR_OUT &&
+			sad_find(r->sad, SA_DIR_OUT, sa->proto, sa->spi, &sa->dst, &slot) == 0)
+			spd_bind_sa(r->spd, sa, slot);
+	}
+	if (r->config->static_only)
+		spd_set_complete(r->spd, true);
+	return 0;
+}
