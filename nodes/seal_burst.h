@@ -33,12 +33,15 @@ sa_take_numbers(struct sa *sa, uint16_t *n)
 		*n = 0;
 		return 0;
 	}
-	if (sa->flags & SA_F_SHARED)
+	if (sa->flags & SA_F_SHARED) {
 		last = atomic_fetch_add_explicit(&sa->sqn, *n, memory_order_relaxed);
-	else
+		if (unlikely(last + *n > limit))
+			*n = last < limit ? limit - last : 0;
+	} else {
+		if (unlikely(last + *n > limit))
+			*n = limit - last;
 		atomic_store_explicit(&sa->sqn, last + *n, memory_order_relaxed);
-	if (unlikely(last + *n > limit))
-		*n = last < limit ? limit - last : 0;
+	}
 	return last + 1;
 }
 
