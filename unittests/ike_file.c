@@ -473,7 +473,7 @@ START_TEST(sample_is_good)
 {
 	struct ike_file *f;
 
-	ck_assert_int_eq(ike_file_load(CONF_DIR "/ike.yaml", true, &f), 0);
+	ck_assert_int_eq(ike_file_load(CONF_DIR "/router.ike.yaml", true, &f), 0);
 	ck_assert_uint_gt(f->tunnels.n, 0);
 	ike_file_free(f);
 }

@@ -61,7 +61,7 @@ call_plain(struct run *r, const char *command, json_t *args, const char *what, c
 static void
 later_undo(struct run *r, const char *command, json_t *args)
 {
-	struct undo *v = reallocarray(r->undo, r->n_undo + 1, sizeof(*v));
+	struct undo *v = ike_grow(r->undo, r->n_undo, sizeof(*v));
 
 	if (v == NULL) {
 		json_decref(args);
@@ -300,8 +300,13 @@ drop_old(struct run *r)
 static void
 remember(struct run *r)
 {
-	json_t *conns = json_object(), *listed = ike_listings(r->a->v, NULL), *v;
+	json_t *conns = json_object(), *listed = ike_listings(r->a->v, NULL),
+	       *secrets = json_array(), *v;
 	const char *name;
+
+	for (size_t i = 0; i < r->a->w->n_secrets; i++)
+		json_array_append_new(secrets, json_string(r->a->w->secrets[i].id));
+	json_object_set_new(r->a->s->json, "secrets", secrets);
 
 	json_object_foreach (r->a->w->conns, name, v)
 		json_object_set_new(conns, name,

@@ -89,13 +89,21 @@ ike_file_path(const struct ike_file *f, size_t node, char *buf, size_t size)
 	return buf;
 }
 
+void *
+ike_grow(void *v, size_t n, size_t size)
+{
+	if ((n & (n - 1)) != 0)
+		return v; /* no power of two, nor 0 */
+	return reallocarray(v, n == 0 ? 1 : 2 * n, size);
+}
+
 static void
 collect(void *ctx, unsigned int line, const char *path, const char *text)
 {
 	struct ike_file *f = ctx;
 	struct ike_error *v;
 
-	v = reallocarray(f->errors, f->n_errors + 1, sizeof(*v));
+	v = ike_grow(f->errors, f->n_errors, sizeof(*v));
 	if (v == NULL)
 		return; /* t.errors counts it */
 	f->errors = v;

@@ -47,6 +47,12 @@ void ike_file_print_errors(const struct ike_file *f, FILE *out);
 
 /* Below here: for the modules of the file. */
 
+/*
+ * Room for one element more than n: grown at each power of two, or the cost of n would be its square. NULL without
+ * memory, and v stays.
+ */
+void *ike_grow(void *v, size_t n, size_t size);
+
 /* The value of a key of a mapping, or 0. */
 size_t ike_file_get(const struct ike_file *f, size_t mapping, const char *key);
 /* The scalar in charon's form, or NULL when it is not given (or wrong). out is buf. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SECRETS_MANY 8000 /* their ids are half of a message */
+
 static void
 hash_listing(void *ctx, const char *event, json_t *message)
 {
@@ -214,18 +216,46 @@ has(const json_t *list, const char *s)
 	return false;
 }
 
-/* Ours are those that begin with "cygnet-". As sets: there can be thousands. */
-static bool
-plan_secrets(struct ike_plan *p, struct vici *v, const struct ike_wanted *w)
+/*
+ * The ids of our secrets that charon has, as a set. charon names them all in one message, which has an end: where there
+ * are very many, our own list stands in, if charon has anything of ours.
+ */
+static json_t *
+loaded_secrets(const struct ike_plan *p, struct vici *v, struct ike_state *s)
 {
-	json_t *answer = vici_call(v, "get-shared", NULL, 30), *have = json_object(),
-	       *want = json_object(), *e;
+	json_t *remembered = json_object_get(s->json, "secrets"), *have = json_object(),
+	       *answer = NULL, *e;
+	const json_t *ids = remembered;
+	const char *conn = json_object_iter_key(json_object_iter(ike_state_get(s, "conns")));
+	size_t i;
+
+	if (json_array_size(remembered) < SECRETS_MANY || conn == NULL ||
+		json_object_get(p->listed, conn) == NULL) {
+		answer = vici_call(v, "get-shared", NULL, 30);
+		ids = json_object_get(answer, "keys");
+		if (answer == NULL) {
+			json_decref(have);
+			return NULL;
+		}
+	}
+	json_array_foreach (ids, i, e)
+		if (strncmp(json_string_value(e), "cygnet-", 7) == 0)
+			json_object_set_new(have, json_string_value(e), json_true());
+	json_decref(answer);
+	return have;
+}
+
+static bool
+plan_secrets(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struct ike_state *s)
+{
+	json_t *have = loaded_secrets(p, v, s), *want = json_object(), *e;
 	const char *id;
 	size_t i;
 
-	json_array_foreach (json_object_get(answer, "keys"), i, e)
-		if (strncmp(json_string_value(e), "cygnet-", 7) == 0)
-			json_object_set_new(have, json_string_value(e), json_true());
+	if (have == NULL) {
+		json_decref(want);
+		return false;
+	}
 	for (i = 0; i < w->n_secrets; i++) {
 		json_object_set_new(want, w->secrets[i].id, json_true());
 		if (json_object_get(have, w->secrets[i].id) == NULL)
@@ -236,8 +266,7 @@ plan_secrets(struct ike_plan *p, struct vici *v, const struct ike_wanted *w)
 			json_array_append_new(p->secrets_remove, json_string(id));
 	json_decref(have);
 	json_decref(want);
-	json_decref(answer);
-	return answer != NULL;
+	return true;
 }
 
 static bool
@@ -284,7 +313,7 @@ ike_plan_make(struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 	p->keys_remove = json_array();
 	p->others = json_array();
 	p->listed = ike_listings(v, NULL);
-	if (p->listed == NULL || !plan_secrets(p, v, w) || !plan_keys(p, v, w, s) ||
+	if (p->listed == NULL || !plan_secrets(p, v, w, s) || !plan_keys(p, v, w, s) ||
 		!plan_pools(p, v, w, s)) {
 		fprintf(stderr, "cygnetctl: charon hung up\n");
 		ike_plan_free(p);

@@ -10,7 +10,7 @@
  * started anew has nothing of it.
  *
  * {"salt": hex, "conns": {name: {"config": {…}, "listed": hash of charon's own listing}}, "pools": {…},
- * "authorities": {…}, "keys": {fingerprint: {"id": charon's, "file": path}}}
+ * "authorities": {…}, "secrets": [id …], "keys": {fingerprint: {"id": charon's, "file": path}}}
  */
 struct ike_state {
 	json_t *json;

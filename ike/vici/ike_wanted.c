@@ -295,7 +295,7 @@ add_secret(struct ike_file *f, struct ike_wanted *w, size_t g, const char *key, 
 	unsigned int mac_len = 0;
 	size_t n;
 
-	v = reallocarray(w->secrets, w->n_secrets + 1, sizeof(*v));
+	v = ike_grow(w->secrets, w->n_secrets, sizeof(*v));
 	if (v == NULL)
 		return json_decref(owners);
 	w->secrets = v;
@@ -362,7 +362,7 @@ add_keys(struct ike_file *f, struct ike_wanted *w, size_t g)
 		hex(digest, sizeof(digest), digits);
 		for (j = 0; j < w->n_keys && strcmp(w->keys[j].fingerprint, digits) != 0; j++)
 			;
-		v = j == w->n_keys ? reallocarray(w->keys, w->n_keys + 1, sizeof(*v)) : NULL;
+		v = j == w->n_keys ? ike_grow(w->keys, w->n_keys, sizeof(*v)) : NULL;
 		if (v == NULL) {
 			explicit_bzero(data, len);
 			free(data);
