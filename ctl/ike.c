@@ -95,7 +95,8 @@ static const struct command commands[] = {
 		"installed as\n"
 		"/usr/share/cygnet/ike.schema.json too; a file's first line may name it:\n"
 		"# yaml-language-server: $schema=/usr/share/cygnet/ike.schema.json\n\n"
-		"      --markdown          print the reference of docs/ike.md instead\n",
+		"      --markdown          print the reference of docs/ike.md instead\n"
+		"      --man               print the manual page cygnet-ike(5) instead\n",
 		ike_schema_command, 0, 0},
 };
 
@@ -191,7 +192,7 @@ parse_timeout(const char *s, unsigned int *seconds)
 int
 ike_main(int argc, char **argv)
 {
-	enum { OPEN_FILES = 256, SECRETS, MARKDOWN, KEEP, TAKE_OVER };
+	enum { OPEN_FILES = 256, SECRETS, MARKDOWN, MAN_PAGE, KEEP, TAKE_OVER };
 	static const struct option longs[] = {
 		{"uri", required_argument, NULL, 'u'},
 		{"json", no_argument, NULL, 'j'},
@@ -202,6 +203,7 @@ ike_main(int argc, char **argv)
 		{"allow-open-files", no_argument, NULL, OPEN_FILES},
 		{"with-secrets", no_argument, NULL, SECRETS},
 		{"markdown", no_argument, NULL, MARKDOWN},
+		{"man", no_argument, NULL, MAN_PAGE},
 		{"keep", no_argument, NULL, KEEP},
 		{"take-over", no_argument, NULL, TAKE_OVER},
 		{"quiet", no_argument, NULL, 'q'},
@@ -263,6 +265,9 @@ ike_main(int argc, char **argv)
 			break;
 		case SECRETS:
 			o.secrets = true;
+			break;
+		case MAN_PAGE:
+			o.man = true;
 			break;
 		case MARKDOWN:
 			o.markdown = true;

@@ -11,7 +11,7 @@
 struct ike_options {
 	const char *uri; /* of charon's VICI socket; NULL: the usual one */
 	struct view view;
-	bool allow_open, force, keep, others, secrets, quiet, markdown, child_logs;
+	bool allow_open, force, keep, others, secrets, quiet, markdown, man, child_logs;
 	unsigned int timeout; /* s */
 	const char **words; /* after the command */
 	unsigned int n_words;

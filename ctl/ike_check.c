@@ -125,13 +125,15 @@ int
 ike_schema_command(const struct ike_options *o)
 {
 	json_t *v = schema_json();
-	char *text = o->markdown ? schema_markdown() : json_dumps(v, JSON_INDENT(2));
+	char *text = o->markdown ? schema_markdown()
+		     : o->man	 ? schema_man()
+				 : json_dumps(v, JSON_INDENT(2));
 
 	json_decref(v);
 	if (text == NULL)
 		return client_fail(CTL_REFUSED, "out of memory");
 	fputs(text, o->view.out);
-	if (!o->markdown)
+	if (!o->markdown && !o->man)
 		fputc('\n', o->view.out);
 	free(text);
 	return CTL_OK;

@@ -469,6 +469,29 @@ START_TEST(json_schema_describes_all)
 }
 END_TEST
 
+/* Every key is in the manual page, too. */
+START_TEST(man_page_has_all_keys)
+{
+	static const struct schema_section *const sections[] = {&schema_ike_policy,
+		&schema_authentication, &schema_ike_proposal, &schema_child_policy,
+		&schema_child_proposal, &schema_selector, &schema_gateway, &schema_tunnel,
+		&schema_authority, &schema_pool};
+	char *text = schema_man(), want[128];
+
+	ck_assert_ptr_nonnull(text);
+	for (unsigned int i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		for (const struct schema_key *k = sections[i]->keys; k->name != NULL; k++) {
+			size_t n = (size_t)snprintf(want, sizeof(want), ".BR ");
+
+			for (const char *s = k->name; *s != '\0'; s++)
+				n += (size_t)snprintf(want + n, sizeof(want) - n, "%s%c",
+					*s == '-' ? "\\" : "", *s);
+			ck_assert_msg(strstr(text, want) != NULL, "%s", k->name);
+		}
+	free(text);
+}
+END_TEST
+
 START_TEST(sample_is_good)
 {
 	struct ike_file *f;
@@ -498,6 +521,7 @@ main(void)
 	tcase_add_test(tc, names_and_transforms_agree);
 	tcase_add_test(tc, document_is_the_schema);
 	tcase_add_test(tc, json_schema_describes_all);
+	tcase_add_test(tc, man_page_has_all_keys);
 	tcase_add_test(tc, sample_is_good);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, ike_errors_case());

@@ -81,5 +81,7 @@ const char *schema_nearest(
 json_t *schema_json(void);
 /* The reference of docs/ike.md as Markdown, to be freed; NULL without memory. */
 char *schema_markdown(void);
+/* The manual page cygnet-ike(5). */
+char *schema_man(void);
 
 #endif

@@ -184,24 +184,116 @@ section_markdown(FILE *f, const struct schema_section *s, const char *level)
 	fputc('\n', f);
 }
 
+static const struct {
+	const struct schema_section *section;
+	const char *level;
+} order[] = {
+	{&schema_ike_policy, "###"},
+	{&schema_authentication, "####"},
+	{&schema_ike_proposal, "####"},
+	{&schema_child_policy, "###"},
+	{&schema_child_proposal, "####"},
+	{&schema_selector, "####"},
+	{&schema_gateway, "###"},
+	{&schema_tunnel, "###"},
+	{&schema_authority, "###"},
+	{&schema_pool, "###"},
+};
+
+/* Text for troff: no dash is a hyphen, no line begins with a dot, backticks are for Markdown. */
+static void
+man_text(FILE *f, const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s == '-')
+			fputs("\\-", f);
+		else if (*s == '\\' && s[1] == '*')
+			continue;
+		else if (*s == '\\')
+			fputs("\\e", f);
+		else if (*s != '`')
+			fputc(*s, f);
+	}
+}
+
+static void
+section_man(FILE *f, const struct schema_section *s)
+{
+	fputs(".SH \"", f);
+	man_text(f, s->name);
+	fputs("\"\n", f);
+	man_text(f, s->doc);
+	fputc('\n', f);
+	for (const struct schema_key *k = s->keys; k->name != NULL; k++) {
+		fputs(".TP\n.BR ", f);
+		man_text(f, k->name);
+		fputs(" \" (", f);
+		kind(f, k);
+		if ((k->flags & SCHEMA_REQUIRED) != 0)
+			fputs("; required", f);
+		else if (k->dflt != NULL)
+			fprintf(f, "; default: %s", k->dflt);
+		fputs(")\"\n", f);
+		man_text(f, k->doc);
+		fputs(".\n", f);
+	}
+}
+
+char *
+schema_man(void)
+{
+	static const char head[] =
+		".\\\" SPDX-License-Identifier: BSD-3-Clause\n"
+		".TH CYGNET-IKE 5 \"\" cygnet \"File formats\"\n"
+		".SH NAME\ncygnet\\-ike \\- tunnels of a cygnet site\n"
+		".SH DESCRIPTION\n"
+		"A YAML file that says how and with whom charon negotiates tunnels. Everything is "
+		"below the key\n"
+		".BR ipsec ,\n"
+		"whose keys are lists: ike\\-policies, child\\-policies, gateways, tunnels, "
+		"authorities, pools.\n"
+		".BR cygnetctl\\-ike (8)\nchecks and loads it. It holds secrets: it must not be "
+		"readable by others.\n.PP\n"
+		"A name is 1 to 64 letters, digits, \\-, _ and '.'; a time is seconds, or has a "
+		"unit (90s, 10m, 4h, 2d); a size\n"
+		"is a number, or has a unit (k, M, G, T: powers of 1000); a file is a path, "
+		"absolute or from where this file\n"
+		"is. Where a list may stand, one value alone does as well.\n"
+		".SH EXAMPLE\n.EX\n"
+		"ipsec:\n"
+		"  ike\\-policies:\n"
+		"    \\- name: ike\\-policy\\-1\n"
+		"      proposals: [{encryption: aes256\\-gcm, prf: sha384, dh\\-group: ecp384}]\n"
+		"      authentication: {pre\\-shared\\-key\\-file: /etc/cygnet/site\\-b.psk}\n"
+		"  child\\-policies:\n"
+		"    \\- {name: child\\-policy\\-1, local\\-ts: 10.1.0.0/16, remote\\-ts: "
+		"10.2.0.0/16}\n"
+		"  gateways:\n"
+		"    \\- {name: site\\-b, ike\\-policy: ike\\-policy\\-1, local\\-address: "
+		"192.0.2.1, remote\\-address: 192.0.2.2}\n"
+		"  tunnels:\n"
+		"    \\- {name: net, gateway: site\\-b, child\\-policy: child\\-policy\\-1}\n"
+		".EE\n";
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (f == NULL)
+		return NULL;
+	fputs(head, f);
+	for (unsigned int i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		section_man(f, order[i].section);
+	fputs(".SH SEE ALSO\n.BR cygnetctl\\-ike (8),\n.BR cygnet (8),\n.BR swanctl.conf (5)\n", f);
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 char *
 schema_markdown(void)
 {
-	static const struct {
-		const struct schema_section *section;
-		const char *level;
-	} order[] = {
-		{&schema_ike_policy, "###"},
-		{&schema_authentication, "####"},
-		{&schema_ike_proposal, "####"},
-		{&schema_child_policy, "###"},
-		{&schema_child_proposal, "####"},
-		{&schema_selector, "####"},
-		{&schema_gateway, "###"},
-		{&schema_tunnel, "###"},
-		{&schema_authority, "###"},
-		{&schema_pool, "###"},
-	};
 	char *text = NULL;
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
