@@ -236,6 +236,11 @@ add_sa(kernel_ipsec_add_sa_t *data, struct ike_msg_add_sa *out)
 	kernel_ipsec_sa_id_t id = {.src = src, .dst = dst, .spi = htonl(0xc0000001), .proto = 50};
 	bool ok;
 
+#ifdef HAVE_KERNEL_IPSEC_ADD_SA_T_CPU
+	data->cpu = 3;
+	ck_assert(!convert_add_sa(&id, data, out));
+	data->cpu = CPU_ID_MAX;
+#endif
 	memset(out, 0, sizeof(*out)); /* as desired_request() leaves it */
 	ok = convert_add_sa(&id, data, out);
 	src->destroy(src);

@@ -38,10 +38,15 @@ is(const void *data, size_t len, const char *version)
 
 START_TEST(the_charon_that_is_installed)
 {
+#ifdef STRONGSWAN_INSTALLED
 	ck_assert(running_version_of(CHARON, STRONGSWAN, running, sizeof(running)));
 	ck_assert_str_eq(running, STRONGSWAN);
+#else /* built for another one, to try that */
+	ck_assert(!running_version_of(CHARON, STRONGSWAN, running, sizeof(running)));
+	ck_assert_str_ne(running, STRONGSWAN);
+	ck_assert_str_ne(running, "unknown");
+#endif
 	ck_assert(!running_version_of(CHARON, STRONGSWAN "1", running, sizeof(running)));
-	ck_assert_str_eq(running, STRONGSWAN);
 	ck_assert(!running_version_of(CHARON, "4.0.0", running, sizeof(running)));
 	ck_assert(!running_version_of(CHARON, "", running, sizeof(running)));
 }

@@ -40,9 +40,14 @@ bool
 convert_add_sa(const kernel_ipsec_sa_id_t *id, const kernel_ipsec_add_sa_t *data,
 	struct ike_msg_add_sa *out)
 {
+	bool per_cpu = FALSE;
+
+#ifdef HAVE_KERNEL_IPSEC_ADD_SA_T_CPU
+	per_cpu = data->cpu != CPU_ID_MAX;
+#endif
 	if ((data->mode != MODE_TUNNEL && data->mode != MODE_TRANSPORT) || data->ipcomp != 0 ||
-		data->enc_key.len + data->int_key.len > IKE_KEY_MAX) {
-		DBG1(DBG_KNL, "cygnet: SA %.8x: mode, IPComp or key length not supported",
+		per_cpu || data->enc_key.len + data->int_key.len > IKE_KEY_MAX) {
+		DBG1(DBG_KNL, "cygnet: SA %.8x: mode, IPComp, per-CPU SAs or key length not supported",
 			ntohl(id->spi));
 		return FALSE;
 	}
@@ -239,6 +244,12 @@ convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_pol
 			"cygnet: policies with IPComp, or with ESP and AH, are not supported");
 		return FALSE;
 	}
+#ifdef HAVE_KERNEL_IPSEC_MANAGE_POLICY_T_PCPU_ACQUIRES
+	if (data->pcpu_acquires) {
+		DBG1(DBG_KNL, "cygnet: per-CPU SAs (per_cpu_sas) are not supported");
+		return FALSE;
+	}
+#endif
 	if (data->sa->reqid == 0) {
 		/* policies_fwd_out: what the OUT policy will protect may be forwarded to it. */
 		out->action = IKE_BYPASS;

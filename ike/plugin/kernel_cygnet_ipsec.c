@@ -36,6 +36,10 @@ raise_event(struct ike_msg *m)
 	kernel_acquire_data_t acquire = {};
 	host_t *dst, *remote;
 
+#ifdef HAVE_KERNEL_ACQUIRE_DATA_T_CPU
+	acquire.cpu = CPU_ID_MAX;
+#endif
+
 	switch (m->hdr.type) {
 	case IKE_EVENT_ACQUIRE:
 		acquire.src = convert_selector(&m->body.acquire.packet, TRUE);
@@ -234,6 +238,16 @@ begin_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *id)
 	link_unlock(this->link);
 }
 
+static bool
+changes_reqid(const kernel_ipsec_update_sa_t *data)
+{
+#ifdef HAVE_KERNEL_IPSEC_UPDATE_SA_T_OLD_REQID
+	return data->new_reqid != data->old_reqid;
+#else
+	return data->new_reqid != 0; /* unchanged */
+#endif
+}
+
 METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data)
 {
@@ -241,7 +255,7 @@ METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	struct ike_msg m;
 	int rc;
 
-	if (data->new_reqid)
+	if (changes_reqid(data))
 		return NOT_SUPPORTED; /* charon negotiates a new CHILD_SA instead */
 	convert_sa_id(id, &update.id);
 	convert_host(data->new_src, &update.new_src);
