@@ -209,6 +209,8 @@ init_core(struct channel *c)
 	c->core.orphan_grace = r->config->orphan_grace;
 	c->core.static_only = r->config->static_only;
 	c->core.fragment = r->config->fragment;
+	for (unsigned int i = 0; i < WORKER_MAX_PORTS * WORKER_MAX_PORTS; i++)
+		c->core.bypasses |= r->pair_bypass[i / WORKER_MAX_PORTS][i % WORKER_MAX_PORTS];
 	channel_core_init(&c->core);
 }
 

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,11 +82,31 @@ same_version(struct channel_core *c, const struct ike_msg *in)
 	return false;
 }
 
+#define SPI_MIN_GENERATIONS 16 /* of each slot: an SPI shall not come back too soon */
+
+/* charon's range of SPIs as far as the SAD, whose SPIs carry their slots, can keep to it; else the SAD's own. */
+static void
+agree_on_spis(
+	const struct channel_core *c, const struct ike_msg_hello *in, uint32_t *min, uint32_t *max)
+{
+	uint64_t least = (uint64_t)SPI_MIN_GENERATIONS * sad_slots(c->sad);
+
+	*min = RTE_MAX(c->spi_min, in->spi_min);
+	*max = in->spi_max != 0 ? RTE_MIN(c->spi_max, in->spi_max) : c->spi_max;
+	if (*max > *min && *max - *min >= least)
+		return;
+	*min = c->spi_min;
+	*max = c->spi_max;
+	LOG(NOTICE,
+		"SPIs are 0x%08x..0x%08x, not 0x%08x..0x%08x as charon wants them: of those at "
+		"least %" PRIu64 " must lie in the former",
+		*min, *max, in->spi_min, in->spi_max, least);
+}
+
 static int
 hello(struct channel_core *c, const struct ike_msg *in, struct ike_msg_hello *reply)
 {
-	uint32_t pid = in->body.hello.pid, min = in->body.hello.spi_min;
-	uint32_t max = in->body.hello.spi_max;
+	uint32_t pid = in->body.hello.pid, min, max;
 	int rc;
 
 	memset(reply, 0, sizeof(*reply));
@@ -95,19 +116,20 @@ hello(struct channel_core *c, const struct ike_msg *in, struct ike_msg_hello *re
 	reply->spi_max = c->spi_max;
 	reply->max_sas = sad_slots(c->sad);
 	reply->max_policies = c->max_policies;
+	reply->flags = c->bypasses ? IKE_HELLO_BYPASS : 0;
 	if (!same_version(c, in))
 		return -EPROTO;
 	if (in->hdr.owner == 0 || pid == 0 || pid > INT32_MAX)
 		return -EINVAL;
-	rc = owner_hello(c, in->hdr.owner, pid);
+	agree_on_spis(c, &in->body.hello, &min, &max);
+	reply->spi_min = min;
+	reply->spi_max = max;
+	rc = owner_hello(c, in->hdr.owner, pid, min, max);
 	if (rc < 0) {
 		LOG(ERR, "owner %016lx (agent %u) could not be registered: %s", in->hdr.owner, pid,
 			strerror(-rc));
 		return rc;
 	}
-	if (min != 0 && (min > c->spi_min || max < c->spi_max))
-		LOG(NOTICE, "SPIs are 0x%08x..0x%08x, not 0x%08x..0x%08x as charon wants them",
-			c->spi_min, c->spi_max, min, max);
 	return 0;
 }
 

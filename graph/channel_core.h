@@ -44,6 +44,7 @@ struct owner {
 	uint64_t id;
 	enum owner_state state;
 	int pid; /* of its agent */
+	uint32_t spi_min, spi_max; /* host order: of the SPIs that it gets */
 	uint32_t session; /* counts HELLOs: sockets of an older one go at SYNC_DONE */
 	uint32_t
 		replay_from; /* policies that were added up to this SPD order are older than the HELLO */
@@ -83,6 +84,7 @@ struct channel_core {
 	uint32_t spi_min, spi_max, max_policies;
 	unsigned int policies_timeout, orphan_grace; /* seconds */
 	bool static_only;
+	bool bypasses; /* clear packets may pass between ports without a policy */
 	enum sa_fragment fragment; /* of its SAs */
 
 	/* The core's own: zero at the start. */
@@ -122,7 +124,8 @@ void channel_core_expire(struct channel_core *c, uint32_t slot, bool hard);
 /* channel_owner.c */
 struct owner *owner_find(struct channel_core *c, uint64_t id); /* NULL: never said HELLO */
 bool owner_is_alive(const struct channel_core *c, uint64_t id);
-int owner_hello(struct channel_core *c, uint64_t id, int pid);
+/* spi_min, spi_max: host order, within the SAD's range. */
+int owner_hello(struct channel_core *c, uint64_t id, int pid, uint32_t spi_min, uint32_t spi_max);
 void owner_died(struct channel_core *c, unsigned int entry);
 void owner_tick(struct channel_core *c);
 int owner_socket(

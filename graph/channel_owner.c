@@ -91,7 +91,7 @@ publish_sockets(struct channel_core *c)
 }
 
 int
-owner_hello(struct channel_core *c, uint64_t id, int pid)
+owner_hello(struct channel_core *c, uint64_t id, int pid, uint32_t spi_min, uint32_t spi_max)
 {
 	struct owner *o = owner_find(c, id);
 	bool known = o != NULL;
@@ -115,6 +115,8 @@ owner_hello(struct channel_core *c, uint64_t id, int pid)
 					     : ", back after its grace time");
 	o->state = OWNER_ALIVE;
 	o->pid = pid;
+	o->spi_min = spi_min;
+	o->spi_max = spi_max;
 	o->session++;
 	o->replay_from = c->spd_order;
 	o->resync |= o->missed;

@@ -54,7 +54,7 @@ channel_get_spi(struct channel_core *c, const struct owner *o, struct ike_msg_sa
 	if ((id->proto != IPPROTO_ESP && id->proto != IPPROTO_AH) ||
 		(dst.family != 4 && dst.family != 6))
 		return -EINVAL;
-	rc = sad_get_spi(c->sad, o->id, id->proto, &dst, &id->spi);
+	rc = sad_get_spi_within(c->sad, o->id, id->proto, &dst, o->spi_min, o->spi_max, &id->spi);
 	if (rc < 0)
 		LOG(ERR, "no SPI for owner %016lx: %s", o->id, strerror(-rc));
 	return rc;

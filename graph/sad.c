@@ -210,21 +210,46 @@ spi_is_ours(const struct sad *sad, uint32_t spi, uint32_t slot)
 	return slot_of_spi(sad, spi) == slot;
 }
 
+/* Which generations of the slot's SPIs lie within min and max: how many, and the first. */
+static uint32_t
+generations(const struct sad *sad, uint32_t slot, uint32_t min, uint32_t max, uint32_t *first)
+{
+	uint32_t base = sad->conf.spi_min + slot;
+	uint32_t n = (sad->conf.spi_max - sad->conf.spi_min) / sad->slots, last;
+
+	*first = min > base ? (min - base + sad->slots - 1) / sad->slots : 0;
+	if (max < base)
+		return 0;
+	last = RTE_MIN((max - base) / sad->slots, n - 1);
+	return last >= *first ? last - *first + 1 : 0;
+}
+
 int
 sad_get_spi(
 	struct sad *sad, uint64_t owner, uint8_t proto, const struct ip_addr *dst, uint32_t *spi)
 {
-	uint32_t generations = (sad->conf.spi_max - sad->conf.spi_min) / sad->slots;
+	return sad_get_spi_within(sad, owner, proto, dst, 0, UINT32_MAX, spi);
+}
+
+int
+sad_get_spi_within(struct sad *sad, uint64_t owner, uint8_t proto, const struct ip_addr *dst,
+	uint32_t min, uint32_t max, uint32_t *spi)
+{
+	uint32_t slot, other, try, first, n;
 	struct sa_cold *cold;
-	uint32_t slot, other, try;
 	int rc = take_slot(sad, &slot);
 
 	if (rc < 0)
 		return rc;
+	n = generations(sad, slot, min, max, &first);
+	if (n == 0) {
+		sad->free[(sad->free_head + sad->n_free++) % sad->slots] = slot;
+		return -ENOSPC;
+	}
 	/* A static SA may have taken the number: another generation then. */
 	do {
 		try = rte_cpu_to_be_32(sad->conf.spi_min +
-				       (uint32_t)rte_rand_max(generations) * sad->slots + slot);
+				       (first + (uint32_t)rte_rand_max(n)) * sad->slots + slot);
 	} while (try == 0 || sad_find(sad, SA_DIR_IN, proto, try, NULL, &other) == 0);
 	cold = &sad->cold[slot];
 	cold->conf.spi = try;

@@ -256,6 +256,10 @@ void sad_destroy(struct sad *sad);
 int sad_get_spi(
 	struct sad *sad, uint64_t owner, uint8_t proto, const struct ip_addr *dst, uint32_t *spi);
 
+/* The same within min and max (host order); -ENOSPC also when no SPI of the slot lies there. */
+int sad_get_spi_within(struct sad *sad, uint64_t owner, uint8_t proto, const struct ip_addr *dst,
+	uint32_t min, uint32_t max, uint32_t *spi);
+
 /*
  * Adds an SA, all or nothing; key as for sad_crypto.create (wiped by the caller). Control thread.
  * from_get_spi: the SPI must have been reserved by that owner and becomes live.

@@ -105,11 +105,15 @@ struct ike_hdr {
 	uint64_t owner; /* of the plugin's start */
 };
 
+#define IKE_HELLO_BYPASS \
+	(1u << 0) /* of a router: ports let clear packets pass that no policy names */
+
 struct ike_msg_hello {
 	char build[IKE_BUILD_LEN]; /* version of the sender, NUL-terminated */
 	uint32_t pid; /* of the sender: the agent watches the router's */
 	uint32_t spi_min, spi_max; /* host order; what the plugin wants, echoed as what it gets */
 	uint32_t max_sas, max_policies; /* the router's limits, in its reply */
+	uint32_t flags; /* IKE_HELLO_*, in the router's reply */
 };
 
 struct ike_msg_sa_id {

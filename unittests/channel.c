@@ -65,6 +65,56 @@ START_TEST(hello_tells_epoch_and_limits)
 }
 END_TEST
 
+/* charon's own range (charon.spi_min, spi_max), as far as there are enough SPIs in it. */
+START_TEST(spis_are_of_charons_range)
+{
+	static const struct {
+		uint32_t min, max, got_min, got_max;
+	} v[] = {
+		{0xc1000000, 0xc1ffffff, 0xc1000000, 0xc1ffffff},
+		{0xb0000000, 0xc0ffffff, 0xc0000000, 0xc0ffffff},
+		{0xcf000000, 0xffffffff, 0xcf000000, 0xcfffffff}, {0, 0, 0xc0000000, 0xcfffffff},
+		{0x1000, 0x2000, 0xc0000000, 0xcfffffff}, /* none of them */
+		{0xc0000000, 0xc00000ff, 0xc0000000, 0xcfffffff}, /* too few */
+	};
+	struct ike_msg m, out;
+
+	for (unsigned int i = 0; i < RTE_DIM(v); i++) {
+		m = request(IKE_HELLO, OWNER_A);
+		strcpy(m.body.hello.build, BUILD);
+		m.body.hello.pid = 100;
+		m.body.hello.spi_min = v[i].min;
+		m.body.hello.spi_max = v[i].max;
+		ck_assert_int_eq(ask(&m, &out), 0);
+		ck_assert_uint_eq(out.body.hello.spi_min, v[i].got_min);
+		ck_assert_uint_eq(out.body.hello.spi_max, v[i].got_max);
+		for (unsigned int n = 0; n < 30; n++) {
+			m = request(IKE_GET_SPI, OWNER_A);
+			m.body.sa_id.proto = 50;
+			m.body.sa_id.dst.family = 4;
+			ck_assert_int_eq(ask(&m, &out), 0);
+			ck_assert_uint_ge(ntohl(out.body.sa_id.spi), v[i].got_min);
+			ck_assert_uint_le(ntohl(out.body.sa_id.spi), v[i].got_max);
+		}
+	}
+}
+END_TEST
+
+START_TEST(hello_tells_of_bypasses)
+{
+	struct ike_msg m, out;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		w.c->bypasses = i;
+		m = request(IKE_HELLO, OWNER_A);
+		strcpy(m.body.hello.build, BUILD);
+		m.body.hello.pid = 100;
+		ck_assert_int_eq(ask(&m, &out), 0);
+		ck_assert_uint_eq(out.body.hello.flags, i ? IKE_HELLO_BYPASS : 0);
+	}
+}
+END_TEST
+
 START_TEST(versions_must_be_equal)
 {
 	struct ike_msg m = request(IKE_HELLO, OWNER_A), out;
@@ -661,6 +711,8 @@ main(void)
 	const TTest *const tests[] = {
 		check_refuses_what_is_not_a_request,
 		hello_tells_epoch_and_limits,
+		spis_are_of_charons_range,
+		hello_tells_of_bypasses,
 		versions_must_be_equal,
 		strangers_and_the_past_are_refused,
 		key_slots_are_checked_and_wiped,

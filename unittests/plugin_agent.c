@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +32,8 @@ static struct desired *d;
 static int agent_fd[2]; /* a pipe of the descriptors that the link gives away */
 static pid_t hanging;
 static bool hangs;
+static const char *at_socket; /* where an agent listens; NULL: one is started */
+static unsigned int complete_ms, troubles;
 
 static unsigned int
 ms_now(void)
@@ -67,8 +70,7 @@ static void
 on_log(void *ctx, int level, const char *line)
 {
 	(void)ctx;
-	(void)level;
-	(void)line;
+	troubles += level <= 1 && strstr(line, "no agent at") != NULL;
 }
 
 static void
@@ -76,8 +78,10 @@ make_link(void)
 {
 	struct link_conf conf = {
 		.agent = "-",
+		.agent_socket = at_socket,
 		.file_prefix = "-",
 		.timeout_ms = TIMEOUT,
+		.complete_ms = complete_ms,
 		.start_agent = start_agent,
 		.event = on_event,
 		.log = on_log,
@@ -429,6 +433,112 @@ START_TEST(the_running_version_is_found)
 }
 END_TEST
 
+/* Nobody listens, then somebody does, hangs up, and is found again. */
+START_TEST(an_agent_at_a_socket)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0), connection;
+	char dir[] = "/tmp/cygnet-agent-XXXXXX";
+	unsigned int ms, start = ms_now();
+	struct ike_msg m;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/agent", dir);
+	at_socket = un.sun_path;
+	make_link();
+	while (__atomic_load_n(&troubles, __ATOMIC_RELAXED) == 0)
+		ck_assert_uint_lt(ms_now() - start, 3000);
+	ck_assert_int_eq(timed_call(&ms), -ENOTCONN);
+	usleep(300000);
+	ck_assert_uint_eq(troubles, 1); /* tried again, and not said again */
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	for (int life = 0; life < 2; life++) {
+		connection = accept(fd, NULL, NULL);
+		ck_assert_int_ge(connection, 0);
+		until(connection, IKE_HELLO, &m);
+		ck_assert_uint_ne(m.hdr.owner, 0);
+		m.hdr.type = IKE_AGENT_UP;
+		answer(connection, &m, 0);
+		until(connection, IKE_SYNC_DONE, &m);
+		answer(connection, &m, 0);
+		close(connection);
+	}
+	close(fd);
+	link_destroy(l);
+	desired_destroy(d);
+	unlink(un.sun_path);
+	rmdir(dir);
+}
+END_TEST
+
+/* The router lets pass in clear what no policy names: it hears of completeness when policies have come. */
+static int
+come_up_bypassing(struct ike_msg *m)
+{
+	int fd = agent();
+
+	until(fd, IKE_HELLO, m);
+	m->hdr.type = IKE_AGENT_UP;
+	answer(fd, m, 0);
+	until(fd, IKE_HELLO, m);
+	m->body.hello.flags = IKE_HELLO_BYPASS;
+	answer(fd, m, 0);
+	return fd;
+}
+
+START_TEST(policies_are_waited_for)
+{
+	struct ike_msg_policy best, p = {.dir = IKE_DIR_OUT, .action = IKE_PROTECT, .reqid = 1};
+	unsigned int start;
+	struct ike_msg m;
+	int fd;
+
+	complete_ms = 5000;
+	make_link();
+	fd = come_up_bypassing(&m);
+	ck_assert_uint_eq(packet(fd, &m, sizeof(m), 300), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		p.sel.dst.b[0] = i;
+		link_lock(l);
+		desired_add_policy(d, &p, 0, &best);
+		link_unlock(l);
+		ck_assert_uint_eq(packet(fd, &m, sizeof(m), 500), 0);
+	}
+	start = ms_now();
+	until(fd, IKE_SYNC_DONE, &m);
+	ck_assert_uint_lt(ms_now() - start, 1500);
+	answer(fd, &m, 0);
+	/* Once in charon's life: the next router hears of it at once. */
+	close(fd);
+	start = ms_now();
+	fd = come_up_bypassing(&m);
+	until(fd, IKE_SYNC_DONE, &m);
+	ck_assert_uint_lt(ms_now() - start, 800);
+	close(fd);
+	link_destroy(l);
+	desired_destroy(d);
+}
+END_TEST
+
+START_TEST(policies_that_never_come_are_not)
+{
+	unsigned int start = ms_now();
+	struct ike_msg m;
+	int fd;
+
+	complete_ms = 700;
+	make_link();
+	fd = come_up_bypassing(&m);
+	until(fd, IKE_SYNC_DONE, &m);
+	ck_assert_uint_ge(ms_now() - start, 690);
+	ck_assert_uint_lt(ms_now() - start, 2000);
+	close(fd);
+	link_destroy(l);
+	desired_destroy(d);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -440,6 +550,9 @@ main(void)
 		a_lost_part_of_a_replay_is_told_again,
 		a_silent_router_costs_one_time_out,
 		the_running_version_is_found,
+		an_agent_at_a_socket,
+		policies_are_waited_for,
+		policies_that_never_come_are_not,
 	};
 	Suite *s = suite_create("plugin_agent");
 	TCase *t = tcase_create("agent");

@@ -413,16 +413,20 @@ sa(uint32_t spi, uint64_t epoch)
 START_TEST(sas_of_another_epoch_are_stale)
 {
 	struct desired_sa s, was;
+	bool tell;
 
 	for (uint32_t spi = 1; spi <= 6; spi++) {
 		s = sa(spi, spi % 2);
+		s.inbound = spi != 2;
+		s.doomed = spi == 4;
 		ck_assert(desired_add_sa(d, &s));
 	}
 	for (unsigned int i = 0; i < 3; i++) {
-		ck_assert(desired_take_stale_sa(d, 1, &s));
+		ck_assert(desired_kill_stale_sa(d, 1, 0, &s, &tell));
 		ck_assert_uint_eq(s.epoch, 0);
+		ck_assert(tell == (s.id.spi == 6));
 	}
-	ck_assert(!desired_take_stale_sa(d, 1, &s));
+	ck_assert(!desired_kill_stale_sa(d, 1, 0, &s, &tell));
 	s = sa(2, 1);
 	ck_assert(!desired_del_sa(d, &s.id, &was));
 	s = sa(3, 1);
@@ -440,6 +444,39 @@ START_TEST(sas_of_another_epoch_are_stale)
 	s.epoch = 0;
 	ck_assert(desired_del_sa(d, &s.id, &was));
 	ck_assert_uint_eq(was.epoch, 9);
+}
+END_TEST
+
+/* charon is told of a dead SA again and again, ever less often, until it deletes it or has it anew. */
+START_TEST(dead_sas_are_told_of_until_they_go)
+{
+	unsigned int told = 0;
+	struct desired_sa s, was;
+
+	for (uint32_t spi = 1; spi <= 2; spi++) {
+		s = sa(spi, 1);
+		desired_add_sa(d, &s);
+		ck_assert(desired_kill_sa(d, &s.id, 1000));
+		ck_assert(!desired_kill_sa(d, &s.id, 1000));
+	}
+	ck_assert_uint_eq(desired_dead_sas(d), 2);
+	desired_walk_sas(d);
+	ck_assert(!desired_next_sa(d, &was)); /* the router need not be asked for them */
+	ck_assert(!desired_next_dead_sa(d, 3999, &was));
+	ck_assert(desired_next_dead_sa(d, 4000, &was) && was.id.spi == 1);
+	ck_assert(desired_del_sa(d, &was.id, &s));
+	ck_assert(desired_next_dead_sa(d, 4000, &was) && was.id.spi == 2);
+	ck_assert(!desired_next_dead_sa(d, 4000, &was));
+	for (uint64_t now = 4000; now < 604000; now += 1000)
+		while (desired_next_dead_sa(d, now, &was))
+			told++;
+	ck_assert(told >= 10 && told <= 15);
+	s = sa(2, 5);
+	ck_assert(desired_add_sa(d, &s));
+	ck_assert_uint_eq(desired_dead_sas(d), 0);
+	desired_walk_sas(d);
+	ck_assert(desired_next_sa(d, &was) && was.epoch == 5);
+	ck_assert(!desired_next_dead_sa(d, 999999, &was));
 }
 END_TEST
 
@@ -488,6 +525,7 @@ main(void)
 		the_best_of_a_selector,
 		policies_are_flushed,
 		sas_of_another_epoch_are_stale,
+		dead_sas_are_told_of_until_they_go,
 		walk_meets_each_sa_once_while_others_change,
 	};
 	Suite *s = suite_create("plugin_desired");

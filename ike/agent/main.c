@@ -13,14 +13,16 @@
 static void
 usage(FILE *out)
 {
-	fputs("Usage: cygnet-agent --file-prefix NAME [--fd N]\n"
+	fputs("Usage: cygnet-agent --file-prefix NAME [--fd N | --listen PATH]\n"
 	      "\n"
 	      "Carries messages between charon's kernel-cygnet plugin and a cygnet router. The "
 	      "plugin\n"
-	      "starts it; there is no need to do so by hand.\n"
+	      "starts it, unless its option agent_socket names the socket of one that runs "
+	      "already.\n"
 	      "\n"
 	      "      --file-prefix NAME  the router's DPDK file prefix\n"
 	      "      --fd N              the plugin's socket (3)\n"
+	      "      --listen PATH       wait for plugins at a Unix socket there\n"
 	      "  -V, --version           print the version\n"
 	      "  -h, --help              print this\n",
 		out);
@@ -29,12 +31,12 @@ usage(FILE *out)
 int
 main(int argc, char **argv)
 {
-	enum { PREFIX = 256, FD };
+	enum { PREFIX = 256, FD, LISTEN };
 	static const struct option options[] = {{"file-prefix", required_argument, NULL, PREFIX},
-		{"fd", required_argument, NULL, FD}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'}, {0}};
+		{"fd", required_argument, NULL, FD}, {"listen", required_argument, NULL, LISTEN},
+		{"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const struct rlimit none = {0, 0};
-	const char *prefix = NULL;
+	const char *prefix = NULL, *path = NULL;
 	int c, fd = 3;
 
 	while ((c = getopt_long(argc, argv, "Vh", options, NULL)) != -1) {
@@ -44,6 +46,9 @@ main(int argc, char **argv)
 			break;
 		case FD:
 			fd = atoi(optarg);
+			break;
+		case LISTEN:
+			path = optarg;
 			break;
 		case 'V':
 			puts("cygnet-agent " CYGNET_VERSION);
@@ -61,11 +66,16 @@ main(int argc, char **argv)
 		return 2;
 	}
 	/* With charon it ends, whatever it waits for; and not with charon's standard error. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (path == NULL)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	/* Keys pass through: no core file, no ptrace. And none of charon's descriptors but ours. */
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &none);
+	if (path != NULL) {
+		close_range(3, ~0u, 0);
+		return agent_listen(prefix, path);
+	}
 	if (fd > 3)
 		close_range(3, fd - 1, 0);
 	close_range(fd + 1, ~0u, 0);

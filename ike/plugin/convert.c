@@ -47,7 +47,8 @@ convert_add_sa(const kernel_ipsec_sa_id_t *id, const kernel_ipsec_add_sa_t *data
 #endif
 	if ((data->mode != MODE_TUNNEL && data->mode != MODE_TRANSPORT) || data->ipcomp != 0 ||
 		per_cpu || data->enc_key.len + data->int_key.len > IKE_KEY_MAX) {
-		DBG1(DBG_KNL, "cygnet: SA %.8x: mode, IPComp, per-CPU SAs or key length not supported",
+		DBG1(DBG_KNL,
+			"cygnet: SA %.8x: mode, IPComp, per-CPU SAs or key length not supported",
 			ntohl(id->spi));
 		return FALSE;
 	}

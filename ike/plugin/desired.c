@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#define TELL_AGAIN_MS 3000 /* twice as long each time */
+#define TELL_AGAIN_MAX_MS 60000
+
 /* One policy as charon added it, as often as it did. */
 struct candidate {
 	TAILQ_ENTRY(candidate) next;
@@ -36,6 +39,8 @@ struct sa_entry {
 	struct desired_sa sa;
 	TAILQ_ENTRY(sa_entry) next;
 	uint32_t walked; /* in which walk it was given */
+	bool dead; /* then it is in the other list */
+	uint64_t tell_at, pause; /* ms */
 };
 
 struct desired {
@@ -43,7 +48,8 @@ struct desired {
 	TAILQ_HEAD(policy_entries, policy_entry) entries; /* in the order of the last replay */
 	unsigned int n_policies;
 	void *sas; /* tree of struct sa_entry */
-	TAILQ_HEAD(sa_entries, sa_entry) sa_list;
+	TAILQ_HEAD(sa_entries, sa_entry) sa_list, dead;
+	unsigned int n_dead;
 	struct ike_msg_socket *sockets;
 	uint16_t *decaps;
 	unsigned int n_sockets, n_decaps;
@@ -71,6 +77,7 @@ desired_create(void)
 	if (d != NULL) {
 		TAILQ_INIT(&d->entries);
 		TAILQ_INIT(&d->sa_list);
+		TAILQ_INIT(&d->dead);
 	}
 	return d;
 }
@@ -93,7 +100,12 @@ free_entry(struct desired *d, struct policy_entry *e)
 static void
 free_sa(struct desired *d, struct sa_entry *e)
 {
-	TAILQ_REMOVE(&d->sa_list, e, next);
+	if (e->dead) {
+		TAILQ_REMOVE(&d->dead, e, next);
+		d->n_dead--;
+	} else {
+		TAILQ_REMOVE(&d->sa_list, e, next);
+	}
 	tdelete(e, &d->sas, compare_sa_keys);
 	free(e);
 }
@@ -107,6 +119,8 @@ desired_destroy(struct desired *d)
 		free_entry(d, TAILQ_FIRST(&d->entries));
 	while (!TAILQ_EMPTY(&d->sa_list))
 		free_sa(d, TAILQ_FIRST(&d->sa_list));
+	while (!TAILQ_EMPTY(&d->dead))
+		free_sa(d, TAILQ_FIRST(&d->dead));
 	free(d->sockets);
 	free(d->decaps);
 	free(d);
@@ -342,6 +356,17 @@ make_sa_key(struct key_of_sa *key, const struct ike_msg_sa_id *id)
 	key->proto = id->proto;
 }
 
+static void
+revive(struct desired *d, struct sa_entry *e)
+{
+	if (!e->dead)
+		return;
+	e->dead = false;
+	d->n_dead--;
+	TAILQ_REMOVE(&d->dead, e, next);
+	TAILQ_INSERT_TAIL(&d->sa_list, e, next);
+}
+
 bool
 desired_add_sa(struct desired *d, const struct desired_sa *sa)
 {
@@ -354,8 +379,10 @@ desired_add_sa(struct desired *d, const struct desired_sa *sa)
 	e->walked = d->walk; /* a walk that is under way did not mean it */
 	found = tsearch(e, &d->sas, compare_sa_keys);
 	if (found == NULL || *found != e) {
-		if (found != NULL)
+		if (found != NULL) {
 			(*found)->sa = *sa;
+			revive(d, *found);
+		}
 		free(e);
 		return found != NULL;
 	}
@@ -396,8 +423,33 @@ desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired
 	return true;
 }
 
+static bool
+kill_sa(struct desired *d, struct sa_entry *e, uint64_t now_ms)
+{
+	if (!e->sa.inbound || e->sa.doomed) {
+		free_sa(d, e);
+		return false;
+	}
+	TAILQ_REMOVE(&d->sa_list, e, next);
+	TAILQ_INSERT_TAIL(&d->dead, e, next);
+	d->n_dead++;
+	e->dead = true;
+	e->pause = TELL_AGAIN_MS;
+	e->tell_at = now_ms + e->pause;
+	return true;
+}
+
 bool
-desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa)
+desired_kill_sa(struct desired *d, const struct ike_msg_sa_id *id, uint64_t now_ms)
+{
+	struct sa_entry *e = find_sa(d, id);
+
+	return e != NULL && !e->dead && kill_sa(d, e, now_ms);
+}
+
+bool
+desired_kill_stale_sa(
+	struct desired *d, uint64_t epoch, uint64_t now_ms, struct desired_sa *sa, bool *tell)
 {
 	struct sa_entry *e;
 
@@ -405,10 +457,32 @@ desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa)
 		if (e->sa.epoch == epoch)
 			continue;
 		*sa = e->sa;
-		free_sa(d, e);
+		*tell = kill_sa(d, e, now_ms);
 		return true;
 	}
 	return false;
+}
+
+bool
+desired_next_dead_sa(struct desired *d, uint64_t now_ms, struct desired_sa *sa)
+{
+	struct sa_entry *e;
+
+	TAILQ_FOREACH (e, &d->dead, next) {
+		if (e->tell_at > now_ms)
+			continue;
+		e->pause = e->pause < TELL_AGAIN_MAX_MS / 2 ? 2 * e->pause : TELL_AGAIN_MAX_MS;
+		e->tell_at = now_ms + e->pause;
+		*sa = e->sa;
+		return true;
+	}
+	return false;
+}
+
+unsigned int
+desired_dead_sas(const struct desired *d)
+{
+	return d->n_dead;
 }
 
 void

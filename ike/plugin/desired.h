@@ -65,8 +65,18 @@ bool desired_add_sa(struct desired *d, const struct desired_sa *sa);
 bool desired_find_sa(
 	const struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *sa);
 bool desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was);
-/* Takes out one SA of another epoch than this; false when none is left. */
-bool desired_take_stale_sa(struct desired *d, uint64_t epoch, struct desired_sa *sa);
+/*
+ * An inbound SA that charon believes in and no router has is dead from now on: charon is told that it expired
+ * until it deletes it, as it forgets what it hears of an SA that it has not quite set up. Others just go.
+ * Returns whether it is to be told.
+ */
+bool desired_kill_sa(struct desired *d, const struct ike_msg_sa_id *id, uint64_t now_ms);
+/* Does that with one SA of another epoch than this, and tells which; false when none is left. */
+bool desired_kill_stale_sa(
+	struct desired *d, uint64_t epoch, uint64_t now_ms, struct desired_sa *sa, bool *tell);
+/* A dead one whose turn it is to be told of again, each time later; false when there is none now. */
+bool desired_next_dead_sa(struct desired *d, uint64_t now_ms, struct desired_sa *sa);
+unsigned int desired_dead_sas(const struct desired *d);
 /* A walk over all SAs, during which they may come and go; false at its end. */
 void desired_walk_sas(struct desired *d);
 bool desired_next_sa(struct desired *d, struct desired_sa *sa);

@@ -2,7 +2,9 @@
 #include "kernel_cygnet_ipsec.h"
 
 #include "convert.h"
+#include "events.h"
 #include "link.h"
+#include "options.h"
 #include "routes.h"
 
 #include <errno.h>
@@ -11,10 +13,8 @@
 #include <unistd.h>
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 #include <utils/debug.h>
 
-#define TIMEOUT_MS 1000
 #define NO_ROUTER_LOG_SECONDS 10
 #define UPDATE_TRIES 20
 #define UPDATE_WAIT_US 10000
@@ -27,65 +27,19 @@ struct private_kernel_cygnet_ipsec_t {
 	struct link *link;
 	struct routes *routes; /* NULL: charon.install_routes = no */
 	_Atomic time_t no_router_told; /* monotonic; 0: not yet */
+	int log_level; /* lines of the link up to it are for charon's level 1, others for 2 */
 };
-
-/* An event on its way to charon, raised by one of its own threads. */
-static job_requeue_t
-raise_event(struct ike_msg *m)
-{
-	kernel_acquire_data_t acquire = {};
-	host_t *dst, *remote;
-
-#ifdef HAVE_KERNEL_ACQUIRE_DATA_T_CPU
-	acquire.cpu = CPU_ID_MAX;
-#endif
-
-	switch (m->hdr.type) {
-	case IKE_EVENT_ACQUIRE:
-		acquire.src = convert_selector(&m->body.acquire.packet, TRUE);
-		acquire.dst = convert_selector(&m->body.acquire.packet, FALSE);
-		/* charon's trap manager reads both without a look. */
-		if (acquire.src && acquire.dst)
-			charon->kernel->acquire(charon->kernel, m->body.acquire.reqid, &acquire);
-		DESTROY_IF(acquire.src);
-		DESTROY_IF(acquire.dst);
-		break;
-	case IKE_EVENT_EXPIRE:
-		dst = convert_addr(&m->body.expire.dst, 0);
-		if (dst) {
-			charon->kernel->expire(charon->kernel, m->body.expire.proto,
-				m->body.expire.spi, dst, m->body.expire.hard);
-			dst->destroy(dst);
-		}
-		break;
-	case IKE_EVENT_MAPPING:
-		dst = convert_addr(&m->body.mapping.dst, 0);
-		remote = convert_addr(&m->body.mapping.remote, m->body.mapping.remote_port);
-		if (dst && remote)
-			charon->kernel->mapping(charon->kernel, m->body.mapping.proto,
-				m->body.mapping.spi, dst, remote);
-		DESTROY_IF(dst);
-		DESTROY_IF(remote);
-		break;
-	}
-	return JOB_REQUEUE_NONE;
-}
 
 static void
 on_event(void *ctx, const struct ike_msg *msg)
 {
-	struct ike_msg *copy = malloc_thing(struct ike_msg);
-
-	*copy = *msg;
-	lib->processor->queue_job(lib->processor,
-		(job_t *)callback_job_create_with_prio(
-			(callback_job_cb_t)raise_event, copy, free, NULL, JOB_PRIO_HIGH));
+	events_raise(msg);
 }
 
 static void
 on_log(void *ctx, int level, const char *line)
 {
-	if (level <= 1)
+	if (level <= ((private_kernel_cygnet_ipsec_t *)ctx)->log_level)
 		DBG1(DBG_KNL, "cygnet: %s", line);
 	else
 		DBG2(DBG_KNL, "cygnet: %s", line);
@@ -220,6 +174,9 @@ end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
 			sa.id.dst = to->new_dst;
 		}
 		desired_add_sa(this->desired, &sa);
+		/* Its router died meanwhile: charon hears of it under the name that it has now. */
+		if (sa.epoch != link_epoch(this->link))
+			link_replay(this->link);
 	}
 	link_unlock(this->link);
 }
@@ -569,21 +526,9 @@ kernel_cygnet_ipsec_t *
 kernel_cygnet_ipsec_create(void)
 {
 	private_kernel_cygnet_ipsec_t *this;
-	struct link_conf conf = {
-		.agent = lib->settings->get_str(
-			lib->settings, "%s.plugins.kernel-cygnet.agent", CYGNET_AGENT, lib->ns),
-		.file_prefix = lib->settings->get_str(
-			lib->settings, "%s.plugins.kernel-cygnet.file_prefix", "cygnet", lib->ns),
-		.timeout_ms = lib->settings->get_int(
-			lib->settings, "%s.plugins.kernel-cygnet.timeout", TIMEOUT_MS, lib->ns),
-		.spi_min = lib->settings->get_int(
-			lib->settings, "%s.spi_min", KERNEL_SPI_MIN, lib->ns),
-		.spi_max = lib->settings->get_int(
-			lib->settings, "%s.spi_max", KERNEL_SPI_MAX, lib->ns),
-		.event = on_event,
-		.log = on_log,
-	};
+	struct link_conf conf = {.event = on_event, .log = on_log};
 
+	options_link(&conf);
 	INIT(this,
 		.public =
 			{
@@ -606,8 +551,8 @@ kernel_cygnet_ipsec_create(void)
 						.destroy = _destroy,
 					},
 			},
-		.desired = desired_create(), );
-	if (lib->settings->get_bool(lib->settings, "%s.install_routes", TRUE, lib->ns))
+		.desired = desired_create(), .log_level = options_log_level(), );
+	if (options_install_routes())
 		this->routes = routes_create();
 	conf.ctx = this;
 	if (this->desired)

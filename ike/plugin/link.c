@@ -57,6 +57,14 @@ link_in_ms(unsigned int ms)
 	return ts;
 }
 
+bool
+link_is_past(const struct timespec *ts)
+{
+	struct timespec now = link_in_ms(0);
+
+	return now.tv_sec > ts->tv_sec || (now.tv_sec == ts->tv_sec && now.tv_nsec >= ts->tv_nsec);
+}
+
 void
 link_lock(struct link *l)
 {
@@ -353,6 +361,7 @@ link_create(const struct link_conf *conf, struct desired *desired)
 	l->desired = desired;
 	l->fd = -1;
 	l->expected = true;
+	l->complete_by = link_in_ms(conf->complete_ms);
 	LIST_INIT(&l->pending);
 	if (getrandom(&l->owner, sizeof(l->owner), 0) != sizeof(l->owner)) {
 		free(l);

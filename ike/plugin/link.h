@@ -16,8 +16,13 @@
 
 struct link_conf {
 	const char *agent; /* path of cygnet-agent */
+	/* Path of the Unix socket at which an agent, run by somebody else, listens; NULL: one is started. */
+	const char *agent_socket;
 	const char *file_prefix; /* of the router */
 	unsigned int timeout_ms; /* of a request */
+	/* How long after the start policies may still come before they are said to be complete, where that lets
+	 * pass in clear what none names. */
+	unsigned int complete_ms;
 	uint32_t spi_min, spi_max; /* host order */
 	/* For tests: gives fd, now theirs, to an agent of theirs; NULL: the real one is started. Sets *pid
 	 * (0: none to wait for). Returns 0 or a negative errno. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +43,34 @@ spawn_agent(struct link *l, int fd, pid_t *pid)
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	return -rc;
+}
+
+/* The socket of an agent that somebody else runs; keys go there, so only to root or to our own user. */
+static int
+connect_agent(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int size = SOCKET_BUFFER, fd, rc = 0;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (strlen(path) >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(un.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+		fcntl(fd, F_SETFL, 0) < 0)
+		rc = -errno;
+	else if (peer.uid != 0 && peer.uid != geteuid())
+		rc = -EPERM;
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
 }
 
 /* The socket pair to a new agent. */
@@ -123,37 +152,55 @@ end_agent(pid_t pid)
 		;
 }
 
+/* A new agent, or one that runs already: its socket, or a negative errno, of which it was told. */
+static int
+open_agent(struct link *l, pid_t *pid)
+{
+	int pair[2], rc;
+
+	*pid = 0;
+	if (l->conf.agent_socket != NULL) {
+		rc = connect_agent(l->conf.agent_socket);
+		if (rc < 0)
+			link_say_trouble(l, "no agent at %s: %s", l->conf.agent_socket,
+				rc == -EPERM ? "it is another user's" : strerror(-rc));
+		return rc;
+	}
+	rc = make_pair(pair);
+	if (rc < 0) {
+		link_say_trouble(l, "no socket for the agent: %s", strerror(-rc));
+		return rc;
+	}
+	rc = spawn_agent(l, pair[1], pid);
+	if (l->conf.start_agent == NULL)
+		close(pair[1]);
+	if (rc == 0)
+		return pair[0];
+	link_say_trouble(l, "%s does not start: %s", l->conf.agent, strerror(-rc));
+	close(pair[0]);
+	return rc;
+}
+
 bool
 link_run_agent(struct link *l)
 {
 	bool was_up = false, stopping;
 	struct ike_msg hello;
-	pid_t pid = 0;
-	int pair[2];
-	int rc = make_pair(pair);
+	pid_t pid;
+	int fd = open_agent(l, &pid), rc;
 
-	if (rc < 0) {
-		link_say_trouble(l, "no socket for the agent: %s", strerror(-rc));
+	if (fd < 0) {
 		link_expect(l, false);
-		return false;
-	}
-	rc = spawn_agent(l, pair[1], &pid);
-	if (l->conf.start_agent == NULL)
-		close(pair[1]);
-	if (rc < 0) {
-		link_say_trouble(l, "%s does not start: %s", l->conf.agent, strerror(-rc));
-		link_expect(l, false);
-		close(pair[0]);
 		return false;
 	}
 	link_lock(l);
-	l->fd = pair[0];
+	l->fd = fd;
 	l->epoch = 0;
 	link_greeting(l, &hello);
 	rc = l->stopping ? -ECANCELED : link_send(l, &hello, NULL, 0);
 	link_unlock(l);
 	if (rc == 0)
-		was_up = read_all(l, pair[0]);
+		was_up = read_all(l, fd);
 	link_lock(l);
 	close(l->fd);
 	l->fd = -1;

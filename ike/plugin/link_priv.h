@@ -35,6 +35,8 @@ struct link {
 	uint64_t owner, epoch;
 	uint32_t seq;
 	unsigned int refused; /* of a replay, by the router */
+	struct timespec complete_by; /* until then policies are waited for */
+	bool completed; /* policies were said to be complete, to any router */
 	char trouble[256]; /* the last line about it; "": there is none */
 };
 
@@ -44,6 +46,7 @@ __attribute__((format(printf, 3, 4))) void link_say(
 __attribute__((format(printf, 2, 3))) void link_say_trouble(struct link *l, const char *fmt, ...);
 
 struct timespec link_in_ms(unsigned int ms);
+bool link_is_past(const struct timespec *ts);
 
 /* Whether an agent may be attached soon. */
 void link_expect(struct link *l, bool expected);

@@ -5,8 +5,19 @@
 #include <poll.h>
 
 #define ROOM_MS 10 /* between two tries when the socket is full */
+#define QUIET_MS 1000 /* without a new policy: the configuration is loaded */
+#define QUIET_LOOK_MS 100
+#define REMIND_MS 1000
 #define AGAIN_MIN_MS 50
 #define AGAIN_MAX_MS 2000
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts = link_in_ms(0);
+
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
 
 /* Whether the router that a replay is for is still the one that is there. */
 static bool
@@ -56,14 +67,12 @@ call_patiently(struct link *l, struct ike_msg *msg, uint64_t epoch)
 	return rc;
 }
 
-/* An SA that charon believes in and no router has any more: charon is told that it ended, hard. */
+/* charon is told that an SA ended, hard; lock held, and given up meanwhile. */
 static void
 expire(struct link *l, const struct desired_sa *sa)
 {
 	struct ike_msg msg;
 
-	if (!sa->inbound || sa->doomed)
-		return;
 	desired_request(&msg, IKE_EVENT_EXPIRE);
 	msg.body.expire.dst = sa->id.dst;
 	msg.body.expire.spi = sa->id.spi;
@@ -94,10 +103,32 @@ compare_sas(struct link *l, uint64_t epoch)
 		if (!desired_find_sa(l->desired, &sa.id, &was) || was.moving ||
 			was.epoch != sa.epoch)
 			continue; /* it changed while it was asked for */
-		desired_del_sa(l->desired, &sa.id, &was);
-		expire(l, &was);
+		if (desired_kill_sa(l->desired, &sa.id, now_ms()))
+			expire(l, &was);
 	}
 	return 0;
+}
+
+/*
+ * charon tells nobody when its configuration has been loaded. Where a router lets pass in clear what no policy
+ * names, it must not hear too soon that policies are complete: the first ones are waited for, and that no more
+ * come, but once in charon's life and not longer than configured. Lock held.
+ */
+static void
+wait_for_policies(struct link *l, uint64_t epoch)
+{
+	struct timespec quiet_by = {0};
+	unsigned int n = 0;
+
+	while (current(l, epoch) && !link_is_past(&l->complete_by)) {
+		if (desired_policies(l->desired) != n) {
+			n = desired_policies(l->desired);
+			quiet_by = link_in_ms(QUIET_MS);
+		}
+		if (n > 0 && link_is_past(&quiet_by))
+			return;
+		rest(l, QUIET_LOOK_MS, epoch);
+	}
 }
 
 /* Tells the router all that charon wants; lock held. */
@@ -107,11 +138,13 @@ replay(struct link *l, uint64_t epoch)
 	unsigned int told = 0, stale = 0, refused;
 	struct desired_sa sa;
 	struct ike_msg msg;
+	bool bypasses, tell;
 	int rc;
 
 	l->refused = 0;
 	link_greeting(l, &msg);
 	rc = call_patiently(l, &msg, epoch);
+	bypasses = msg.body.hello.flags & IKE_HELLO_BYPASS;
 	desired_replay_start(l->desired);
 	/* The last one is waited for: replies keep the order of requests. */
 	while (rc == 0 && current(l, epoch) && desired_replay_next(l->desired, &msg)) {
@@ -128,12 +161,17 @@ replay(struct link *l, uint64_t epoch)
 	if (rc == 0 && !current(l, epoch))
 		rc = -ECANCELED;
 	if (rc == 0) {
+		if (bypasses && !l->completed)
+			wait_for_policies(l, epoch);
 		desired_request(&msg, IKE_SYNC_DONE);
 		rc = call_patiently(l, &msg, epoch);
+		l->completed |= rc == 0;
 	}
-	while (rc == 0 && current(l, epoch) && desired_take_stale_sa(l->desired, epoch, &sa)) {
-		stale += sa.inbound && !sa.doomed;
-		expire(l, &sa);
+	while (rc == 0 && current(l, epoch) &&
+		desired_kill_stale_sa(l->desired, epoch, now_ms(), &sa, &tell)) {
+		stale += tell;
+		if (tell)
+			expire(l, &sa);
 	}
 	if (rc == 0)
 		rc = compare_sas(l, epoch);
@@ -148,6 +186,23 @@ replay(struct link *l, uint64_t epoch)
 		told - refused, refused, stale);
 	link_lock(l);
 	return 0;
+}
+
+/* Reminds charon of dead SAs that it has not deleted, and waits a second or until something is to be done. */
+static void
+remind(struct link *l)
+{
+	struct timespec until = link_in_ms(REMIND_MS);
+	uint64_t epoch = l->epoch;
+	struct desired_sa sa;
+
+	if (desired_dead_sas(l->desired) == 0) {
+		pthread_cond_wait(&l->wake, &l->lock);
+		return;
+	}
+	while (current(l, epoch) && desired_next_dead_sa(l->desired, now_ms(), &sa))
+		expire(l, &sa);
+	pthread_cond_timedwait(&l->wake, &l->lock, &until);
 }
 
 /* Whether a router that was silent answers again; a reply ends its silence. */
@@ -171,8 +226,12 @@ link_replayer(void *arg)
 
 	link_lock(l);
 	while (!l->stopping) {
-		if (!l->up || (!l->replay && !l->silent)) {
+		if (!l->up) {
 			pthread_cond_wait(&l->wake, &l->lock);
+			continue;
+		}
+		if (!l->replay && !l->silent) {
+			remind(l);
 			continue;
 		}
 		if (!l->replay) {
