@@ -217,7 +217,7 @@ static const struct command commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const struct tool *const tools[] = {&tool_trace, &tool_capture};
+static const struct tool *const tools[] = {&tool_trace, &tool_capture, &tool_doctor};
 
 #define N_TOOLS (sizeof(tools) / sizeof(tools[0]))
 

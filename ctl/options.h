@@ -62,6 +62,6 @@ struct tool {
 
 void options_tool_help(const struct tool *tool);
 
-extern const struct tool tool_trace, tool_capture;
+extern const struct tool tool_trace, tool_capture, tool_doctor;
 
 #endif

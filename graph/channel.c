@@ -293,6 +293,12 @@ channel_stats(struct channel *c)
 	return &c->core.stats;
 }
 
+const char *
+channel_refused_agent(const struct channel *c)
+{
+	return c->core.refused_build[0] != '\0' ? c->core.refused_build : NULL;
+}
+
 struct counting {
 	struct channel_owner *v;
 	unsigned int n;

@@ -121,6 +121,7 @@ hello(struct channel_core *c, const struct ike_msg *in, struct ike_msg_hello *re
 		return -EPROTO;
 	if (in->hdr.owner == 0 || pid == 0 || pid > INT32_MAX)
 		return -EINVAL;
+	c->refused_build[0] = '\0';
 	agree_on_spis(c, &in->body.hello, &min, &max);
 	reply->spi_min = min;
 	reply->spi_max = max;

@@ -75,6 +75,9 @@ struct channel_owner {
 	int pid;
 	uint64_t lost_events;
 };
+/* Version of the agent that was refused last; NULL: none was since one was not. */
+const char *channel_refused_agent(const struct channel *c);
+
 /* The owners known; returns how many were written. */
 unsigned int channel_owners(const struct channel *c, struct channel_owner *v, unsigned int max);
 

@@ -610,6 +610,7 @@ main(void)
 	suite_add_tcase(s, ctl_server_case());
 	suite_add_tcase(s, ctl_render_case());
 	suite_add_tcase(s, ctl_packet_case());
+	suite_add_tcase(s, doctor_case());
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -19,5 +19,6 @@ uint32_t world_add_sa(uint8_t dir, uint32_t spi, uint32_t reqid);
 TCase *ctl_server_case(void);
 TCase *ctl_render_case(void);
 TCase *ctl_packet_case(void);
+TCase *doctor_case(void);
 
 #endif

@@ -14,7 +14,8 @@ import pytest
 from charon import AGENT
 from lab import REPO, huge_files, keep_huge_files, run, wait_for
 from router import CYGNET
-from sites import TwoSites
+from sites import PSK, TwoSites
+from wire import Capture, kind
 from test_ike import NoClear, agents, holders, in_files, negotiated_keys
 
 
@@ -205,3 +206,135 @@ def test_keys_after_cleanup(lab):
     assert sites.a.ns.run(CYGNET, "-c", a.file, "--cleanup").returncode == 0
     assert not in_files(a.name, keys) and not huge_files(a.name)
     assert not holders(sites.a.charon.process.pid, keys)
+
+
+HUNDRED = """
+connections {{
+	site {{
+		version = 2
+		local_addrs = {local}
+		remote_addrs = {remote}
+		proposals = aes256gcm16-prfsha384-ecp384
+		local {{
+			auth = psk
+			id = {local}
+		}}
+		remote {{
+			auth = psk
+			id = {remote}
+		}}
+		children {{
+{children}
+		}}
+	}}
+}}
+secrets {{
+	ike-site {{
+		id-1 = {local}
+		id-2 = {remote}
+		secret = "{psk}"
+	}}
+}}
+"""
+CHILD = """\
+			net{n} {{
+				local_ts = {mine}.{n}.0/24
+				remote_ts = {theirs}.{n}.0/24
+				esp_proposals = aes256gcm16
+				start_action = {start}
+			}}
+"""
+
+
+def load_many(site, n, start):
+    """So many CHILD_SAs, one of which is that of the sites' hosts."""
+    mine, theirs = site.me["net"].rsplit(".", 2)[0], site.peer["net"].rsplit(".", 2)[0]
+    children = "".join(CHILD.format(n=i, mine=mine, theirs=theirs, start=start) for i in range(n))
+    site.charon.load(HUNDRED.format(local=site.me["wan"], remote=site.peer["wan"], psk=PSK, children=children))
+
+
+def spis(site):
+    return {x["spi"].removeprefix("0x").zfill(8) for x in site.router.sas()}
+
+
+def believed(site):
+    """SPIs of the SAs that charon has."""
+    return set(re.findall(r"^\s+(?:in|out)\s+([0-9a-f]{8}),", site.charon.sas(), re.M))
+
+
+def no_nonce_twice(frames):
+    """Of AES-GCM: the IV that follows SPI and sequence number, for each key one key's nonce."""
+    seen = set()
+    for f in frames:
+        if kind(f) != "esp":
+            continue
+        nonce = bytes(f[34:38]), bytes(f[42:50])
+        assert nonce not in seen, nonce
+        seen.add(nonce)
+    return len(seen)
+
+
+def test_router_is_killed_with_a_hundred_tunnels(sites):
+    """Each is negotiated anew, and both ends agree; no nonce is used twice, nothing leaks."""
+    n = 100
+    sites.start()
+    load_many(sites.b, n, "none")
+    load_many(sites.a, n, "start|trap")
+    wait_for("the tunnels", lambda: all(len(s.router.sas()) == 2 * n for s in sites), 60, 0.5)
+    before = spis(sites.a)
+    captures = [Capture(s.ns, "v-wan", "in") for s in sites]
+    stream = sites.a.host.start("ping", "-n", "-q", "-i", "0.02", "10.2.0.2")
+    sites.wait_ping(5)
+    sites.a.router.kill()
+    sites.a.start_router()
+    began = time.monotonic()
+    wait_for("the tunnels, anew", lambda: len(sites.a.router.sas()) >= 2 * n and not spis(sites.a) & before, 30, 0.1)
+    took = time.monotonic() - began
+    print(f"{n} tunnels {took:.1f} s after the router was back")
+    wait_for("old SAs to go", lambda: all(spis(s) == believed(s) and len(spis(s)) == 2 * n for s in sites), 20, 0.5)
+    assert spis(sites.a) == spis(sites.b)
+    sites.wait_ping(5)
+    stream.stop(signal.SIGINT)
+    frames = [f for c in captures for f in c.stop()[0]]
+    assert {kind(f) for f in frames} <= {"esp", "ike", "arp"}
+    assert no_nonce_twice(frames) > 10
+    assert took < 15  # 3 s on a machine of its own
+
+
+def test_orphans_go_after_their_grace_time(lab):
+    """charon does not come back: its SAs go, its policies discard, nothing leaks; a new charon mends it."""
+    sites = TwoSites(lab, ipsec={"orphan-grace": 3})
+    sites.start().up()
+    assert sites.ping() == 3
+    a = sites.a
+    with NoClear(sites):
+        a.charon.kill()
+        assert sites.ping(3, interval=0.05) == 3
+        assert {x["owner_state"] for x in a.router.sas()} == {"orphan"}
+        wait_for("the orphans to go", lambda: not a.router.sas(), 10)
+        assert {p["action"] for p in a.router.policies()} == {"discard"}
+        assert sites.ping(2, wait=0.3) == 0
+        assert "policy-discard" in a.router.drops()
+        a.charon.start()
+        a.wait_backend()
+        a.load()
+        sites.b.charon.terminate("site", check=False)
+        a.charon.initiate()
+        sites.wait_ping(10)
+
+
+def test_plugin_of_another_strongswan(sites):
+    """Refused with one line that names both versions; charon lives."""
+    other = REPO / "build-newest" / "ike" / "plugin" / "libstrongswan-kernel-cygnet.so"
+    if not other.exists():
+        pytest.skip("no plugin for another strongSwan (ci/test builds it, with Debian's newest)")
+    sites.a.start_router()
+    sites.a.make_charon()
+    shutil.copy(other, sites.a.charon.dir / "plugins")
+    sites.a.charon.start()
+    lines = [line for line in sites.a.charon.output().splitlines() if "refused" in line]
+    lines += [line for line in sites.a.charon.process.output().splitlines() if "refused" in line]
+    assert lines and all(re.search(r"for strongSwan \d+\.\d+\S*, the daemon is 5\.9\.\d+", line) for line in lines), lines
+    assert sites.a.charon.swanctl("--stats").returncode == 0
+    assert not agents(sites.a)
+    assert sites.a.charon.stop() == 0
