@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_apply.h"
 
+#include "ike_explain.h"
 #include "ike_renew.h"
 
 #include <stdint.h>
@@ -146,6 +147,7 @@ try_conns(struct run *r)
 	bool good = true, any = false;
 	const char *name;
 	json_t *e, *conn;
+	char why[256];
 
 	json_object_foreach (r->a->p->conns, name, e) {
 		if (change_is(e, "remove"))
@@ -153,6 +155,9 @@ try_conns(struct run *r)
 		conn = json_object_get(r->a->w->conns, name);
 		good = !too_long(r, name, conn) &&
 		       call_plain(r, "load-conn", trial_of(conn), "gateway", name);
+		if (!good && strstr(r->a->error, "proposals") != NULL &&
+			ike_explain_proposals(r->a->v, conn, why, sizeof(why)))
+			snprintf(r->a->error, sizeof(r->a->error), "gateway '%s': %s", name, why);
 		any = true;
 		if (!good)
 			break;

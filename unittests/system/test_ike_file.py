@@ -126,11 +126,39 @@ def test_a_broken_file_changes_nothing(sites, ends):
     refused["ipsec"]["tunnels"].append({"name": "t2", "gateway": "new", "child-policy": "child-policy-1",
                                         "remote-ts": "10.9.0.0/16"})
     p = a.load(refused, check=False)
-    assert p.returncode == 1 and "gateway 'new'" in p.stderr and "nothing has changed" in p.stderr
+    assert p.returncode == 1 and "gateway 'new': mlkem768 is not in this charon" in p.stderr
+    assert "nothing has changed" in p.stderr
     assert a.spis() == before and set(a.status()) == {"ipsec-tunnel-1"}
     assert "new" not in sites.a.charon.swanctl("--list-conns").stdout
+    # What fails after secrets and the like were loaded: they are taken back.
+    refused = doc("a")
+    refused["ipsec"]["ike-policies"][0]["authentication"]["pre-shared-key"] = "another-secret-of-this-test"
+    refused["ipsec"]["pools"] = [{"name": "good", "addresses": "10.66.0.0/24"}, {"name": "v", "addresses": "nonsense"}]
+    p = a.load(refused, check=False)
+    assert p.returncode == 1 and "pool 'v'" in p.stderr and "nothing has changed" in p.stderr
+    assert "good" not in sites.a.charon.swanctl("--list-pools").stdout and a.spis() == before
     a.write(doc("a"))
     assert a.run("diff", a.file).returncode == 0
+
+
+def test_an_interrupted_load_changes_nothing(sites, ends, module_lab):
+    a, _ = ends
+    a.load(doc("a"))
+    big = doc("a")
+    for i in range(4000):
+        big["ipsec"]["gateways"].append({"name": f"g{i}", "ike-policy": "ike-policy-1",
+                                         "local-address": PLAN["a"]["wan"],
+                                         "remote-address": f"198.18.{i // 256}.{i % 256}"})
+        big["ipsec"]["tunnels"].append({"name": f"t{i}", "gateway": f"g{i}", "child-policy": "child-policy-1",
+                                        "remote-ts": f"10.128.{i // 256}.{i % 256}/32"})
+    a.write(big)
+    p = module_lab.start([CYGNETCTL, "ike", "load", a.file, "--uri", a.site.charon.socket], "ike-load")
+    # Beyond the half of the steps connections are loaded in earnest.
+    wait_for("much of the file to be loaded", lambda: "70 %" in p.output(), 40)
+    p.send(signal.SIGINT)
+    assert p.wait(40) == 1 and "interrupted; nothing has changed" in p.output()
+    assert set(a.status()) == {"ipsec-tunnel-1"}
+    assert "0 added, 0 changed, 0 removed, 1 unchanged" in a.load(doc("a")).stdout
 
 
 def test_up_says_in_plain_words_why_not(sites, ends):
