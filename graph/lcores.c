@@ -188,8 +188,8 @@ clone_rx_nodes(struct router *r, const struct worker *w, const char **patterns, 
 static int
 create_graph(struct router *r, struct worker *w)
 {
-	static const char *const worker_sources[] = {
-		"crypto-complete", "handover-rx", "neigh-release", "host-rx", "reassembly-expire"};
+	static const char *const worker_sources[] = {"crypto-complete", "early-release",
+		"handover-rx", "neigh-release", "host-rx", "reassembly-expire"};
 	static const char *const crypto_sources[] = {"crypto-enqueue", "crypto-dequeue"};
 	const char *patterns[MAX_PATTERNS + 8];
 	unsigned int n = 0, named;
@@ -282,6 +282,7 @@ free_packets(struct worker *w)
 	while (w->handover != NULL && rte_ring_dequeue(w->handover, (void **)&m) == 0)
 		rte_pktmbuf_free(m);
 	rte_pktmbuf_free_bulk(w->hold.pkts, w->hold.n);
+	rte_pktmbuf_free_bulk(w->early.pkts, w->early.n);
 	reassembly_free(w->reassembly);
 }
 

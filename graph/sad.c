@@ -112,11 +112,12 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 	sad->view.mask = slots - 1;
 	sad->view.spi_min = conf->spi_min;
 	sad->view.sas = rte_zmalloc("sas", slots * sizeof(struct sa), RTE_CACHE_LINE_SIZE);
+	sad->view.awaited = calloc(slots, sizeof(*sad->view.awaited));
 	sad->cold = calloc(slots, sizeof(*sad->cold));
 	sad->free = calloc(slots, sizeof(*sad->free));
 	sad->counters = calloc(conf->workers, sizeof(*sad->counters));
 	if (sad->view.sas == NULL || sad->cold == NULL || sad->free == NULL ||
-		sad->counters == NULL)
+		sad->counters == NULL || sad->view.awaited == NULL)
 		goto nomem;
 	for (unsigned int i = 0; i < conf->workers; i++) {
 		sad->counters[i] = rte_zmalloc(
@@ -135,6 +136,13 @@ nomem:
 fail:
 	sad_destroy(sad);
 	return NULL;
+}
+
+/* Whether packets of an SPI that has no SA yet are worth keeping. */
+static void
+await(struct sad *sad, uint32_t slot, uint32_t spi)
+{
+	atomic_store_explicit(&sad->view.awaited[slot], spi, memory_order_release);
 }
 
 static void
@@ -165,6 +173,7 @@ sad_destroy(struct sad *sad)
 	free(sad->counters);
 	free(sad->free);
 	free(sad->cold);
+	free(sad->view.awaited);
 	rte_free(sad->view.sas);
 	rte_free(sad);
 }
@@ -176,6 +185,7 @@ free_slot(void *ctx, void *obj)
 	struct sad *sad = ctx;
 	uint32_t slot = (uintptr_t)obj;
 
+	await(sad, slot, 0);
 	clear_slot(sad, slot);
 	memset(&sad->cold[slot].conf, 0, sizeof(sad->cold[slot].conf));
 	set_state(sad, slot, SA_FREE);
@@ -258,6 +268,7 @@ sad_get_spi_within(struct sad *sad, uint64_t owner, uint8_t proto, const struct 
 	cold->conf.dst = *dst;
 	cold->conf.dir = SA_DIR_IN;
 	set_state(sad, slot, SA_LARVAL);
+	await(sad, slot, try);
 	*spi = try;
 	return 0;
 }
@@ -402,6 +413,7 @@ sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool fr
 	set_state(sad, *slot, SA_LIVE);
 	update_mtu(sad, *slot);
 	atomic_store_explicit(&sa->spi, conf->spi, memory_order_release);
+	await(sad, *slot, 0); /* not before: early_release.c */
 	return 0;
 }
 

@@ -14,6 +14,8 @@ struct sad_view {
 	uint32_t mask; /* slots - 1 */
 	struct rte_hash *foreign; /* inbound SPIs that are not of get_spi, to their slots */
 	_Atomic uint32_t n_foreign;
+	_Atomic uint32_t *
+		awaited; /* [slots] network order: reserved for an inbound SA that is still to come; 0: none */
 };
 
 struct sad_foreign_key {
@@ -44,6 +46,17 @@ sad_lookup(const struct sad *sad, uint32_t spi, uint8_t proto)
 		return NULL;
 	sa = &v->sas[(uintptr_t)slot];
 	return atomic_load_explicit(&sa->spi, memory_order_acquire) == spi ? sa : NULL;
+}
+
+/* Whether that SPI (network order) is reserved, and its SA still to come. Any data-plane lcore. */
+static inline bool
+sad_awaits(const struct sad *sad, uint32_t spi)
+{
+	const struct sad_view *v = (const struct sad_view *)sad;
+
+	return spi != 0 &&
+	       atomic_load_explicit(&v->awaited[(rte_be_to_cpu_32(spi) - v->spi_min) & v->mask],
+		       memory_order_acquire) == spi;
 }
 
 /* An SA that a policy names, or NULL when it takes no packets any more. Any data-plane lcore. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ah.h"
+#include "early.h"
 #include "inbound.h"
 #include "stream.h"
 
@@ -24,12 +25,16 @@ open_ah(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		return inbound_drop(p, DROP_AH_MALFORMED, EDGE_DROP);
 	ah = rte_pktmbuf_mtod_offset(m, struct ah_hdr *, at);
 	sa = sad_lookup(w->sad, ah->spi, IPPROTO_AH);
+	p->flags |= PKT_F_AH;
+	if (unlikely(sa == NULL || w->early.n != 0)) {
+		if ((sa == NULL || early_waits(w, ah->spi)) && early_keep(w, m, ah->spi))
+			return EDGE_KEPT;
+	}
 	if (unlikely(sa == NULL || !(sa->flags & SA_F_AH)))
 		return inbound_drop(p, DROP_ESP_NO_SA, EDGE_DROP);
 	length = ah_len(sa, esp_version(m) == 6);
 	if (unlikely((ah->len + 2) * 4 != length || len < at + length))
 		return inbound_refuse(w, p, sa, DROP_AH_MALFORMED, SA_ERR_MALFORMED, EDGE_DROP);
-	p->flags |= PKT_F_AH;
 	verdict = inbound_admit(w, m, p, sa, rte_be_to_cpu_32(ah->seq));
 	if (unlikely(verdict != INBOUND_GO))
 		return verdict == INBOUND_GONE ? EDGE_KEPT : EDGE_DROP;

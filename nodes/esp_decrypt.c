@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "early.h"
 #include "esp_op.h"
 #include "esp_transport.h"
 #include "inbound.h"
@@ -27,6 +28,10 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		return inbound_drop(p, DROP_ESP_SHORT, EDGE_DROP);
 	esp = rte_pktmbuf_mtod_offset(m, const struct rte_esp_hdr *, header);
 	sa = sad_lookup(w->sad, esp->spi, IPPROTO_ESP);
+	if (unlikely(sa == NULL || w->early.n != 0)) {
+		if ((sa == NULL || early_waits(w, esp->spi)) && early_keep(w, m, esp->spi))
+			return EDGE_KEPT;
+	}
 	if (unlikely(sa == NULL || sa->flags & SA_F_AH))
 		return inbound_drop(p, DROP_ESP_NO_SA, EDGE_DROP);
 	if (unlikely(!(p->flags & PKT_F_UDP) != !(sa->flags & SA_F_UDP)))

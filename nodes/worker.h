@@ -118,6 +118,12 @@ struct worker {
 		uint64_t deadline[64]; /* TSC */
 		uint32_t neighbour[64]; /* network order */
 	} hold; /* packets that wait for a neighbour */
+	struct early_hold {
+		unsigned int n;
+		uint32_t spi[128]; /* network order */
+		uint64_t deadline[128]; /* TSC */
+		struct rte_mbuf *pkts[128];
+	} early; /* packets that wait for their SA (early.h) */
 	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
 
 	struct probe_lcore *probe;

@@ -13,6 +13,7 @@ main(void)
 	suite_add_tcase(s, nodes_icmp_case());
 	suite_add_tcase(s, nodes_policy_case());
 	suite_add_tcase(s, nodes_policy_closed_case());
+	suite_add_tcase(s, nodes_early_case());
 	suite_add_tcase(s, nodes_esp_in_case());
 	suite_add_tcase(s, nodes_esp_out_case());
 	suite_add_tcase(s, nodes_jumbo_case());
