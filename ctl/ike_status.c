@@ -198,14 +198,30 @@ cell_age(struct table *t, const json_t *row, const char *key, const struct view 
 	table_cell(t, "%s", units_age(buf, json_object_get(row, key), view->human));
 }
 
+/* "the peer does not answer (3m02s ago)", or "-". */
+static const char *
+error_text(const json_t *row, char text[320])
+{
+	json_int_t when = json_integer_value(json_object_get(row, "error_time"));
+	json_t *age = json_integer((json_int_t)time(NULL) - when);
+	char ago[UNITS_MAX];
+
+	if (when > 0)
+		snprintf(text, 320, "%s (%s ago)", list_str(row, "error"),
+			units_age(ago, age, true));
+	else
+		snprintf(text, 320, "%s", list_str(row, "error"));
+	json_decref(age);
+	return text;
+}
+
 static void
 print_row(struct table *t, const json_t *row, const struct view *view)
 {
 	json_int_t in = json_integer_value(json_object_get(row, "used_in"));
 	json_int_t out = json_integer_value(json_object_get(row, "used_out"));
-	json_int_t when = json_integer_value(json_object_get(row, "error_time"));
-	char buf[UNITS_MAX], ago[UNITS_MAX];
-	json_t *use = NULL, *age;
+	char buf[UNITS_MAX], text[320];
+	json_t *use = NULL;
 
 	table_row(t);
 	table_cell(t, "%s", list_str(row, "tunnel"));
@@ -227,13 +243,8 @@ print_row(struct table *t, const json_t *row, const struct view *view)
 		use = json_integer(json_object_get(row, "used_in") != NULL ? in : out);
 	table_cell(t, "%s", units_age(buf, use, view->human));
 	json_decref(use);
-	if (when > 0) {
-		age = json_integer((json_int_t)time(NULL) - when);
-		table_cell(t, "%s (%s ago)", list_str(row, "error"), units_age(ago, age, true));
-		json_decref(age);
-	} else {
-		table_cell(t, "%s", list_str(row, "error"));
-	}
+	if (view->width == 0)
+		table_cell(t, "%s", error_text(row, text));
 }
 
 static int
@@ -241,6 +252,7 @@ print(const struct ike_options *o, const json_t *rows)
 {
 	size_t i, up = 0, failed = 0;
 	struct table *t;
+	char text[320];
 	json_t *row;
 
 	if (o->view.json) {
@@ -256,7 +268,8 @@ print(const struct ike_options *o, const json_t *rows)
 		fputs("no tunnels are loaded: cygnetctl ike load FILE\n", o->view.out);
 		return CTL_OK;
 	}
-	t = table_new(columns, N_COLUMNS, &o->view);
+	/* On a terminal errors have lines of their own below the table: in it they would take the room of the rest. */
+	t = table_new(columns, N_COLUMNS - (o->view.width != 0), &o->view);
 	json_array_foreach (rows, i, row) {
 		print_row(t, row, &o->view);
 		up += strcmp(list_str(row, "state"), "up") == 0 ||
@@ -265,6 +278,10 @@ print(const struct ike_options *o, const json_t *rows)
 	}
 	table_print(t);
 	table_free(t);
+	json_array_foreach (rows, i, row)
+		if (o->view.width != 0 && json_object_get(row, "error") != NULL)
+			fprintf(o->view.out, "%s: %s\n", list_str(row, "tunnel"),
+				error_text(row, text));
 	if (json_array_size(rows) > 1) {
 		fprintf(o->view.out, "%zu of %zu up", up, json_array_size(rows));
 		if (failed > 0)

@@ -89,9 +89,16 @@ ike_event_text(const char *event, const json_t *message, char *buf, size_t size)
 	} else if (strncmp(event, "child-", 6) == 0) {
 		child_text(event, message, sa, buf, size);
 	} else if (strcmp(event, "ike-updown") == 0) {
-		snprintf(buf, size, "gateway %s %s: %s [%s]", ike,
-			json_object_get(message, "up") != NULL ? "connected" : "disconnected",
-			ike_text(sa, "remote-host"), ike_text(sa, "remote-id"));
+		bool up = json_object_get(message, "up") != NULL;
+
+		/* One that never had a peer is a failed attempt. */
+		if (!up && strcmp(ike_text(sa, "remote-id"), "%any") == 0)
+			snprintf(buf, size, "gateway %s not connected: %s", ike,
+				ike_text(sa, "remote-host"));
+		else
+			snprintf(buf, size, "gateway %s %s: %s [%s]", ike,
+				up ? "connected" : "disconnected", ike_text(sa, "remote-host"),
+				ike_text(sa, "remote-id"));
 	} else if (strcmp(event, "ike-rekey") == 0) {
 		new = json_object_get(sa, "new");
 		snprintf(buf, size, "gateway %s has new keys: %s [%s]", ike,
