@@ -672,6 +672,61 @@ START_TEST(sockets_are_merged_and_swept)
 END_TEST
 
 /* Whatever passes the check is answered, and nothing outside of the message is read. */
+static unsigned int
+add_outbound_sas(unsigned int n)
+{
+	unsigned int added = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		int rc = add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000 + i), i + 1, "192.0.2.1");
+
+		ck_assert(rc == 0 || rc == -ENOSPC);
+		added += rc == 0;
+	}
+	return added;
+}
+
+/*
+ * A lcore stands still: what was deleted is not given back before it moves, nothing grows beyond the tables, each
+ * request is answered at once, and what cannot be done is said.
+ */
+START_TEST(a_thousand_sas_beside_a_stalled_lcore)
+{
+	struct rte_rcu_qsbr *qsbr = rcu_qsbr(w.rcu);
+	struct ike_msg m;
+
+	say_hello(OWNER_A, 100);
+	ck_assert_int_eq(rte_rcu_qsbr_thread_register(qsbr, 1), 0);
+	rte_rcu_qsbr_thread_online(qsbr, 1);
+	ck_assert_uint_eq(add_outbound_sas(1000), 256);
+	ck_assert_uint_eq(w.sessions, 256);
+	for (unsigned int i = 0; i < 256; i++) {
+		m = request(IKE_DEL_SA, OWNER_A);
+		m.body.sa_id.spi = htonl(0x1000 + i);
+		m.body.sa_id.proto = 50;
+		addr(&m.body.sa_id.dst, "192.0.2.1");
+		ck_assert_int_eq(ask(&m, NULL), 0);
+		ck_assert_int_eq(ask(&m, NULL), -ENOENT);
+	}
+	for (unsigned int i = 0; i < 10; i++)
+		rcu_poll(w.rcu);
+	ck_assert_uint_eq(sad_count(w.c->sad, SA_DYING), 256);
+	ck_assert_uint_eq(add_outbound_sas(1000), 0);
+	ck_assert_uint_eq(w.sessions, 256);
+	ck_assert_int_eq(say(IKE_GET_SPI, OWNER_A), -EINVAL); /* it is answered all the same */
+	/* It goes on: all is as it was. */
+	for (unsigned int i = 0; i < 4; i++) {
+		rte_rcu_qsbr_quiescent(qsbr, 1);
+		rcu_poll(w.rcu);
+	}
+	ck_assert_uint_eq(w.sessions, 0);
+	ck_assert_uint_eq(sad_count(w.c->sad, SA_FREE), 256);
+	ck_assert_uint_eq(add_outbound_sas(1000), 256);
+	rte_rcu_qsbr_thread_offline(qsbr, 1);
+	rte_rcu_qsbr_thread_unregister(qsbr, 1);
+}
+END_TEST
+
 START_TEST(garbage_is_survived)
 {
 	uint64_t x = 88172645463325252ull;
@@ -733,6 +788,7 @@ main(void)
 		what_is_not_replayed_goes,
 		entries_of_owners_are_reused,
 		sockets_are_merged_and_swept,
+		a_thousand_sas_beside_a_stalled_lcore,
 		garbage_is_survived,
 	};
 	Suite *s = suite_create("channel");
