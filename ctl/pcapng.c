@@ -99,7 +99,7 @@ pcapng_interface(FILE *f, const char *name, const char *description, uint16_t li
 		uint16_t link, reserved;
 		uint32_t snaplen;
 	} fixed = {link, 0, snaplen};
-	char rule[1024];
+	char rule[1024] = ""; /* at -O1 gcc takes strlen() of it below for a read */
 	const struct option options[] = {text(IF_NAME, name), text(IF_DESCRIPTION, description),
 		{IF_TIME_RESOLUTION, 1, &nanoseconds},
 		text(IF_FILTER, filter != NULL ? rule : NULL)};
