@@ -172,6 +172,7 @@ channel_update_sa(struct channel_core *c, const struct owner *o, const struct ik
 {
 	struct sa_end_points to = {.src_port = m->new_src_port,
 		.dst_port = m->new_dst_port,
+		.reqid = m->new_reqid,
 		.encap = m->flags & IKE_SA_ENCAP};
 	const char *why = "";
 	uint32_t slot;

@@ -444,6 +444,7 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 	new.src_port = to->src_port;
 	new.dst_port = to->dst_port;
 	new.flags = to->encap ? new.flags | IKE_SA_ENCAP : new.flags & ~IKE_SA_ENCAP;
+	new.reqid = to->reqid != 0 ? to->reqid : old.reqid;
 	rc = sa_check(&new, why);
 	if (rc < 0)
 		return rc;
@@ -469,6 +470,7 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 	sa->flags = to->encap ? sa->flags | SA_F_UDP : sa->flags & ~SA_F_UDP;
 	sa->peer = new.src;
 	sa->peer_port = new.src_port;
+	sa->reqid = new.reqid;
 	sa_fill_template(sa, &new);
 	atomic_store_explicit(&sa->active, !sa->active, memory_order_release);
 	update_mtu(sad, slot);

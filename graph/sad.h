@@ -278,6 +278,7 @@ struct sa_end_points {
 	struct ip_addr src, dst;
 	uint16_t src_port, dst_port;
 	bool encap;
+	uint32_t reqid; /* 0: as it is */
 };
 int sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const char **why);
 

@@ -145,6 +145,8 @@ struct ike_msg_update_sa {
 	struct ike_addr new_src, new_dst;
 	uint32_t flags; /* IKE_SA_ENCAP as it shall be */
 	uint16_t new_src_port, new_dst_port;
+	uint32_t
+		new_reqid; /* 0: as it is; selectors that name an address get another one with it */
 };
 
 struct ike_msg_usage { /* reply to QUERY_SA and QUERY_POLICY */

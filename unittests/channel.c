@@ -511,7 +511,10 @@ START_TEST(an_sa_moves_and_keeps_its_numbers)
 	ck_assert_int_eq(ask(&m, NULL), -EINVAL); /* no ports */
 	ck_assert_uint_eq(sa->template[sa->active].len, 20);
 	m.body.update_sa.new_src_port = m.body.update_sa.new_dst_port = htons(4500);
+	m.body.update_sa.new_reqid = 77;
 	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(sa->reqid, 77);
+	ck_assert_uint_eq(sad_cold(w.c->sad, slot)->conf.reqid, 77);
 	ck_assert_int_eq(ask(&m, NULL), -ENOENT); /* it is somewhere else now */
 
 	addr_parse("198.51.100.9", &dst);
@@ -525,10 +528,12 @@ START_TEST(an_sa_moves_and_keeps_its_numbers)
 	/* Back at once: packets may still read what was replaced. */
 	m.body.update_sa.id.dst = m.body.update_sa.new_dst;
 	addr(&m.body.update_sa.new_dst, PEER);
+	m.body.update_sa.new_reqid = 0; /* as it is */
 	ck_assert_int_eq(ask(&m, NULL), -EAGAIN);
 	rcu_poll(w.rcu);
 	ck_assert_int_eq(ask(&m, NULL), 0);
 	ck_assert_uint_eq(sa->sqn, 1234);
+	ck_assert_uint_eq(sa->reqid, 77);
 }
 END_TEST
 

@@ -172,6 +172,8 @@ end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
 		if (changed) {
 			sa.id.src = to->new_src;
 			sa.id.dst = to->new_dst;
+			if (to->new_reqid != 0)
+				sa.id.reqid = to->new_reqid;
 		}
 		desired_add_sa(this->desired, &sa);
 		/* Its router died meanwhile: charon hears of it under the name that it has now. */
@@ -212,11 +214,11 @@ METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	struct ike_msg m;
 	int rc;
 
-	if (changes_reqid(data))
-		return NOT_SUPPORTED; /* charon negotiates a new CHILD_SA instead */
 	convert_sa_id(id, &update.id);
 	convert_host(data->new_src, &update.new_src);
 	convert_host(data->new_dst, &update.new_dst);
+	if (changes_reqid(data)) /* a selector was the address that changes */
+		update.new_reqid = data->new_reqid;
 	update.flags = data->new_encap ? IKE_SA_ENCAP : 0;
 	update.new_src_port = htons(data->new_src->get_port(data->new_src));
 	update.new_dst_port = htons(data->new_dst->get_port(data->new_dst));

@@ -176,12 +176,16 @@ def test_mobike(net):
     net.alice.up("nat")
     net.counted(net.alice, BOB)
     assert {s["destination"] for s in net.sun.sas("out")} == {"192.168.0.50"}
+    mark = net.sun.log_mark()
     net.alice.ns.run("ip", "link", "del", "eth1")
     try:
         wait_for("the change", lambda: {s["destination"] for s in net.sun.sas("out")} == {ALICE}, 10)
         wait_for("a ping", lambda: net.alice.ping(BOB, 1, wait=0.3) == 1, 5)
         net.counted(net.alice, BOB)
         net.counted(net.bob, ALICE)
+        # The same SAs went on with other addresses, and with the reqid of their new selectors (until alice made new ones:
+        # libipsec cannot change an SA's addresses).
+        net.sun.wait_log(r"replaced reqid \d+ with reqid \d+ for updated CHILD_SA", mark)
     finally:
         net.moon.masquerade("1024-1100")
 
