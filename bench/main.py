@@ -14,7 +14,7 @@ from pathlib import Path
 import transforms  # first: it finds the tests' laboratory
 import meter
 import ours
-import peers
+import dpdk_programs as dpdk
 import report
 import traffic
 from lab import BUILD, REPO, Failed, Lab
@@ -62,9 +62,9 @@ class Bench:
             yield name, ours.running(self.lab, name, binary, conf, row.direction, row.mode)
         if self.args.no_peers:
             return
-        secgw = peers.secgw("x86-64-v3") if row.peers else None
+        secgw = dpdk.secgw("x86-64-v3") if row.peers else None
         for style in row.peers:
-            yield f"secgw-{style}", peers.running_secgw(
+            yield f"secgw-{style}", dpdk.running_secgw(
                 self.lab, secgw, self.cpu, row.direction, capture, row.sas, t, style, row.packets)
 
     def measure(self, row):
@@ -83,12 +83,12 @@ class Bench:
 
     def floor(self, size, packets):
         row = Row("out", size, "aes128-gcm", packets=packets)
-        with peers.running_floor(self.lab, self.cpu, self.capture(row), packets) as (_, m, _):
+        with dpdk.running_floor(self.lab, self.cpu, self.capture(row), packets) as (_, m, _):
             rows = [m.interval(self.args.seconds) for _ in range(self.args.intervals)]
             return meter.summary(rows, self.ghz, size)
 
     def crypto(self, row):
-        return peers.crypto_perf(transforms.TRANSFORMS[row.transform], row.direction, row.size, self.cpu)
+        return dpdk.crypto_perf(transforms.TRANSFORMS[row.transform], row.direction, row.size, self.cpu)
 
 
 def main():

@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unittests" / "system"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "unittests" / "system"))
 
 from esp_ref import Esp  # noqa: E402
 

@@ -18,6 +18,7 @@ struct dev {
 	uint8_t id;
 	bool ours; /* a virtual device that we made */
 	bool started;
+	bool sync; /* works at once, too */
 };
 
 struct crypto {
@@ -55,6 +56,7 @@ start(struct crypto *c, struct dev *dev, unsigned int queue_pairs)
 		.socket_id = rte_cryptodev_socket_id(dev->id), .nb_queue_pairs = queue_pairs};
 	struct rte_cryptodev_qp_conf qp = {
 		.nb_descriptors = QUEUE_DEPTH, .mp_session = c->sessions};
+	struct rte_cryptodev_info info;
 	int rc = rte_cryptodev_configure(dev->id, &conf);
 
 	for (unsigned int i = 0; rc == 0 && i < queue_pairs; i++)
@@ -62,6 +64,8 @@ start(struct crypto *c, struct dev *dev, unsigned int queue_pairs)
 	if (rc == 0)
 		rc = rte_cryptodev_start(dev->id);
 	dev->started = rc == 0;
+	rte_cryptodev_info_get(dev->id, &info);
+	dev->sync = info.feature_flags & RTE_CRYPTODEV_FF_SYM_CPU_CRYPTO;
 	return rc;
 }
 
@@ -134,6 +138,23 @@ crypto_assign(const struct crypto *c, struct crypto_server *server, uint16_t que
 	}
 }
 
+/* GCM and ChaCha20-Poly1305 are done packet by packet; the rest gains from many at a time. */
+static uint8_t
+sync_of(const struct dev *dev, const struct sa *sa)
+{
+	if (!dev->sync || sa->flags & SA_F_AH)
+		return SA_SYNC_NO;
+	switch (sa->crypto) {
+	case SA_CRYPTO_AEAD:
+		return SA_SYNC;
+	case SA_CRYPTO_CBC:
+	case SA_CRYPTO_CTR:
+	case SA_CRYPTO_AUTH:
+		return SA_SYNC_LONG;
+	}
+	return SA_SYNC_NO;
+}
+
 static int
 create_session(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8_t *key)
 {
@@ -148,6 +169,7 @@ create_session(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8
 		sa->session = rte_cryptodev_sym_session_create(c->devs[i].id, first, c->sessions);
 		if (sa->session != NULL) {
 			sa->dev = i;
+			sa->sync = sync_of(&c->devs[i], sa);
 			if (t != NULL)
 				memcpy(&sa->salt, key + conf->enc_key_len - t->salt_len,
 					t->salt_len);

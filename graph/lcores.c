@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "lcores.h"
 
+#include "crypto_sync.h"
 #include "log.h"
 #include "node_plugins.h"
 #include "reassembly.h"
@@ -84,6 +85,19 @@ make_frames(struct router *r, struct worker *w)
 	return q->frames != NULL && w->handover != NULL && w->reassembly != NULL ? 0 : -ENOMEM;
 }
 
+static int
+make_sync(struct worker *w)
+{
+	struct crypto_sync *c = rte_malloc_socket(
+		"sync", sizeof(*c), RTE_CACHE_LINE_SIZE, (int)rte_lcore_to_socket_id(w->lcore));
+
+	w->crypto_server.sync = c;
+	if (c == NULL)
+		return -ENOMEM;
+	crypto_sync_init(c);
+	return 0;
+}
+
 /* A ring for each pair of worker and crypto lcore; inline: from a worker to itself. */
 static int
 join(struct router *r, struct worker *from, struct worker *to)
@@ -120,8 +134,11 @@ lcores_create(struct router *r, const struct crypto *crypto)
 
 		w->workers = r->lcores;
 		w->n_workers = r->n_workers;
-		if (w->crypto)
+		if (w->crypto) {
 			crypto_assign(crypto, &w->crypto_server, queue_pair++);
+			if (make_sync(w) < 0)
+				goto nomem;
+		}
 		if (w->worker && (make_frames(r, w) < 0 || iv_random_init(&w->iv_random) < 0))
 			goto nomem;
 	}
@@ -301,6 +318,7 @@ lcores_destroy(struct router *r)
 		rte_ring_free(w->handover);
 		iv_random_free(&w->iv_random);
 		rte_free(w->crypto_queue.frames);
+		rte_free(w->crypto_server.sync);
 		rte_free(w);
 	}
 	free(r->lcores);

@@ -151,6 +151,13 @@ enum sa_crypto {
 	SA_CRYPTO_AUTH, /* no encryption */
 };
 
+/* Whether its device can also work at once, without its queues (nodes/crypto_sync.h). */
+enum sa_sync {
+	SA_SYNC_NO,
+	SA_SYNC_LONG, /* it works on several packets side by side: worth it for many in a row */
+	SA_SYNC,
+};
+
 /*
  * The hot half: what a packet needs, by cache lines.
  */
@@ -165,7 +172,8 @@ struct sa {
 	uint8_t dev; /* index of its crypto device */
 	uint8_t dir;
 	_Atomic uint8_t active; /* which template counts */
-	uint8_t reserved[3];
+	uint8_t sync; /* enum sa_sync */
+	uint8_t reserved[2];
 	uint32_t slot;
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */

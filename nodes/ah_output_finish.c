@@ -17,7 +17,7 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	memcpy(ah->icv, p->icv, sa->icv_len);
 	p->sa = NULL;
 	p->flags = (p->flags & ~(PKT_F_OWN_L2 | PKT_F_AH)) | PKT_F_SEALED;
-	if (unlikely(pkt_op(p)->status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
+	if (unlikely(p->crypto_status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
 		p->drop = DROP_CRYPTO_ERROR;
 		return EDGE_DROP;
 	}

@@ -6,20 +6,16 @@
 
 #define DEQUEUE_BURST 64
 
-/* Tells frames how many of their operations are done; the last one lets the worker collect it. */
+/* Takes over how the operations went, and tells frames how many are done. */
 static void
 mark_done(struct rte_crypto_op *const *ops, uint16_t n)
 {
 	for (uint16_t at = 0, end; at < n; at = end) {
 		struct crypto_frame *f = pkt_of_op(ops[at])->frame;
 
-		end = at + 1;
-		while (end < n && pkt_of_op(ops[end])->frame == f)
-			end++;
-		/* This lcore alone counts; the worker reads and, after it, resets. */
-		atomic_store_explicit(&f->done,
-			atomic_load_explicit(&f->done, memory_order_relaxed) + (end - at),
-			memory_order_release);
+		for (end = at; end < n && pkt_of_op(ops[end])->frame == f; end++)
+			pkt_of_op(ops[end])->crypto_status = ops[end]->status;
+		crypto_frame_done(f, end - at);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto_frame.h"
+#include "crypto_sync.h"
 #include "sad.h"
 #include "worker.h"
 
@@ -7,24 +8,68 @@
 
 #define FRAMES_PER_CALL 4
 
-/* Gives a frame's operations to their devices, run by run; false when a device is full. */
+/* Packets in a row, from at on, of one SA. */
+static uint16_t
+run_of(const struct crypto_frame *f, uint16_t at)
+{
+	const struct sa *sa = pkt(f->pkts[at])->sa;
+	uint16_t end = at + 1;
+
+	while (end < f->n && pkt(f->pkts[end])->sa == sa)
+		end++;
+	return end - at;
+}
+
+/*
+ * Operations for the next packets, as many in a row as one device's queue is to do. AH's are made by the worker.
+ * What a full queue did not take is made already: making changes the packet.
+ */
+static uint16_t
+make_ops(struct crypto_server *s, struct crypto_frame *f, struct rte_crypto_op **ops)
+{
+	uint8_t dev = pkt(f->pkts[s->at])->sa->dev;
+	uint16_t n = 0;
+
+	for (uint16_t at = s->at, run; at < f->n; at += run) {
+		const struct sa *sa = pkt(f->pkts[at])->sa;
+
+		run = run_of(f, at);
+		if (sa->dev != dev || crypto_sync_wants(sa, run))
+			break;
+		for (uint16_t i = at; i < at + run; i++) {
+			struct pkt *p = pkt(f->pkts[i]);
+
+			if (i >= s->made && likely(!(p->flags & PKT_F_AH)))
+				esp_op(p, f->pkts[i], sa);
+			p->frame = f;
+			ops[n++] = pkt_op(p);
+		}
+	}
+	s->made = RTE_MAX(s->made, s->at + n);
+	return n;
+}
+
+/* Does a frame's packets from s->at on: at once where the device can, else by its queue; false when that is full. */
 static bool
-enqueue(struct crypto_server *s, struct crypto_frame *f, uint16_t *at)
+work(struct crypto_server *s, struct crypto_frame *f)
 {
 	struct rte_crypto_op *ops[CRYPTO_FRAME_SIZE];
 
-	while (*at < f->n) {
-		uint8_t dev = pkt(f->pkts[*at])->sa->dev;
-		uint16_t n = 0, taken;
+	while (s->at < f->n) {
+		const struct sa *sa = pkt(f->pkts[s->at])->sa;
+		uint16_t run = run_of(f, s->at), n;
 
-		for (uint16_t i = *at; i < f->n && pkt(f->pkts[i])->sa->dev == dev; i++) {
-			pkt(f->pkts[i])->frame = f;
-			ops[n++] = pkt_op(pkt(f->pkts[i]));
+		if (likely(crypto_sync_wants(sa, run))) {
+			crypto_sync_run(s->sync, s->dev_id[sa->dev], sa, &f->pkts[s->at], run);
+			s->at += run;
+			crypto_frame_done(f, run);
+			continue;
 		}
-		taken = rte_cryptodev_enqueue_burst(s->dev_id[dev], s->qp[dev], ops, n);
-		s->in_flight[dev] += taken;
-		*at += taken;
-		if (taken < n)
+		n = make_ops(s, f, ops);
+		run = rte_cryptodev_enqueue_burst(s->dev_id[sa->dev], s->qp[sa->dev], ops, n);
+		s->in_flight[sa->dev] += run;
+		s->at += run;
+		if (run < n)
 			return false;
 	}
 	return true;
@@ -42,7 +87,7 @@ crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 	(void)objs;
 	n = 0;
 	if (s->stalled != NULL) {
-		if (!enqueue(s, s->stalled, &s->stalled_at))
+		if (!work(s, s->stalled))
 			return 0;
 		s->stalled = NULL;
 	}
@@ -59,8 +104,8 @@ crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 		n += f->n;
 		if (unlikely(w->probe_crypto != NULL))
 			w->probe_crypto(w, node, f->pkts, f->n);
-		s->stalled_at = 0;
-		if (!enqueue(s, f, &s->stalled_at)) {
+		s->at = s->made = 0;
+		if (!work(s, f)) {
 			s->stalled = f;
 			break;
 		}

@@ -49,6 +49,8 @@ struct crypto_queue {
 	uint32_t load[32]; /* frames that each server has of ours */
 };
 
+struct crypto_sync;
+
 /* A crypto lcore's end. */
 struct crypto_server {
 	uint16_t n_clients;
@@ -59,7 +61,9 @@ struct crypto_server {
 	uint8_t dev_id[8];
 	uint32_t in_flight[8]; /* operations in each device */
 	struct crypto_frame *stalled; /* a frame that a device took in part */
-	uint16_t stalled_at;
+	uint16_t at; /* how far the frame in work is */
+	uint16_t made; /* and its operations */
+	struct crypto_sync *sync; /* for devices that work at once (crypto_sync.h) */
 };
 
 /* Promises room for up to n packets in this walk; returns how many. */
@@ -83,6 +87,15 @@ crypto_admit(struct crypto_queue *q, unsigned int n)
 
 /* Gives the open frame to a crypto lcore, if it holds anything. */
 void crypto_flush(struct crypto_queue *q);
+
+/* Tells that n more packets of the frame are done; with the last one the worker may collect it. */
+static inline void
+crypto_frame_done(struct crypto_frame *f, uint16_t n)
+{
+	/* One crypto lcore alone counts; the worker reads and, after it, resets. */
+	atomic_store_explicit(&f->done, atomic_load_explicit(&f->done, memory_order_relaxed) + n,
+		memory_order_release);
+}
 
 /* Puts an admitted packet into the open frame. */
 static inline void

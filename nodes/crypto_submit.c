@@ -1,22 +1,47 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto_frame.h"
+#include "crypto_sync.h"
+#include "stream.h"
 #include "worker.h"
 
-/* Packets whose room was admitted go into the open frame; the walk's end sends what is left. */
+enum { EDGE_SEALED, EDGE_OPENED };
+
+/*
+ * Packets whose room was admitted go into the open frame; the walk's end sends what is left. A worker that is its own
+ * crypto lcore does at once what its devices can: an SA's packets always go the same way, so they keep their order.
+ */
 static uint16_t
 crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
+	struct stream s = stream_begin(graph, node, objs);
 	struct worker *w = worker_of(node);
+	struct crypto_server *server = &w->crypto_server;
 
-	(void)graph;
-	for (uint16_t i = 0; i < n; i++)
-		crypto_push(&w->crypto_queue, objs[i]);
-	return n;
+	for (uint16_t at = 0, end; at < n; at = end) {
+		const struct pkt *p = pkt(objs[at]);
+		const struct sa *sa = p->sa;
+
+		end = at + 1;
+		if (!w->crypto || sa->sync != SA_SYNC) {
+			crypto_push(&w->crypto_queue, objs[at]);
+			stream_put(&s, at, EDGE_KEPT);
+			continue;
+		}
+		while (end < n && pkt(objs[end])->sa == sa)
+			end++;
+		crypto_sync_run(server->sync, server->dev_id[sa->dev], sa,
+			(struct rte_mbuf **)&objs[at], end - at);
+		crypto_unadmit(&w->crypto_queue, end - at);
+		stream_put(&s, at, sa->dir == SA_DIR_IN ? EDGE_OPENED : EDGE_SEALED);
+	}
+	return stream_end(&s, n);
 }
 
 static struct rte_node_register crypto_submit_node = {
 	.name = "crypto-submit",
 	.init = worker_node_init,
 	.process = crypto_submit_process,
+	.nb_edges = 2,
+	.next_nodes = {[EDGE_SEALED] = "esp-encrypt-finish", [EDGE_OPENED] = "esp-decrypt-finish"},
 };
 RTE_NODE_REGISTER(crypto_submit_node);

@@ -13,7 +13,6 @@ static inline rte_edge_t
 open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	const struct rte_esp_hdr *esp;
-	struct esp_layout at;
 	uint32_t header = p->l3_len, len;
 	enum inbound_verdict verdict;
 	struct sa *sa;
@@ -48,9 +47,6 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	p->spi = esp->spi;
 	p->esp_at = p->l3_len;
 	p->flags |= PKT_F_DECRYPT;
-	at = (struct esp_layout){
-		.esp = p->esp_at, .payload = header, .clear = len - header - sa->icv_len};
-	esp_op(p, m, sa, &at, esp->spi, true);
 	return EDGE_SUBMIT;
 }
 

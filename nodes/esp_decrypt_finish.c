@@ -60,18 +60,6 @@ strip(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa *sa, 
 		w, m, p, sa, payload, p->esp_at - (udp ? sizeof(struct rte_udp_hdr) : 0), udp);
 }
 
-/* What the operation wanted elsewhere in the packet goes back to its place. */
-static inline void
-undo(struct rte_mbuf *m, struct pkt *p, const struct sa *sa)
-{
-	uint32_t payload = p->esp_at + sizeof(struct rte_esp_hdr) + sa->iv_len;
-	const struct esp_layout at = {.esp = p->esp_at,
-		.payload = payload,
-		.clear = rte_pktmbuf_pkt_len(m) - payload - sa->icv_len};
-
-	esp_op_undo(p, m, sa, &at);
-}
-
 /* RFC 4303, 3.4.4 and 3.4.3: integrity first, then the window moves, then the rest is believed. */
 static inline rte_edge_t
 finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
@@ -80,7 +68,7 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	bool udp = p->flags & PKT_F_UDP;
 	enum drop_reason reason;
 
-	undo(m, p, sa);
+	esp_op_undo(p, m, sa);
 	reason = inbound_authentic(w, p, sa);
 	if (likely(reason == DROP_NONE)) {
 		if (udp)

@@ -123,7 +123,6 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	bool inner6 = esp_version(m) == 6;
 	rte_be64_t iv = rte_cpu_to_be_64(sqn);
 	struct rte_esp_hdr *esp;
-	struct esp_layout at;
 	uint8_t *tail, *outer, next = inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
 
 	tail = (uint8_t *)rte_pktmbuf_append(
@@ -164,10 +163,6 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 
 	p->sqn = sqn;
 	p->clear_len = len;
-	at.esp = p->esp_at;
-	at.payload = p->esp_at + sizeof(*esp) + sa->iv_len;
-	at.clear = rte_pktmbuf_pkt_len(m) - at.payload - sa->icv_len;
-	esp_op(p, m, sa, &at, t->spi, false);
 }
 
 static uint16_t

@@ -11,15 +11,11 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	const struct sa *sa = p->sa;
 	struct sa_counters *c = &w->sa_counters[sa->slot];
-	uint32_t payload = p->esp_at + sizeof(struct rte_esp_hdr) + sa->iv_len;
-	const struct esp_layout at = {.esp = p->esp_at,
-		.payload = payload,
-		.clear = rte_pktmbuf_pkt_len(m) - payload - sa->icv_len};
 
-	esp_op_undo(p, m, sa, &at);
+	esp_op_undo(p, m, sa);
 	p->sa = NULL;
 	p->flags = (p->flags & ~PKT_F_OWN_L2) | PKT_F_SEALED;
-	if (unlikely(pkt_op(p)->status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
+	if (unlikely(p->crypto_status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
 		p->drop = DROP_CRYPTO_ERROR;
 		return EDGE_DROP;
 	}

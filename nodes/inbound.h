@@ -71,7 +71,7 @@ static inline enum drop_reason
 inbound_authentic(struct worker *w, struct pkt *p, struct sa *sa)
 {
 	struct sa_counters *c = &w->sa_counters[sa->slot];
-	int status = pkt_op(p)->status;
+	uint8_t status = p->crypto_status;
 
 	p->flags &= ~(PKT_F_DECRYPT | PKT_F_AH | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP);
 	if (unlikely(status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {

@@ -63,8 +63,9 @@ struct pkt {
 	uint16_t esp_at; /* offset of the ESP header */
 	uint16_t clear_len; /* sealing: of the packet before it, for the counters */
 	uint16_t tfc_len; /* sealing: bytes of TFC padding */
-	uint8_t reserved[5];
-	/* The crypto operation, in place: no operation pool. */
+	uint8_t crypto_status; /* enum rte_crypto_op_status, when it comes from crypto */
+	uint8_t reserved[4];
+	/* The crypto operation, in place: no operation pool. Not touched when crypto is done at once. */
 	_Alignas(RTE_CACHE_LINE_SIZE)
 		uint8_t op[sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op)];
 	uint8_t iv[PKT_IV_MAX];
