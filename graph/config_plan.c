@@ -209,7 +209,10 @@ print_crypto(const struct config *c, FILE *out)
 			c->ports[c->pairs[i].to].name, action_names[c->pairs[i].action]);
 	for (unsigned int i = 0; i < c->n_plugins; i++)
 		fprintf(out, "plugin %s: %s between %s and %s\n", c->plugins[i].library,
-			c->plugins[i].node, c->plugins[i].from, c->plugins[i].to);
+			c->plugins[i].node,
+			strcmp(c->plugins[i].from, c->plugins[i].node) != 0 ? c->plugins[i].from
+									    : "nothing",
+			c->plugins[i].to);
 }
 
 static int

@@ -29,19 +29,11 @@ struct adj_key {
 	uint32_t port;
 };
 
-/* Open addressing, at most half full; zeros are an empty place (0.0.0.0 and :: are nobody's addresses). */
-struct local_set {
-	uint32_t mask, mask6;
-	uint64_t (*addr6)[2];
-	uint32_t addr[]; /* network order */
-};
-
 struct fib {
+	struct fib_view view;
 	struct rte_fib *fib4;
 	struct fib6 *fib6;
-	struct nexthop *nh; /* [max_nexthops] */
 	uint32_t (*members)[FIB_MAX_MULTIPATH]; /* [max_nexthops] */
-	struct local_set *_Atomic local;
 	struct rcu *rcu;
 	uint32_t max_nexthops, max_routes, routes;
 	/* The control thread's own. */
@@ -69,12 +61,12 @@ create_fib4(const struct fib_conf *conf)
 	return rte_fib_create("fib4", (int)rte_socket_id(), &c);
 }
 
-static struct local_set *
+static struct fib_local *
 make_local(unsigned int n4, unsigned int n6)
 {
-	uint32_t size4 = rte_align32pow2(2 * n4 + 1), size6 = rte_align32pow2(2 * n6 + 1);
-	size_t at6 = RTE_ALIGN(sizeof(struct local_set) + size4 * sizeof(uint32_t), 16);
-	struct local_set *set = rte_zmalloc("local", at6 + size6 * sizeof(set->addr6[0]), 16);
+	uint32_t size4 = rte_align32pow2(8 * n4 + 1), size6 = rte_align32pow2(8 * n6 + 1);
+	size_t at6 = RTE_ALIGN(sizeof(struct fib_local) + size4 * sizeof(uint32_t), 16);
+	struct fib_local *set = rte_zmalloc("local", at6 + size6 * sizeof(set->addr6[0]), 16);
 
 	if (set == NULL)
 		return NULL;
@@ -105,14 +97,15 @@ fib_create(const struct fib_conf *conf)
 	fib->max_routes = conf->max_routes;
 	fib->fib4 = create_fib4(conf);
 	fib->fib6 = fib6_create(conf->max_routes, conf->rcu);
-	fib->nh = rte_zmalloc("nexthops", conf->max_nexthops * sizeof(*fib->nh), 64);
+	fib->view.nh = rte_zmalloc("nexthops", conf->max_nexthops * sizeof(*fib->view.nh), 64);
 	fib->members = rte_zmalloc("multipath", conf->max_nexthops * sizeof(*fib->members), 64);
-	fib->local = make_local(0, 0);
+	fib->view.local = make_local(0, 0);
 	fib->refs = calloc(conf->max_nexthops, sizeof(*fib->refs));
 	fib->free = calloc(conf->max_nexthops, sizeof(*fib->free));
 	fib->adj = rte_hash_create(&p);
-	if (fib->fib4 == NULL || fib->fib6 == NULL || fib->nh == NULL || fib->members == NULL ||
-		fib->local == NULL || fib->refs == NULL || fib->free == NULL || fib->adj == NULL) {
+	if (fib->fib4 == NULL || fib->fib6 == NULL || fib->view.nh == NULL ||
+		fib->members == NULL || fib->view.local == NULL || fib->refs == NULL ||
+		fib->free == NULL || fib->adj == NULL) {
 		LOG(ERR, "not enough memory for %u routes and %u next hops", conf->max_routes,
 			conf->max_nexthops);
 		fib_destroy(fib);
@@ -137,8 +130,8 @@ fib_destroy(struct fib *fib)
 	rte_fib_free(fib->fib4);
 	fib6_destroy(fib->fib6);
 	rte_hash_free(fib->adj);
-	rte_free(fib->local);
-	rte_free(fib->nh);
+	rte_free(fib->view.local);
+	rte_free(fib->view.nh);
 	rte_free(fib->members);
 	free(fib->refs);
 	free(fib->free);
@@ -154,7 +147,7 @@ fib_nh_new(struct fib *fib, enum nh_type type, uint16_t port, uint16_t mtu, uint
 		return -ENOSPC;
 	*nh = fib->free[--fib->n_free];
 	fib->refs[*nh] = 1;
-	n = &fib->nh[*nh];
+	n = &fib->view.nh[*nh];
 	memset(n, 0, sizeof(*n));
 	n->type = type;
 	n->port = port;
@@ -199,8 +192,8 @@ fib_nh_adj(struct fib *fib, uint16_t port, const struct ip_addr *addr, const uin
 	rc = fib_nh_new(fib, NH_ADJ, port, mtu, nh);
 	if (rc < 0)
 		return rc;
-	fib->nh[*nh].addr = *addr;
-	eth = (struct rte_ether_hdr *)fib->nh[*nh].eth;
+	fib->view.nh[*nh].addr = *addr;
+	eth = (struct rte_ether_hdr *)fib->view.nh[*nh].eth;
 	memcpy(&eth->src_addr, src_mac, 6);
 	eth->ether_type =
 		rte_cpu_to_be_16(addr->family == 6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
@@ -221,7 +214,7 @@ fib_nh_multipath(struct fib *fib, const uint32_t *members, unsigned int n, uint3
 	rc = fib_nh_new(fib, NH_MULTIPATH, 0, 0, nh);
 	if (rc < 0)
 		return rc;
-	fib->nh[*nh].n = n;
+	fib->view.nh[*nh].n = n;
 	for (unsigned int i = 0; i < n; i++) {
 		fib->members[*nh][i] = members[i];
 		fib->refs[members[i]]++;
@@ -235,10 +228,10 @@ free_nh(void *ctx, void *obj)
 	struct fib *fib = ctx;
 	uint32_t nh = (uintptr_t)obj;
 
-	if (fib->nh[nh].type == NH_MULTIPATH)
-		for (unsigned int i = 0; i < fib->nh[nh].n; i++)
+	if (fib->view.nh[nh].type == NH_MULTIPATH)
+		for (unsigned int i = 0; i < fib->view.nh[nh].n; i++)
 			fib_nh_put(fib, fib->members[nh][i]);
-	memset(&fib->nh[nh], 0, sizeof(fib->nh[nh]));
+	memset(&fib->view.nh[nh], 0, sizeof(fib->view.nh[nh]));
 	fib->free[fib->n_free++] = nh;
 }
 
@@ -249,8 +242,8 @@ fib_nh_put(struct fib *fib, uint32_t nh)
 
 	if (nh == 0 || --fib->refs[nh] > 0)
 		return;
-	if (fib->nh[nh].type == NH_ADJ) {
-		adj_key(&key, fib->nh[nh].port, &fib->nh[nh].addr);
+	if (fib->view.nh[nh].type == NH_ADJ) {
+		adj_key(&key, fib->view.nh[nh].port, &fib->view.nh[nh].addr);
 		rte_hash_del_key(fib->adj, &key);
 	}
 	rcu_defer(fib->rcu, free_nh, fib, (void *)(uintptr_t)nh);
@@ -259,7 +252,7 @@ fib_nh_put(struct fib *fib, uint32_t nh)
 void
 fib_nh_resolve(struct fib *fib, uint32_t nh, const uint8_t mac[6])
 {
-	struct nexthop *n = &fib->nh[nh];
+	struct nexthop *n = &fib->view.nh[nh];
 	union {
 		uint8_t b[8];
 		uint64_t u;
@@ -274,12 +267,6 @@ fib_nh_resolve(struct fib *fib, uint32_t nh, const uint8_t mac[6])
 	memcpy(first.b + 6, n->eth + 6, 2);
 	__atomic_store_n((uint64_t *)n->eth, first.u, __ATOMIC_RELEASE);
 	atomic_store_explicit(&n->resolved, 1, memory_order_release);
-}
-
-struct nexthop *
-fib_nh(const struct fib *fib, uint32_t nh)
-{
-	return &fib->nh[nh];
 }
 
 uint32_t
@@ -637,11 +624,11 @@ fib_lookup6_bulk(const struct fib *fib, const uint8_t *const *dst, uint64_t *nh,
 uint16_t
 fib_nh_mtu(const struct fib *fib, uint32_t nh)
 {
-	const struct nexthop *n = &fib->nh[nh];
+	const struct nexthop *n = &fib->view.nh[nh];
 	uint16_t mtu = n->mtu;
 
 	for (unsigned int i = 0; n->type == NH_MULTIPATH && i < n->n; i++) {
-		uint16_t member = fib->nh[fib->members[nh][i]].mtu;
+		uint16_t member = fib->view.nh[fib->members[nh][i]].mtu;
 
 		if (mtu == 0 || member < mtu)
 			mtu = member;
@@ -652,13 +639,7 @@ fib_nh_mtu(const struct fib *fib, uint32_t nh)
 uint32_t
 fib_multipath(const struct fib *fib, const struct nexthop *nh, uint32_t hash)
 {
-	return fib->members[nh - fib->nh][(uint64_t)hash * nh->n >> 32];
-}
-
-static uint32_t
-local_hash(uint32_t addr)
-{
-	return addr * 2654435761u >> 7;
+	return fib->members[nh - fib->view.nh][(uint64_t)hash * nh->n >> 32];
 }
 
 static void
@@ -668,25 +649,19 @@ free_local(void *ctx, void *obj)
 	rte_free(obj);
 }
 
-static uint32_t
-local_hash6(const uint64_t addr[2])
-{
-	return ((addr[0] ^ addr[1] * 3) * 0x9e3779b97f4a7c15u) >> 40;
-}
-
 static void
-add_local(struct local_set *set, const struct ip_addr *a)
+add_local(struct fib_local *set, const struct ip_addr *a)
 {
 	uint64_t v6[2];
 	uint32_t at;
 
 	memcpy(v6, a->b, sizeof(v6));
 	if (a->family == 4 && a->v4 != 0) {
-		for (at = local_hash(a->v4) & set->mask; set->addr[at] != 0;)
+		for (at = fib_local_hash4(a->v4) & set->mask; set->addr[at] != 0;)
 			at = (at + 1) & set->mask;
 		set->addr[at] = a->v4;
 	} else if (a->family == 6 && (v6[0] | v6[1]) != 0) {
-		for (at = local_hash6(v6) & set->mask6;
+		for (at = fib_local_hash6(v6) & set->mask6;
 			(set->addr6[at][0] | set->addr6[at][1]) != 0;)
 			at = (at + 1) & set->mask6;
 		memcpy(set->addr6[at], v6, sizeof(v6));
@@ -696,7 +671,7 @@ add_local(struct local_set *set, const struct ip_addr *a)
 int
 fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n)
 {
-	struct local_set *set, *old = fib->local;
+	struct fib_local *set, *old = fib->view.local;
 	unsigned int n6 = 0;
 
 	for (unsigned int i = 0; i < n; i++)
@@ -706,34 +681,7 @@ fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < n; i++)
 		add_local(set, &addrs[i]);
-	atomic_store_explicit(&fib->local, set, memory_order_release);
+	atomic_store_explicit(&fib->view.local, set, memory_order_release);
 	rcu_defer(fib->rcu, free_local, NULL, old);
 	return 0;
-}
-
-bool
-fib_local6(const struct fib *fib, const uint8_t addr[16])
-{
-	const struct local_set *set = atomic_load_explicit(&fib->local, memory_order_acquire);
-	uint64_t a[2];
-	uint32_t at;
-
-	memcpy(a, addr, sizeof(a));
-	for (at = local_hash6(a) & set->mask6; (set->addr6[at][0] | set->addr6[at][1]) != 0;
-		at = (at + 1) & set->mask6)
-		if (set->addr6[at][0] == a[0] && set->addr6[at][1] == a[1])
-			return true;
-	return false;
-}
-
-bool
-fib_local4(const struct fib *fib, uint32_t addr)
-{
-	const struct local_set *set = atomic_load_explicit(&fib->local, memory_order_acquire);
-	uint32_t at = local_hash(addr) & set->mask;
-
-	for (; set->addr[at] != 0; at = (at + 1) & set->mask)
-		if (set->addr[at] == addr)
-			return true;
-	return false;
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_fib.h>
 
@@ -49,6 +50,19 @@ struct nexthop {
 
 struct fib;
 
+/* Our own addresses. Open addressing, an eighth full at most, for what is asked is rarely ours; zeros are an empty place (0.0.0.0 and :: are nobody's). */
+struct fib_local {
+	uint32_t mask, mask6;
+	uint64_t (*addr6)[2];
+	uint32_t addr[]; /* network order */
+};
+
+/* What lcores read without a call; it is the first member of struct fib. */
+struct fib_view {
+	struct nexthop *nh; /* [max_nexthops] */
+	struct fib_local *_Atomic local;
+};
+
 struct fib_conf {
 	uint32_t max_routes;
 	uint32_t max_nexthops;
@@ -73,7 +87,11 @@ void fib_nh_put(struct fib *fib, uint32_t nh);
 void fib_nh_resolve(struct fib *fib, uint32_t nh, const uint8_t mac[6]);
 /* Finds the adjacency without making one; -ENOENT. Takes no reference. */
 int fib_nh_find(const struct fib *fib, uint16_t port, const struct ip_addr *addr, uint32_t *nh);
-struct nexthop *fib_nh(const struct fib *fib, uint32_t nh);
+static inline struct nexthop *
+fib_nh(const struct fib *fib, uint32_t nh)
+{
+	return &((const struct fib_view *)fib)->nh[nh];
+}
 uint32_t fib_nh_count(
 	const struct fib *fib); /* array size, for walks; type NH_NONE is a free one */
 
@@ -121,7 +139,46 @@ uint32_t fib_multipath(const struct fib *fib, const struct nexthop *nh, uint32_t
  * change. Set: control thread; local: any data-plane lcore, address in network order.
  */
 int fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n);
-bool fib_local4(const struct fib *fib, uint32_t addr);
-bool fib_local6(const struct fib *fib, const uint8_t addr[16]);
+
+static inline uint32_t
+fib_local_hash4(uint32_t addr)
+{
+	return addr * 2654435761u >> 7;
+}
+
+static inline uint32_t
+fib_local_hash6(const uint64_t addr[2])
+{
+	return ((addr[0] ^ addr[1] * 3) * 0x9e3779b97f4a7c15u) >> 40;
+}
+
+static inline bool
+fib_local4(const struct fib *fib, uint32_t addr)
+{
+	const struct fib_local *set =
+		atomic_load_explicit(&((const struct fib_view *)fib)->local, memory_order_acquire);
+	uint32_t at = fib_local_hash4(addr) & set->mask;
+
+	for (; set->addr[at] != 0; at = (at + 1) & set->mask)
+		if (set->addr[at] == addr)
+			return true;
+	return false;
+}
+
+static inline bool
+fib_local6(const struct fib *fib, const uint8_t addr[16])
+{
+	const struct fib_local *set =
+		atomic_load_explicit(&((const struct fib_view *)fib)->local, memory_order_acquire);
+	uint64_t a[2];
+	uint32_t at;
+
+	memcpy(a, addr, sizeof(a));
+	for (at = fib_local_hash6(a) & set->mask6; (set->addr6[at][0] | set->addr6[at][1]) != 0;
+		at = (at + 1) & set->mask6)
+		if (set->addr6[at][0] == a[0] && set->addr6[at][1] == a[1])
+			return true;
+	return false;
+}
 
 #endif

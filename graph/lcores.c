@@ -221,6 +221,9 @@ create_graph(struct router *r, struct worker *w)
 			patterns[n++] = crypto_sources[i];
 		for (unsigned int i = 0; w->worker && i < RTE_DIM(worker_sources); i++)
 			patterns[n++] = worker_sources[i];
+		for (unsigned int i = 0; w->worker && i < r->config->n_plugins; i++)
+			if (node_plugins_is_source(&r->config->plugins[i]) && n < RTE_DIM(patterns))
+				patterns[n++] = r->config->plugins[i].node;
 		param.nb_node_patterns = n;
 		snprintf(name, sizeof(name), "%s-%u", w->worker ? "worker" : "crypto", w->lcore);
 		worker_creating = w;

@@ -30,12 +30,19 @@ edge_to(rte_node_t node, const char *to)
 	return found;
 }
 
+bool
+node_plugins_is_source(const struct config_plugin *p)
+{
+	return strcmp(p->from, p->node) == 0;
+}
+
 static int
 insert(const struct config_plugin *p)
 {
 	rte_node_t from = rte_node_from_name(p->from), node = rte_node_from_name(p->node);
 	const char *to[] = {p->to}, *via[] = {p->node};
-	rte_edge_t edge;
+	bool source = node_plugins_is_source(p);
+	rte_edge_t edge = RTE_EDGE_ID_INVALID;
 
 	if (node == RTE_NODE_ID_INVALID) {
 		LOG(ERR, "node plugin %s registers no node \"%s\"", p->library, p->node);
@@ -46,8 +53,9 @@ insert(const struct config_plugin *p)
 			from == RTE_NODE_ID_INVALID ? p->from : p->to);
 		return -ENOENT;
 	}
-	edge = edge_to(from, p->to);
-	if (edge == RTE_EDGE_ID_INVALID) {
+	if (!source)
+		edge = edge_to(from, p->to);
+	if (!source && edge == RTE_EDGE_ID_INVALID) {
 		LOG(ERR, "node plugin %s: no edge leads from \"%s\" to \"%s\"", p->node, p->from,
 			p->to);
 		return -ENOENT;
@@ -55,7 +63,7 @@ insert(const struct config_plugin *p)
 	/* RTE_EDGE_ID_INVALID appends; a node that was declared with an edge 0 has it set anew. */
 	if (rte_node_edge_update(
 		    node, rte_node_edge_count(node) > 0 ? 0 : RTE_EDGE_ID_INVALID, to, 1) != 1 ||
-		rte_node_edge_update(from, edge, via, 1) != 1) {
+		(!source && rte_node_edge_update(from, edge, via, 1) != 1)) {
 		LOG(ERR, "node plugin %s: its edge could not be set", p->node);
 		return -EINVAL;
 	}

@@ -11,4 +11,7 @@
  */
 int node_plugins_load(const struct config *config);
 
+/* Whether its node makes packets itself: the edge begins with it. Each worker's graph has it. */
+bool node_plugins_is_source(const struct config_plugin *p);
+
 #endif

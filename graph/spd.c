@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include <rte_hash.h>
-#include <rte_jhash.h>
+#include <rte_hash_crc.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
@@ -21,7 +21,7 @@ make_view(struct spd_view *v, uint32_t max, size_t key_len, const char *name, st
 		.name = name,
 		.entries = max + RTE_MAX(max, ROOM_DYING),
 		.key_len = key_len,
-		.hash_func = rte_jhash,
+		.hash_func = rte_hash_crc,
 		.socket_id = (int)rte_socket_id(),
 		.extra_flag =
 			RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE,

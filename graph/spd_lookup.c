@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "spd_priv.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include <rte_branch_prediction.h>
 #include <rte_byteorder.h>
 #include <rte_hash.h>
@@ -87,15 +90,28 @@ key_tag(const struct spd_key *k, const struct spd_tuple *t)
 	return spd_tag(k->if_id, k->mark & t->shape.mark_mask) | (t->shape.proto ? k->proto : 0);
 }
 
-static inline void
-fill_key4(struct spd_key4 *key, const struct spd_key *k, const struct spd_tuple *t)
+/*
+ * Each fills in the key of a packet in one of the shape, and says whether it is the one before it again. By halves of
+ * eight bytes: what is written in smaller parts cannot be read so at once.
+ */
+static __rte_always_inline bool
+same_key4(struct spd_key4 *at, const struct spd_key *k, const struct spd_tuple *t, bool first)
 {
-	*key = (struct spd_key4){
-		.src = k->src4 & t->src_mask.v4,
-		.dst = k->dst4 & t->dst_mask.v4,
-		.tuple = t->id,
-		.tag = key_tag(k, t),
-	};
+	uint64_t before[2], addrs = (k->src4 & t->src_mask.v4) |
+				    (uint64_t)(k->dst4 & t->dst_mask.v4) << 32;
+	uint64_t rest = t->id | (uint64_t)key_tag(k, t) << 32;
+
+	_Static_assert(offsetof(struct spd_key4, dst) == 4 &&
+			       offsetof(struct spd_key4, tuple) == 8 &&
+			       offsetof(struct spd_key4, tag) == 12 &&
+			       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+		"put together so");
+	memcpy(at, &addrs, sizeof(addrs));
+	memcpy(&at->tuple, &rest, sizeof(rest));
+	if (first)
+		return false;
+	memcpy(before, at - 1, sizeof(before));
+	return before[0] == addrs && before[1] == rest;
 }
 
 static inline void
@@ -107,6 +123,13 @@ fill_key6(struct spd_key6 *key, const struct spd_key *k, const struct spd_tuple 
 		.tuple = t->id,
 		.tag = key_tag(k, t),
 	};
+}
+
+static __rte_always_inline bool
+same_key6(struct spd_key6 *at, const struct spd_key *k, const struct spd_tuple *t, bool first)
+{
+	fill_key6(at, k, t);
+	return !first && memcmp(at, at - 1, sizeof(*at)) == 0;
 }
 
 /*
@@ -128,6 +151,7 @@ find_chains(const struct rte_hash *hash, const void **keys, unsigned int n, void
 	return hits;
 }
 
+/* Packets in a row often have one key: its chain is looked for once. */
 static __rte_always_inline void
 lookup_once(const struct spd_view *v, int family, const struct spd_key *const *keys, unsigned int n,
 	struct spd_policy **found)
@@ -138,29 +162,31 @@ lookup_once(const struct spd_view *v, int family, const struct spd_key *const *k
 	struct spd_key6 key6[LOOKUP_MAX];
 	const void *key_ptr[LOOKUP_MAX];
 	void *data[LOOKUP_MAX];
+	uint8_t which[LOOKUP_MAX]; /* key of packet i */
 
 	memset(best, 0, n * sizeof(best[0]));
 	for (unsigned int i = 0; i < n; i++)
 		key_ptr[i] = family == SPD_FAMILY4 ? (void *)&key4[i] : (void *)&key6[i];
 	for (uint32_t t = 0; t < ts->n; t++) {
 		const struct spd_tuple *tuple = &ts->t[t];
-		bool open = false;
+		unsigned int n_keys = 0;
+		bool open = false, same;
+		uint64_t hits;
 
 		for (unsigned int i = 0; i < n; i++) {
 			open |= best[i].certain == NULL || best[i].certain->priority >= tuple->best;
-			if (family == SPD_FAMILY4)
-				fill_key4(&key4[i], keys[i], tuple);
-			else
-				fill_key6(&key6[i], keys[i], tuple);
+			same = family == SPD_FAMILY4
+				       ? same_key4(&key4[n_keys], keys[i], tuple, n_keys == 0)
+				       : same_key6(&key6[n_keys], keys[i], tuple, n_keys == 0);
+			n_keys += !same;
+			which[i] = n_keys - 1;
 		}
 		if (!open)
 			break;
-		for (uint64_t hits = find_chains(v->hash, key_ptr, n, data); hits != 0;
-			hits &= hits - 1) {
-			unsigned int i = __builtin_ctzll(hits);
-
-			match_chain(&best[i], data[i], keys[i], family);
-		}
+		hits = find_chains(v->hash, key_ptr, n_keys, data);
+		for (unsigned int i = 0; i < n && hits != 0; i++)
+			if (hits & 1ull << which[i])
+				match_chain(&best[i], data[which[i]], keys[i], family);
 	}
 	for (unsigned int i = 0; i < n; i++)
 		found[i] = strictest(&best[i]);
@@ -178,6 +204,14 @@ lookup(const struct spd_view *v, int family, const struct spd_key *const *keys, 
 		lookup_once(v, family, keys, n, found);
 		atomic_thread_fence(memory_order_acquire);
 	} while (unlikely(atomic_load_explicit(&v->moves, memory_order_relaxed) != moves));
+}
+
+bool
+spd_empty4(const struct spd *spd, enum spd_dir dir)
+{
+	const struct spd_view *v = &spd->view[dir][SPD_FAMILY4];
+
+	return atomic_load_explicit(&v->tuples, memory_order_acquire)->n == 0;
 }
 
 void

@@ -112,6 +112,24 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 	return EDGE_SUBMIT;
 }
 
+/* RFC 4303, 2.4: padding of 1, 2, 3, …, its length, next header. What is written beyond is where the ICV comes. */
+static inline void
+trailer(uint8_t *tail, uint8_t pad_len, uint8_t next)
+{
+	static const uint64_t pad[] = {0, 0x0101, 0x020201, 0x03030201};
+	uint64_t word;
+
+	if (likely(pad_len < RTE_DIM(pad))) {
+		word = rte_cpu_to_le_64(pad[pad_len] | (uint64_t)next << (8 * pad_len + 8));
+		memcpy(tail, &word, sizeof(word));
+		return;
+	}
+	for (uint8_t i = 0; i < pad_len; i++)
+		tail[i] = i + 1;
+	tail[pad_len] = pad_len;
+	tail[pad_len + 1] = next;
+}
+
 /* RFC 4303, 2 and 3.1: headers, IV, payload, padding, pad length, next header, room for the ICV. */
 static inline void
 seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
@@ -123,18 +141,18 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	bool inner6 = esp_version(m) == 6;
 	rte_be64_t iv = rte_cpu_to_be_64(sqn);
 	struct rte_esp_hdr *esp;
-	uint8_t *tail, *outer, next = inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	uint8_t *tail = rte_pktmbuf_mtod_offset(m, uint8_t *, len), *outer, next;
 
-	tail = (uint8_t *)rte_pktmbuf_append(
-		m, p->tfc_len + p->pad_len + ESP_TRAILER_LEN + sa->icv_len);
+	next = inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
 	if (unlikely(p->tfc_len != 0)) {
 		memset(tail, 0, p->tfc_len);
 		tail += p->tfc_len;
 	}
-	for (uint8_t i = 0; i < p->pad_len; i++)
-		tail[i] = i + 1;
-
-	outer = (uint8_t *)rte_pktmbuf_prepend(m, header);
+	/* It is linear, and prepare() has seen that there is room. */
+	m->data_off -= header;
+	m->data_len += header + p->tfc_len + p->pad_len + ESP_TRAILER_LEN + sa->icv_len;
+	m->pkt_len = m->data_len;
+	outer = rte_pktmbuf_mtod(m, uint8_t *);
 	if (likely(sa->flags & SA_F_TUNNEL)) {
 		outer_ip(sa, t, outer, outer + header, inner6, rte_pktmbuf_pkt_len(m), sqn);
 	} else {
@@ -142,8 +160,7 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 		memcpy(outer + p->l3_len, t->header, t->len);
 		next = esp_transport_replace(m, p->l3_len, t->udp ? IPPROTO_UDP : IPPROTO_ESP);
 	}
-	tail[p->pad_len] = p->pad_len;
-	tail[p->pad_len + 1] = next;
+	trailer(tail, p->pad_len, next);
 	p->esp_at = p->l3_len + t->len;
 	/* A checksum of zero is none; IPv6 wants one, which covers what is not sealed yet. */
 	if (t->udp)
