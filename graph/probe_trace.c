@@ -75,7 +75,7 @@ record(struct probe_lcore *l, const struct rte_node *node, enum probe_kind kind,
 		.pad_len = k->pad_len,
 		.icmp_type = k->icmp_type,
 		.icmp_code = k->icmp_code,
-		.op_status = pkt_op((struct pkt *)(uintptr_t)k)->status,
+		.op_status = k->crypto_status,
 		.entry = entry,
 	};
 	put_head(r, m, k, kind);

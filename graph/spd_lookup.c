@@ -97,8 +97,8 @@ key_tag(const struct spd_key *k, const struct spd_tuple *t)
 static __rte_always_inline bool
 same_key4(struct spd_key4 *at, const struct spd_key *k, const struct spd_tuple *t, bool first)
 {
-	uint64_t before[2], addrs = (k->src4 & t->src_mask.v4) |
-				    (uint64_t)(k->dst4 & t->dst_mask.v4) << 32;
+	uint64_t before[2],
+		addrs = (k->src4 & t->src_mask.v4) | (uint64_t)(k->dst4 & t->dst_mask.v4) << 32;
 	uint64_t rest = t->id | (uint64_t)key_tag(k, t) << 32;
 
 	_Static_assert(offsetof(struct spd_key4, dst) == 4 &&
@@ -164,6 +164,10 @@ lookup_once(const struct spd_view *v, int family, const struct spd_key *const *k
 	void *data[LOOKUP_MAX];
 	uint8_t which[LOOKUP_MAX]; /* key of packet i */
 
+	if (n == 0 || ts->n == 0) {
+		memset(found, 0, n * sizeof(found[0]));
+		return;
+	}
 	memset(best, 0, n * sizeof(best[0]));
 	for (unsigned int i = 0; i < n; i++)
 		key_ptr[i] = family == SPD_FAMILY4 ? (void *)&key4[i] : (void *)&key6[i];
@@ -204,14 +208,6 @@ lookup(const struct spd_view *v, int family, const struct spd_key *const *keys, 
 		lookup_once(v, family, keys, n, found);
 		atomic_thread_fence(memory_order_acquire);
 	} while (unlikely(atomic_load_explicit(&v->moves, memory_order_relaxed) != moves));
-}
-
-bool
-spd_empty4(const struct spd *spd, enum spd_dir dir)
-{
-	const struct spd_view *v = &spd->view[dir][SPD_FAMILY4];
-
-	return atomic_load_explicit(&v->tuples, memory_order_acquire)->n == 0;
 }
 
 void

@@ -6,15 +6,24 @@
 
 #define DEQUEUE_BURST 64
 
-/* Takes over how the operations went, and tells frames how many are done. */
+/* Takes over how the operations went. */
+static void
+take_status(struct rte_crypto_op *const *ops, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++)
+		pkt_of_op(ops[i])->crypto_status = ops[i]->status;
+}
+
+/* Tells frames how many of their operations are done. */
 static void
 mark_done(struct rte_crypto_op *const *ops, uint16_t n)
 {
 	for (uint16_t at = 0, end; at < n; at = end) {
 		struct crypto_frame *f = pkt_of_op(ops[at])->frame;
 
-		for (end = at; end < n && pkt_of_op(ops[end])->frame == f; end++)
-			pkt_of_op(ops[end])->crypto_status = ops[end]->status;
+		end = at + 1;
+		while (end < n && pkt_of_op(ops[end])->frame == f)
+			end++;
 		crypto_frame_done(f, end - at);
 	}
 }
@@ -28,6 +37,15 @@ show(struct worker *w, const struct rte_node *node, struct rte_crypto_op *const 
 	for (uint16_t i = 0; i < n; i++)
 		pkts[i] = ops[i]->sym->m_src;
 	w->probe_crypto(w, node, pkts, n);
+}
+
+/* What is done at once, by crypto-enqueue, is shown as what came out of a device, too. */
+static int
+crypto_dequeue_init(const struct rte_graph *graph, struct rte_node *node)
+{
+	worker_node_init(graph, node);
+	worker_of(node)->crypto_server.dequeue = node;
+	return 0;
 }
 
 static uint16_t
@@ -49,6 +67,7 @@ crypto_dequeue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 			if (got == 0)
 				break;
 			s->in_flight[dev] -= got;
+			take_status(ops, got);
 			if (unlikely(w->probe_crypto != NULL))
 				show(w, node, ops, got);
 			mark_done(ops, got);
@@ -62,7 +81,7 @@ crypto_dequeue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 static struct rte_node_register crypto_dequeue_node = {
 	.name = "crypto-dequeue",
 	.flags = RTE_NODE_SOURCE_F,
-	.init = worker_node_init,
+	.init = crypto_dequeue_init,
 	.process = crypto_dequeue_process,
 	/* Packets leave in their frames; rte_graph wants an edge of every source. */
 	.nb_edges = 1,

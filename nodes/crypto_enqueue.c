@@ -51,7 +51,7 @@ make_ops(struct crypto_server *s, struct crypto_frame *f, struct rte_crypto_op *
 
 /* Does a frame's packets from s->at on: at once where the device can, else by its queue; false when that is full. */
 static bool
-work(struct crypto_server *s, struct crypto_frame *f)
+work(struct worker *w, struct crypto_server *s, struct crypto_frame *f)
 {
 	struct rte_crypto_op *ops[CRYPTO_FRAME_SIZE];
 
@@ -61,6 +61,8 @@ work(struct crypto_server *s, struct crypto_frame *f)
 
 		if (likely(crypto_sync_wants(sa, run))) {
 			crypto_sync_run(s->sync, s->dev_id[sa->dev], sa, &f->pkts[s->at], run);
+			if (unlikely(w->probe_crypto != NULL))
+				w->probe_crypto(w, s->dequeue, &f->pkts[s->at], run);
 			s->at += run;
 			crypto_frame_done(f, run);
 			continue;
@@ -87,7 +89,7 @@ crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 	(void)objs;
 	n = 0;
 	if (s->stalled != NULL) {
-		if (!work(s, s->stalled))
+		if (!work(w, s, s->stalled))
 			return 0;
 		s->stalled = NULL;
 	}
@@ -105,7 +107,7 @@ crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 		if (unlikely(w->probe_crypto != NULL))
 			w->probe_crypto(w, node, f->pkts, f->n);
 		s->at = s->made = 0;
-		if (!work(s, f)) {
+		if (!work(w, s, f)) {
 			s->stalled = f;
 			break;
 		}

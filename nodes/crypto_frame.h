@@ -50,6 +50,7 @@ struct crypto_queue {
 };
 
 struct crypto_sync;
+struct rte_node;
 
 /* A crypto lcore's end. */
 struct crypto_server {
@@ -63,6 +64,7 @@ struct crypto_server {
 	struct crypto_frame *stalled; /* a frame that a device took in part */
 	uint16_t at; /* how far the frame in work is */
 	uint16_t made; /* and its operations */
+	const struct rte_node *dequeue; /* crypto-dequeue of this lcore */
 	struct crypto_sync *sync; /* for devices that work at once (crypto_sync.h) */
 };
 
