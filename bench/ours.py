@@ -103,14 +103,14 @@ class Control:
 
 
 @contextlib.contextmanager
-def running(lab, name, binary, conf, direction, mode):
+def running(lab, name, binary, conf, direction, mode, env=None, forwards=True):
     """A router that forwards, in a namespace of its own; yields it, its meter and what counts its nodes."""
     ns = lab.ns(name)
     ns.no_ipv6()
     router = Router(ns, conf)
     router.binary = binary
     try:
-        router.start()
+        router.start(env=env)
         gateway = "192.0.2.2" if direction == "out" else "10.1.0.2"
         dev = "wan" if direction == "out" else "lan"
         ns.run("ip", "neigh", "replace", gateway, "lladdr", MAC_NEIGHBOUR, "dev", dev, "nud", "permanent")
@@ -119,7 +119,8 @@ def running(lab, name, binary, conf, direction, mode):
         telemetry = meter.Telemetry(router.name, router.process)
         m = meter.Meter(telemetry, 1, meter.threads(
             telemetry.pid, ["rte-worker-1", "rte-worker-2"][:1 if mode == "inline" else 2]))
-        m.wait_for_packets()
+        if forwards:
+            m.wait_for_packets()
         yield router.process, m, Control(router.socket).nodes
         telemetry.close()
     finally:

@@ -90,10 +90,17 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	ah_op(p, m, sa);
 }
 
+static void
+seal_all(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn)
+{
+	for (uint16_t i = 0; i < n; i++)
+		seal(objs[i], pkt(objs[i]), sa, sqn + i);
+}
+
 static uint16_t
 ah_output_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
-	return seal_burst(graph, node, objs, n, EDGE_SUBMIT, prepare, seal, overflow);
+	return seal_burst(graph, node, objs, n, EDGE_SUBMIT, prepare, seal_all, overflow);
 }
 
 static struct rte_node_register ah_output_node = {

@@ -37,7 +37,7 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		return inbound_refuse(w, p, sa, DROP_ESP_ENCAP, SA_ERR_MALFORMED, EDGE_DROP);
 	header += sizeof(*esp) + sa->iv_len;
 	if (unlikely(len < header + sa->align + sa->icv_len ||
-		     (len - header - sa->icv_len) % sa->align != 0))
+		     ((len - header - sa->icv_len) & (sa->align - 1)) != 0))
 		return inbound_refuse(w, p, sa, DROP_ESP_SHORT, SA_ERR_MALFORMED, EDGE_DROP);
 	verdict = inbound_admit(w, m, p, sa, rte_be_to_cpu_32(esp->seq));
 	if (unlikely(verdict != INBOUND_GO))

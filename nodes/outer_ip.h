@@ -9,10 +9,10 @@
 
 /* RFC 4301, 5.1.2 and RFC 6040, 4.1: what the outer header takes from the inner one. */
 static inline uint8_t
-outer_tos(const struct sa *sa, uint8_t inner)
+outer_tos(uint16_t flags, uint8_t inner)
 {
-	return (sa->flags & SA_F_COPY_DSCP_OUT ? inner & ~3 : 0) |
-	       (sa->flags & SA_F_NO_ECN ? 0 : inner & 3);
+	return (flags & SA_F_COPY_DSCP_OUT ? inner & ~3 : 0) |
+	       (flags & SA_F_NO_ECN ? 0 : inner & 3);
 }
 
 static inline void
@@ -22,7 +22,8 @@ outer_ip4(const struct sa *sa, const struct sa_template *t, struct rte_ipv4_hdr 
 	const struct rte_ipv4_hdr *ip4 = inner;
 	uint32_t sum;
 
-	outer->type_of_service = outer_tos(sa, inner6 ? esp_ip6_tos(inner) : ip4->type_of_service);
+	outer->type_of_service =
+		outer_tos(sa->flags, inner6 ? esp_ip6_tos(inner) : ip4->type_of_service);
 	outer->total_length = rte_cpu_to_be_16(total);
 	outer->packet_id = rte_cpu_to_be_16((uint16_t)sqn);
 	outer->fragment_offset = 0;
@@ -44,7 +45,7 @@ outer_ip6(const struct sa *sa, struct rte_ipv6_hdr *outer, const void *inner, bo
 	uint8_t tos =
 		inner6 ? esp_ip6_tos(inner) : ((const struct rte_ipv4_hdr *)inner)->type_of_service;
 
-	outer->vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)outer_tos(sa, tos) << 20);
+	outer->vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)outer_tos(sa->flags, tos) << 20);
 	outer->payload_len = rte_cpu_to_be_16(total - sizeof(*outer));
 }
 

@@ -14,8 +14,8 @@
 /* Makes a packet ready, or says where it goes instead of submit. admitted: there is room for it. */
 typedef rte_edge_t (*seal_prepare_t)(
 	struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted);
-/* Seals a packet that was made ready. */
-typedef void (*seal_one_t)(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn);
+/* Seals packets that were made ready, all of one SA, with the numbers from sqn on. */
+typedef void (*seal_packets_t)(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn);
 /* The SA has no number left for it: where it goes. */
 typedef rte_edge_t (*seal_overflow_t)(struct worker *w, struct pkt *p);
 
@@ -59,15 +59,14 @@ sa_no_number(struct worker *w, struct pkt *p)
 /* One run: packets in a row, all ready, all of one SA. Returns how many were sealed. */
 static __rte_always_inline uint16_t
 seal_run(struct rte_graph *graph, struct rte_node *node, struct sa *sa, void **objs, uint16_t n,
-	rte_edge_t submit, seal_one_t seal, seal_overflow_t overflow)
+	rte_edge_t submit, seal_packets_t seal, seal_overflow_t overflow)
 {
 	uint16_t numbers = n;
 	uint64_t sqn = sa_take_numbers(sa, &numbers);
 
 	if (likely(numbers > 0))
 		rte_node_enqueue(graph, node, submit, objs, numbers);
-	for (uint16_t i = 0; i < numbers; i++)
-		seal(objs[i], pkt(objs[i]), sa, sqn + i);
+	seal(objs, numbers, sa, sqn);
 	for (uint16_t i = numbers; i < n; i++)
 		rte_node_enqueue_x1(graph, node, overflow(worker_of(node), pkt(objs[i])), objs[i]);
 	return numbers;
@@ -76,7 +75,7 @@ seal_run(struct rte_graph *graph, struct rte_node *node, struct sa *sa, void **o
 /* The process function of a sealing node. */
 static __rte_always_inline uint16_t
 seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n,
-	rte_edge_t submit, seal_prepare_t prepare, seal_one_t seal, seal_overflow_t overflow)
+	rte_edge_t submit, seal_prepare_t prepare, seal_packets_t seal, seal_overflow_t overflow)
 {
 	struct worker *w = worker_of(node);
 	uint16_t admitted = crypto_admit(&w->crypto_queue, n), good = 0;

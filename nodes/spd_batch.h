@@ -7,9 +7,9 @@
 #include "spd.h"
 #include "worker.h"
 
-/* The policies of up to 64 packets at a time: what the two policy nodes share. */
+/* The policies of up to 32 packets at a time: what the two policy nodes share. */
 
-#define SPD_BATCH 64
+#define SPD_BATCH 32
 
 struct spd_batch {
 	uint16_t n;
