@@ -189,6 +189,9 @@ unsigned int spd_page(
 void spd_set_complete(struct spd *spd, bool complete);
 bool spd_complete(const struct spd *spd);
 
+/* Whether there is no policy in that direction: nothing need be looked up. Any data-plane lcore. */
+bool spd_empty(const struct spd *spd, enum spd_dir dir);
+
 /*
  * The best policy for each of n packets of one family (n at most 64); NULL where none matches. Any data-plane
  * lcore.

@@ -210,6 +210,15 @@ lookup(const struct spd_view *v, int family, const struct spd_key *const *keys, 
 	} while (unlikely(atomic_load_explicit(&v->moves, memory_order_relaxed) != moves));
 }
 
+bool
+spd_empty(const struct spd *spd, enum spd_dir dir)
+{
+	const struct spd_view *v = spd->view[dir];
+
+	return atomic_load_explicit(&v[SPD_FAMILY4].tuples, memory_order_acquire)->n == 0 &&
+	       atomic_load_explicit(&v[SPD_FAMILY6].tuples, memory_order_acquire)->n == 0;
+}
+
 void
 spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
 	unsigned int n, struct spd_policy **found)

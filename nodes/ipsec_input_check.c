@@ -97,9 +97,16 @@ ipsec_input_check_process(struct rte_graph *graph, struct rte_node *node, void *
 {
 	struct stream s = stream_begin(graph, node, objs);
 	struct worker *w = worker_of(node);
+	bool empty = spd_empty(w->spd, SPD_FWD);
 	struct spd_batch b;
 
 	for (uint16_t at = 0; at < n; at += b.n) {
+		/* Of what is not ours only the policies count: without any, nothing is read. */
+		b.n = empty ? spd_batch_without(&objs[at], n - at, PKT_F_LOCAL) : 0;
+		for (uint16_t i = 0; i < b.n; i++)
+			stream_put(&s, at + i, check(w, pkt(objs[at + i]), NULL, NULL));
+		if (b.n > 0)
+			continue;
 		spd_batch_fill(w, &b, &objs[at], n - at);
 		spd_batch_lookup_in(w, &b, &objs[at]);
 		for (uint16_t i = 0; i < b.n; i++)

@@ -79,25 +79,35 @@ output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_po
 	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
 }
 
+static inline rte_edge_t
+judge(struct worker *w, bool complete, struct pkt *p, const struct spd_key *key,
+	struct spd_policy *policy)
+{
+	if (unlikely(!complete && p->in_port != PKT_PORT_HOST))
+		return drop(p, DROP_POLICY_INCOMPLETE);
+	return output(w, p, key, policy);
+}
+
 static uint16_t
 ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
 	struct stream s = stream_begin(graph, node, objs);
 	struct worker *w = worker_of(node);
-	bool complete = spd_complete(w->spd);
+	bool complete = spd_complete(w->spd), empty = spd_empty(w->spd, SPD_OUT);
 	struct spd_batch b;
 
 	for (uint16_t at = 0; at < n; at += b.n) {
+		/* Of what Linux does not send only the policies count: without any, nothing is read. */
+		b.n = empty ? spd_batch_without(&objs[at], n - at, PKT_F_OWN_L2) : 0;
+		for (uint16_t i = 0; i < b.n; i++)
+			stream_put(&s, at + i, judge(w, complete, pkt(objs[at + i]), NULL, NULL));
+		if (b.n > 0)
+			continue;
 		spd_batch_fill(w, &b, &objs[at], n - at);
 		spd_batch_lookup(w, SPD_OUT, &b);
-		for (uint16_t i = 0; i < b.n; i++) {
-			struct pkt *p = pkt(objs[at + i]);
-
-			if (unlikely(!complete && p->in_port != PKT_PORT_HOST))
-				stream_put(&s, at + i, drop(p, DROP_POLICY_INCOMPLETE));
-			else
-				stream_put(&s, at + i, output(w, p, &b.key[i], b.policy[i]));
-		}
+		for (uint16_t i = 0; i < b.n; i++)
+			stream_put(&s, at + i,
+				judge(w, complete, pkt(objs[at + i]), &b.key[i], b.policy[i]));
 	}
 	return stream_end(&s, n);
 }

@@ -36,6 +36,17 @@ spd_batch_tag(const struct worker *w, const struct pkt *p, struct spd_key *key)
 	}
 }
 
+/* The next packets that have none of these flags: no more than a batch. */
+static inline uint16_t
+spd_batch_without(void *const *objs, uint16_t n, uint16_t flags)
+{
+	uint16_t i = 0;
+
+	while (i < n && i < SPD_BATCH && !(pkt(objs[i])->flags & flags))
+		i++;
+	return i;
+}
+
 /* Reads the selectors of the next packets. */
 static inline void
 spd_batch_fill(const struct worker *w, struct spd_batch *b, void **objs, uint16_t n)
