@@ -17,6 +17,11 @@ from router import CYGNET, CYGNETCTL
 from sites import PLAN, PSK, TwoSites
 
 
+# The plugins of charon.py, and EAP-TLS.
+EAP = ("load = random nonce openssl aes sha1 sha2 hmac kdf gcm pem pkcs1 x509 pubkey eap-identity eap-tls "
+       "kernel-cygnet kernel-netlink socket-default vici")
+
+
 def many(n, which, changed=(), first=0):
     """n tunnels between two addresses, with a net each; A starts them."""
     own, other = ("local-ts", "remote-ts") if which == "a" else ("remote-ts", "local-ts")
@@ -42,7 +47,7 @@ def sites(module_lab):
     for s in sites:
         s.router.wait_ready()
         s.add_route()
-        s.make_charon()
+        s.make_charon(charon=EAP)
     for s in sites:
         s.charon.start()
         s.wait_backend()
@@ -145,7 +150,7 @@ def test_an_interrupted_load_changes_nothing(sites, ends, module_lab):
     a, _ = ends
     a.load(doc("a"))
     big = doc("a")
-    for i in range(4000):
+    for i in range(3000):
         big["ipsec"]["gateways"].append({"name": f"g{i}", "ike-policy": "ike-policy-1",
                                          "local-address": PLAN["a"]["wan"],
                                          "remote-address": f"198.18.{i // 256}.{i % 256}"})
@@ -309,6 +314,48 @@ def test_certificates(sites, ends, module_lab):
     assert "+ private key" in out and "- private key" in out
     a.run("up", "ipsec-tunnel-1")
     assert "0 changed, 0 removed, 1 unchanged" in a.load().stdout
+
+
+def test_eap_tls(sites, ends, module_lab):
+    a, b = ends
+    make_certificates(module_lab.dir)
+    client, server = certificate_doc("a"), certificate_doc("b")
+    client["ipsec"]["ike-policies"][0]["authentication"].update({
+        "method": "eap-tls", "remote-method": "certificate", "local-id": "CN=a"})
+    server["ipsec"]["ike-policies"][0]["authentication"].update({
+        "remote-method": "eap-tls", "eap-id": "%any", "local-id": "CN=b"})
+    b.load(server)
+    a.load(client)
+    a.run("up", "ipsec-tunnel-1", "--log")
+    assert "EAP method EAP_TLS succeeded" in sites.b.charon.output()
+    assert sites.ping(3) == 3
+
+
+def test_virtual_address_transport_and_ah(sites, ends):
+    a, b = ends
+    client, server = doc("a"), doc("b")
+    server["ipsec"]["pools"] = [{"name": "v", "addresses": "10.3.0.0/24", "dns": "10.3.0.1"}]
+    server["ipsec"]["gateways"][0].update({"pools": "v", "connection-type": "responder"})
+    del server["ipsec"]["child-policies"][0]["remote-ts"]
+    client["ipsec"]["gateways"][0]["virtual-ips"] = "0.0.0.0"
+    del client["ipsec"]["child-policies"][0]["local-ts"]
+    client["ipsec"]["tunnels"][0]["start-action"] = "none"
+    b.load(server)
+    a.load(client)
+    a.run("up", "ipsec-tunnel-1")
+    assert "10.3.0.1/32" in sites.a.charon.sas() and "pool" not in a.run("diff", a.file).stdout
+    # Another kind of tunnel between the same two: AH in transport mode, for one protocol.
+    for end, which in (a, "a"), (b, "b"):
+        d = doc(which)
+        d["ipsec"]["child-policies"][0] = {
+            "name": "child-policy-1", "protocol": "ah", "mode": "transport", "start-action": "none",
+            "proposals": [{"integrity": ["sha256", "sha512"]}], "local-ts": "dynamic[udp/7]",
+            "remote-ts": [{"prefix": "dynamic", "protocol": "udp"}]}
+        end.load(d)
+    a.run("up", "ipsec-tunnel-1")
+    row = a.status()["ipsec-tunnel-1"]
+    assert row["mode"] == "TRANSPORT" and row["algorithms"] == "HMAC_SHA2_256_128"
+    assert [s["protocol"] for s in sites.a.router.sas()] == ["ah", "ah"]
 
 
 def test_one_command_starts_a_site(lab):
