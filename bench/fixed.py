@@ -1,22 +1,37 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixed costs: start-up, memory an SA, and what the tables take to change (bench/fixed.c)."""
+"""Fixed costs: start-up, and what an SA and a policy take of memory."""
 
-import json
+import re
 import time
 
 import ours
-from lab import BUILD, run
+import transforms
+import yaml
+from lab import run
+
+TABLE = 1 << 18
 
 
-def start_up(lab, binary, transform, sas):
-    """Seconds from the command to the router's socket, with so many SAs and policies in its file."""
-    conf = ours.config("inline", "out", None, sas, transform, 0)
-    conf["ports"][0]["devargs"] = "net_null1,no-rx=1"
+def start_up(lab, binary, sas):
+    """Seconds from the command to the router's answer, with so many SAs and policies in its file."""
+    conf = ours.config("inline", "out", None, sas, transforms.TRANSFORMS["aes128-gcm"], 0)
     before = time.monotonic()
     with ours.running(lab, "start", binary, conf, "out", "inline", forwards=False):
         return time.monotonic() - before
 
 
-def tables():
-    """What bench-fixed says: rates of the control thread's calls at several sizes, bytes of each thing."""
-    return json.loads(run([BUILD / "bench" / "node" / "bench-fixed"], timeout=120).stdout)
+def memory(lab, binary):
+    """Bytes that one more SA and one more policy take, as --check says it of the tables."""
+    conf = ours.config("inline", "out", None, 1, transforms.TRANSFORMS["aes128-gcm"], 0)
+    conf["limits"] |= {"sas": TABLE, "policies": TABLE}
+    path = lab.dir / "memory.yaml"
+    path.write_text(yaml.safe_dump({"name": "memory", **conf}))
+    path.chmod(0o600)
+    text = run([binary, "-c", path, "--check"], check=False).stdout
+    found = re.findall(r"table: \d+ (SAs|policies), (\d+) KiB", text)
+    return {what: int(kib) * 1024 / TABLE for what, kib in found}
+
+
+def measure(lab, binary, quick):
+    sizes = (1,) if quick else (1, 1000, 10000)
+    return {"start_seconds": {str(n): start_up(lab, binary, n) for n in sizes}, "bytes": memory(lab, binary)}

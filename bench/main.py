@@ -15,10 +15,12 @@ import transforms  # first: it finds the tests' laboratory
 import meter
 import ours
 import dpdk_programs as dpdk
+import fixed
+import loads
 import report
 import traffic
 from lab import BUILD, REPO, Failed, Lab
-from rows import Row, plan
+from rows import Row, load_rows, plan
 
 STYLES = ("lib", "cpu", "legacy")
 
@@ -87,6 +89,11 @@ class Bench:
             rows = [m.interval(self.args.seconds) for _ in range(self.args.intervals)]
             return meter.summary(rows, self.ghz, size)
 
+    def load(self, row):
+        quick = self.args.quick
+        return loads.measure(self.lab, self.builds["cygnet"], self.capture(row), row,
+                             transforms.TRANSFORMS[row.transform], 0.5 if quick else 2, 1 if quick else 60)
+
     def crypto(self, row):
         return dpdk.crypto_perf(transforms.TRANSFORMS[row.transform], row.direction, row.size, self.cpu)
 
@@ -102,14 +109,34 @@ def main():
     subprocess.run([REPO / "ci" / "setup", *([] if args.no_peers else ["--bench"])], check=True)
     if "CYGNET_BUILD" not in os.environ:
         subprocess.run([REPO / "ci" / "build", BUILD], check=True, stdout=subprocess.DEVNULL)
-    result = {"machine": report.machine(), "rows": [], "floor": {}, "crypto": {}}
+    result = {"machine": report.machine(), "rows": [], "floor": {}, "crypto": {}, "load": [], "fixed": {}}
     print(report.machine_text(result["machine"]))
     with Lab("bench") as lab, tempfile.TemporaryDirectory(dir=lab.dir) as captures:
         b = Bench(args, lab, Path(captures))
         for row in rows:
-            entry = {"row": row.__dict__, "name": row.name, "programs": b.measure(row)}
+            try:
+                entry = {"row": row.__dict__, "name": row.name, "programs": b.measure(row)}
+            except (meter.Failed, Failed) as e:
+                print(f"{row.name}: {e}", file=sys.stderr)
+                continue
             result["rows"].append(entry)
             print(report.row_text(entry), flush=True)
+        for row in load_rows(args.quick):
+            if not all(w in f"load {row.name}" for w in args.only.split()):
+                continue
+            try:
+                entry = {"row": row.__dict__, "name": row.name, **b.load(row)}
+            except (meter.Failed, Failed) as e:
+                print(f"load {row.name}: {e}", file=sys.stderr)
+                continue
+            result["load"].append(entry)
+            print(report.load_text(entry), flush=True)
+        if all(w in "fixed costs" for w in args.only.split()):
+            try:
+                result["fixed"] = fixed.measure(lab, b.builds["cygnet"], args.quick)
+                print(report.fixed_text(result["fixed"]), flush=True)
+            except (meter.Failed, Failed) as e:
+                print(f"fixed costs: {e}", file=sys.stderr)
         if not args.no_peers:
             for size in sorted({r.size for r in rows if r.size != "imix"}):
                 try:

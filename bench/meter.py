@@ -99,6 +99,7 @@ class Meter:
         now = self.snap()
         packets = now[1] - before[1]
         row = {"packets": packets, "seconds": (now[0] - before[0]) / 1e9, "bytes": (now[2] - before[2]) / max(packets, 1),
+               "share": (now[3][0] - before[3][0]) / (now[0] - before[0]),
                "cycles": [(b - a) * self.ghz / max(packets, 1) for a, b in zip(before[3], now[3])]}
         if nodes:
             row["nodes"] = {n: c[1] - first[n][1] for n, c in nodes().items()}
@@ -137,8 +138,10 @@ def summary(rows, ghz, clear_bytes):
            "intervals": len(rows)}
     if "nodes" in rows[0]:
         nodes = {}
+        # A node's cycles are the TSC's: intervals in which the lcore kept its cpu are the ones to look at.
+        whole = sorted(rows, key=lambda r: r["share"])[len(rows) // 2:]
         for name in rows[0]["nodes"]:
-            v = [r["nodes"][name] / r["packets"] for r in rows]
+            v = [r["nodes"][name] / r["packets"] for r in whole]
             if any(v):
                 nodes[name] = quantile(v, 0.25)
         out["nodes"] = nodes

@@ -9,6 +9,7 @@ import socket
 
 import meter
 import traffic
+import yaml
 from lab import run
 from router import Router
 
@@ -68,6 +69,15 @@ def config(mode, direction, capture, sas, transform, packets, window=0, esn=Fals
     }
 
 
+def listed(conf, key):
+    """A long list as YAML: the library takes minutes for 100,000 entries."""
+    lines = [f"{key}:"]
+    for entry in conf[key]:
+        fields = [f"{k}: {json.dumps(v)}" for k, v in entry.items()]
+        lines += ["  - " + fields[0], *("    " + f for f in fields[1:])]
+    return "\n".join(lines) + "\n"
+
+
 class Control:
     """cygnetctl's socket, kept open: a sample costs the control thread little."""
 
@@ -107,18 +117,20 @@ def running(lab, name, binary, conf, direction, mode, env=None, forwards=True):
     """A router that forwards, in a namespace of its own; yields it, its meter and what counts its nodes."""
     ns = lab.ns(name)
     ns.no_ipv6()
-    router = Router(ns, conf)
+    router = Router(ns, {k: v for k, v in conf.items() if k not in ("sas", "policies")})
+    router.write(yaml.safe_dump(router.conf, sort_keys=False) + listed(conf, "sas") + listed(conf, "policies"))
     router.binary = binary
     try:
-        router.start(env=env)
+        router.start(wait=False, env=env)
+        router.wait_ready(120)
         gateway = "192.0.2.2" if direction == "out" else "10.1.0.2"
         dev = "wan" if direction == "out" else "lan"
         ns.run("ip", "neigh", "replace", gateway, "lladdr", MAC_NEIGHBOUR, "dev", dev, "nud", "permanent")
         ns.route(*(["20.0.0.0/8", "via", gateway, "dev", "wan"] if direction == "out"
                    else ["10.1.128.0/17", "via", gateway, "dev", "lan"]))
         telemetry = meter.Telemetry(router.name, router.process)
-        m = meter.Meter(telemetry, 1, meter.threads(
-            telemetry.pid, ["rte-worker-1", "rte-worker-2"][:1 if mode == "inline" else 2]))
+        names = ["rte-worker-1", "rte-worker-2"][:1 if mode == "inline" else 2]
+        m = meter.Meter(telemetry, 1, meter.threads(telemetry.pid, names))
         if forwards:
             m.wait_for_packets()
         yield router.process, m, Control(router.socket).nodes

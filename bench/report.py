@@ -63,6 +63,12 @@ def table(result):
         if p.get("nodes"):
             nodes = sorted(p["nodes"].items(), key=lambda x: -x[1])
             out.append(f"{e['name']}: " + ", ".join(f"{n} {c:.1f}" for n, c in nodes if c >= 0.05))
+    wanted = targets(result)
+    if wanted:
+        out.append("")
+        out += [f"{what:64} wanted {want:.2f}  got {got:.2f}{'' if got >= want else '  (not reached)'}"
+                for what, want, got in wanted]
+        out.append("")
     if result["floor"]:
         out.append("receive and send alone (testpmd): " + ", ".join(
             f"{k} B {v['cycles']:.0f}" for k, v in result["floor"].items()))
@@ -71,5 +77,95 @@ def table(result):
     return "\n".join(out)
 
 
+def load_text(e):
+    window = f", window {e['window']}" if e["window"] else ""
+    latency = "; ".join(f"at {float(k):.0%} " + " / ".join(f"{v[p] / 1000:.1f}" for p in ("p50", "p99", "p99_9")) +
+                        (f" (lost {v['lost']:.1%})" if v["lost"] > 0 else "") for k, v in e["latency"].items())
+    o = e["overload"]
+    return (f"load {e['name']}{window}: {e['cycles_without_source']:.0f} cycles and {e['source_cycles']:.0f} of the source; "
+            f"latency us p50/p99/p99.9 {latency}; offered twice the peak for {o['seconds']} s: "
+            f"{o['left'] / o['peak']:.2f} of it, {o['least'] / o['peak']:.2f} in the worst quarter second")
+
+
+def fixed_text(f):
+    return "\n".join(["start: " + ", ".join(f"{n} SAs {s:.2f} s" for n, s in f["start_seconds"].items()),
+                      "memory of one: " + ", ".join(f"{w} {b:.0f} bytes" for w, b in f["bytes"].items())])
+
+
+def cycles_of(result, name):
+    for e in result["rows"]:
+        if e["name"] == name and "cygnet" in e["programs"]:
+            return e["programs"]["cygnet"]["cycles"]
+    return None
+
+
+def targets(result):
+    """The project's own targets, as ratios of this run: what, wanted, got."""
+    out = []
+    floor = {"64": 1.2, "512": 1.15, "1400": 1.1}
+    for e in result["rows"]:
+        row, best = e["row"], best_peer(e["programs"])
+        if best and "cygnet" in e["programs"] and row["sas"] == 1:
+            gcm = row["transform"].endswith("gcm") and str(row["size"]) in floor
+            out.append((f"{e['name']} against {best}", floor[str(row["size"])] if gcm else 1.0,
+                        e["programs"][best]["cycles"] / e["programs"]["cygnet"]["cycles"]))
+        if row["mode"] == "dedicated" and row["transform"].endswith("gcm") and "cygnet" in e["programs"]:
+            inline = cycles_of(result, e["name"].replace("dedicated", "inline"))
+            crypto = result["crypto"].get(f"{row['transform']} {row['direction']} {row['size']}")
+            if inline and crypto:
+                limit = max(inline - crypto + 40, 1.1 * crypto + 40)
+                out.append((f"{e['name']} against its limit", 0.85, limit / e["programs"]["cygnet"]["cycles"]))
+    for size, wanted in ((64, 0.5), (512, 0.7), (1400, 0.8)):
+        for d in "out", "in":
+            one = cycles_of(result, f"inline {d} aes128-gcm {size} of 100000 packets")
+            many = cycles_of(result, f"inline {d} aes128-gcm {size} 100000 SAs")
+            if one and many:
+                out.append((f"100,000 SAs {d} {size} against one", wanted, one / many))
+    one, many = cycles_of(result, "inline out aes128-gcm 64"), cycles_of(result, "inline out aes128-gcm 64 100 SAs")
+    if one and many:
+        out.append(("100 SAs interleaved out 64 against one", 0.85, one / many))
+    for e in result["load"]:
+        out.append((f"overload {e['name']} against the peak", 0.95, e["overload"]["left"] / e["overload"]["peak"]))
+    return out
+
+
+def gnuplot(directory, name, title, xlabel, series, extra=""):
+    """series: name and points."""
+    data = directory / f"{name}.dat"
+    data.write_text("\n\n".join("\n".join(f"{x} {y:.3f}" for x, y in points) for _, points in series) + "\n")
+    plots = ", ".join(f"'{data}' index {i} with linespoints lw 2 title '{label}'" for i, (label, _) in enumerate(series))
+    script = (f"set terminal svg size 800,500 background 'white'\nset output '{directory / name}.svg'\n"
+              f"set title '{title}'\nset xlabel '{xlabel}'\nset ylabel 'Gbit/s'\nset key left top\nset grid\n"
+              f"set yrange [0:*]\n{extra}\nplot {plots}\n")
+    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+    data.unlink()
+
+
 def plot(result, directory):
-    pass
+    """Throughput over size, as measured; over lcores, from the measured costs (docs/performance.md)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    series = {}
+    for e in result["rows"]:
+        r = e["row"]
+        if r["transform"] != "aes128-gcm" or r["sas"] != 1 or r["size"] == "imix" or r["packets"] != 256:
+            continue
+        if "cygnet" in e["programs"]:
+            series.setdefault(f"cygnet {r['mode']} {r['direction']}", []).append(
+                (r["size"], e["programs"]["cygnet"]["gbps"]))
+        best = best_peer(e["programs"])
+        if best:
+            series.setdefault(f"ipsec-secgw {r['direction']}", []).append((r["size"], e["programs"][best]["gbps"]))
+    if series:
+        gnuplot(directory, "size", "AES-GCM-128, one SA", "bytes in a frame", sorted(series.items()))
+    lines = []
+    ghz = result["machine"]["tsc_ghz"]
+    for size in 64, 1400:
+        inline = cycles_of(result, f"inline out aes128-gcm {size}")
+        crypto = result["crypto"].get(f"aes128-gcm out {size}")
+        if inline and crypto:
+            gbit = ghz * 8 * size
+            lines.append((f"inline {size} B", [(n, n * gbit / inline) for n in range(1, 9)]))
+            lines.append((f"one worker, n-1 crypto lcores {size} B", [
+                (n, gbit / max(inline - crypto + 40, (1.1 * crypto + 40) / (n - 1))) for n in range(2, 9)]))
+    if lines:
+        gnuplot(directory, "lcores", "AES-GCM-128 out, from costs measured on one", "lcores", lines)

@@ -45,3 +45,11 @@ def plan(quick):
             rows.append(Row(direction, size, "aes128-gcm", packets=100000))
             rows.append(Row(direction, size, "aes128-gcm", sas=100000, packets=100000))
     return rows
+
+
+def load_rows(quick):
+    """Load, latency and overload; inbound with a live window."""
+    if quick:
+        return [Row("in", 64, "aes128-gcm", packets=4096)]
+    return [Row(d, s, "aes128-gcm", mode, packets=16384)
+            for mode in ("inline", "dedicated") for d in ("out", "in") for s in (64, 1400)]
