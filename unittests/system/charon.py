@@ -55,8 +55,15 @@ exec {charon}
 """
 
 
-def psk_connection(name, local, remote, local_ts, remote_ts, psk, start="none", extra_child="", extra=""):
-    """swanctl.conf for one tunnel with a pre-shared key; site names are the addresses."""
+def psk_child(name, local_ts, remote_ts, start="none", extra=""):
+    """One child of psk_connection(); a traffic selector may be None: the address, or the virtual one."""
+    ts = [f"{k} = {v}" for k, v in (("local_ts", local_ts), ("remote_ts", remote_ts)) if v]
+    return "\n\t\t\t\t".join([f"{name} {{", *ts, "esp_proposals = aes256gcm16", f"start_action = {start}", extra]) + "\n\t\t\t}\n"
+
+
+def psk_connection(name, local, remote, local_ts, remote_ts, psk, start="none", extra_child="", extra="", children=None):
+    """swanctl.conf for one tunnel, or for those children, with a pre-shared key; site names are the addresses."""
+    children = children or psk_child("net", local_ts, remote_ts, start, extra_child)
     return f"""
 connections {{
 	{name} {{
@@ -74,13 +81,7 @@ connections {{
 			id = {remote}
 		}}
 		children {{
-			net {{
-				local_ts = {local_ts}
-				remote_ts = {remote_ts}
-				esp_proposals = aes256gcm16
-				start_action = {start}
-				{extra_child}
-			}}
+			{children}
 		}}
 	}}
 }}

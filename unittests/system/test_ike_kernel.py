@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from charon import psk_child
 from lab import wait_for
-from sites import PLAN, PSK, TwoSites
+from sites import PLAN, TwoSites
+from test_ike import NoClear
 
 
 @pytest.fixture
@@ -59,45 +61,6 @@ def test_no_source_routes(sites):
     assert sites.ping() == 3
 
 
-VIRTUAL = """
-connections {{
-	rw {{
-		version = 2
-		local_addrs = {local}
-		remote_addrs = {remote}
-		proposals = aes256gcm16-prfsha384-ecp384
-		{extra}
-		local {{
-			auth = psk
-			id = {local}
-		}}
-		remote {{
-			auth = psk
-			id = {remote}
-		}}
-		children {{
-			net {{
-				{ts}
-				esp_proposals = aes256gcm16
-			}}
-		}}
-	}}
-}}
-pools {{
-	vips {{
-		addrs = 10.9.0.0/28
-	}}
-}}
-secrets {{
-	ike-rw {{
-		id-1 = {local}
-		id-2 = {remote}
-		secret = "{psk}"
-	}}
-}}
-"""
-
-
 def test_virtual_ip(sites):
     """A road warrior: what it sends itself has its virtual IP as source and takes the tunnel."""
     for s in sites:
@@ -107,16 +70,15 @@ def test_virtual_ip(sites):
         s.charon.start()
         s.wait_backend()
     a, b = sites
-    a.charon.load(VIRTUAL.format(local=a.me["wan"], remote=b.me["wan"], psk=PSK, extra="vips = 0.0.0.0",
-                                 ts=f"remote_ts = {b.me['net']}"))
-    b.charon.load(VIRTUAL.format(local=b.me["wan"], remote=a.me["wan"], psk=PSK, extra="pools = vips",
-                                 ts=f"local_ts = {b.me['net']}"))
+    a.load(extra="vips = 0.0.0.0", children=psk_child("net", None, b.me["net"]))
+    b.load(extra="pools = vips", children=psk_child("net", b.me["net"], None))
+    b.charon.load(b.charon.swanctl_conf.read_text() + "pools {\n\tvips {\n\t\taddrs = 10.9.0.0/28\n\t}\n}\n")
     a.charon.initiate()
     assert "10.9.0.1" in a.ns.run("ip", "-4", "addr").stdout
     assert re.search(rf"^{b.me['net']} .*src 10\.9\.0\.1", routes_220(a), re.M), routes_220(a)
     assert a.ns.ping(b.me["host"], count=3) == 3
     assert a.usage("out")[0] == 3 and b.usage("in")[0] == 3
-    a.charon.terminate("rw")
+    a.charon.terminate("site")
     wait_for("the address to go", lambda: "10.9.0.1" not in a.ns.run("ip", "-4", "addr").stdout)
     assert not routes_220(a)
 
@@ -156,3 +118,36 @@ def test_negotiation_before_the_agent(sites):
     sites.wait_sas()
     assert "no router is there" not in sites.a.charon.output()
     assert sites.ping() == 3
+
+
+def test_policies_are_complete_when_the_configuration_is_loaded(sites):
+    """Where clear packets may pass, none does between charon's start and its first policies."""
+    for s in sites:
+        for p in s.router.conf["ports"]:
+            p["default-action"] = "bypass"
+        s.router.write()
+    with NoClear(sites):
+        for s in sites:
+            s.start_router(wait=False)
+        for s in sites:
+            s.router.wait_ready()
+            s.add_route()
+            s.make_charon().start()
+            wait_for("the plugin", lambda s=s: "router is there" in s.charon.output())
+        assert sites.ping(5, interval=0.2) == 0
+        assert not any(s.router.json("status")["policies_complete"] for s in sites)
+        for s in sites:
+            s.load(start="trap")
+        for s in sites:
+            s.wait_backend(5)
+        sites.wait_ping(10)
+
+
+def test_policies_are_complete_without_any(sites):
+    """complete_delay passes, and what no policy names goes in clear, as configured."""
+    for p in sites.a.router.conf["ports"]:
+        p["default-action"] = "bypass"
+    sites.a.router.write()
+    sites.a.start_router()
+    sites.a.make_charon(plugin="complete_delay = 1").start()
+    sites.a.wait_backend(5)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from charon import AGENT
+from charon import AGENT, psk_child
 from lab import REPO, huge_files, keep_huge_files, run, wait_for
 from router import CYGNET
-from sites import PSK, TwoSites
+from sites import TwoSites
 from wire import Capture, kind
 from test_ike import NoClear, agents, holders, in_files, negotiated_keys
 
@@ -208,49 +208,11 @@ def test_keys_after_cleanup(lab):
     assert not holders(sites.a.charon.process.pid, keys)
 
 
-HUNDRED = """
-connections {{
-	site {{
-		version = 2
-		local_addrs = {local}
-		remote_addrs = {remote}
-		proposals = aes256gcm16-prfsha384-ecp384
-		local {{
-			auth = psk
-			id = {local}
-		}}
-		remote {{
-			auth = psk
-			id = {remote}
-		}}
-		children {{
-{children}
-		}}
-	}}
-}}
-secrets {{
-	ike-site {{
-		id-1 = {local}
-		id-2 = {remote}
-		secret = "{psk}"
-	}}
-}}
-"""
-CHILD = """\
-			net{n} {{
-				local_ts = {mine}.{n}.0/24
-				remote_ts = {theirs}.{n}.0/24
-				esp_proposals = aes256gcm16
-				start_action = {start}
-			}}
-"""
-
-
 def load_many(site, n, start):
     """So many CHILD_SAs, one of which is that of the sites' hosts."""
     mine, theirs = site.me["net"].rsplit(".", 2)[0], site.peer["net"].rsplit(".", 2)[0]
-    children = "".join(CHILD.format(n=i, mine=mine, theirs=theirs, start=start) for i in range(n))
-    site.charon.load(HUNDRED.format(local=site.me["wan"], remote=site.peer["wan"], psk=PSK, children=children))
+    children = "".join(psk_child(f"net{i}", f"{mine}.{i}.0/24", f"{theirs}.{i}.0/24", start) for i in range(n))
+    site.load(children=children)
 
 
 def spis(site):
