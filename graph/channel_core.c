@@ -86,8 +86,8 @@ same_version(struct channel_core *c, const struct ike_msg *in)
 
 /* charon's range of SPIs as far as the SAD, whose SPIs carry their slots, can keep to it; else the SAD's own. */
 static void
-agree_on_spis(
-	const struct channel_core *c, const struct ike_msg_hello *in, uint32_t *min, uint32_t *max)
+agree_on_spis(const struct channel_core *c, const struct ike_msg_hello *in, bool say, uint32_t *min,
+	uint32_t *max)
 {
 	uint64_t least = (uint64_t)SPI_MIN_GENERATIONS * sad_slots(c->sad);
 
@@ -97,6 +97,8 @@ agree_on_spis(
 		return;
 	*min = c->spi_min;
 	*max = c->spi_max;
+	if (!say)
+		return;
 	LOG(NOTICE,
 		"SPIs are 0x%08x..0x%08x, not 0x%08x..0x%08x as charon wants them: of those at "
 		"least %" PRIu64 " must lie in the former",
@@ -122,7 +124,8 @@ hello(struct channel_core *c, const struct ike_msg *in, struct ike_msg_hello *re
 	if (in->hdr.owner == 0 || pid == 0 || pid > INT32_MAX)
 		return -EINVAL;
 	c->refused_build[0] = '\0';
-	agree_on_spis(c, &in->body.hello, &min, &max);
+	/* An owner greets at each replay: it is said the first time. */
+	agree_on_spis(c, &in->body.hello, owner_find(c, in->hdr.owner) == NULL, &min, &max);
 	reply->spi_min = min;
 	reply->spi_max = max;
 	rc = owner_hello(c, in->hdr.owner, pid, min, max);

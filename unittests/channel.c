@@ -799,6 +799,7 @@ main(void)
 	Suite *s = suite_create("channel");
 	TCase *t = tcase_create("requests");
 
+	tcase_set_timeout(t, 60); /* garbage takes its time on a machine that is busy */
 	tcase_add_checked_fixture(t, world_setup, world_teardown);
 	for (unsigned int i = 0; i < RTE_DIM(tests); i++)
 		tcase_add_test(t, tests[i]);

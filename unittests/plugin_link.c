@@ -479,6 +479,7 @@ START_TEST(a_refused_version_is_said_once)
 	unsigned int lines;
 
 	fake_wait_up();
+	fake_wait(&fake.lines, 2); /* of the router that is there, and of what it was told */
 	lines = fake_read(&fake.lines);
 	desired_request(&m, IKE_AGENT_REFUSED);
 	memset(m.body.hello.build, 'x', sizeof(m.body.hello.build)); /* no NUL */
