@@ -89,6 +89,39 @@ START_TEST(no_copy_of_a_secret_stays)
 }
 END_TEST
 
+/* Whether the bytes of a block that was given back are still to be found where it was. */
+static bool
+still_there(uintptr_t where, size_t len, const char *mark)
+{
+	char copy[4096];
+	int mem = open("/proc/self/mem", O_RDONLY);
+	ssize_t got = pread(mem, copy, len, (off_t)where);
+
+	close(mem);
+	return got > 0 && memmem(copy, (size_t)got, mark, strlen(mark)) != NULL;
+}
+
+/* What libraries give back is wiped: that is what they do not do themselves. */
+START_TEST(what_is_freed_is_wiped)
+{
+	char *block = malloc(400), *grown;
+	uintptr_t where = (uintptr_t)block;
+
+	memset(block, 0, 400);
+	strcpy(block + 100, "a-mark-in-a-block");
+	ck_assert(still_there(where, 400, "a-mark-in-a-block"));
+	free(block);
+	ck_assert(!still_there(where, 400, "a-mark-in-a-block"));
+	block = malloc(400);
+	where = (uintptr_t)block;
+	strcpy(block + 100, "a-mark-that-moves");
+	grown = realloc(block, 3000);
+	ck_assert_str_eq(grown + 100, "a-mark-that-moves");
+	ck_assert(!still_there(where, 400, "a-mark-that-moves"));
+	free(grown);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -98,6 +131,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(tc, no_copy_of_a_secret_stays);
+	tcase_add_test(tc, what_is_freed_is_wiped);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
