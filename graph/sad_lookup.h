@@ -6,6 +6,7 @@
 
 #include <rte_byteorder.h>
 #include <rte_hash.h>
+#include <rte_prefetch.h>
 
 /* The part of the SAD that lcores read; it is the first member of struct sad. */
 struct sad_view {
@@ -66,6 +67,17 @@ sad_at(const struct sad *sad, uint32_t slot)
 	struct sa *sa = &((const struct sad_view *)sad)->sas[slot];
 
 	return atomic_load_explicit(&sa->spi, memory_order_acquire) != 0 ? sa : NULL;
+}
+
+/* Fetches what sealing reads and writes of an SA: with many SAs it is in no cache. Any data-plane lcore. */
+static inline void
+sad_prefetch_out(const struct sad *sad, uint32_t slot)
+{
+	const struct sa *sa = &((const struct sad_view *)sad)->sas[slot];
+
+	rte_prefetch0(sa);
+	rte_prefetch0(&sa->template[0]);
+	rte_prefetch0(&sa->sqn);
 }
 
 /*

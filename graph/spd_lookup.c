@@ -7,6 +7,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_byteorder.h>
 #include <rte_hash.h>
+#include <rte_prefetch.h>
 
 /* What lcores do with the policy database: they find the best policies of a burst. */
 
@@ -188,6 +189,8 @@ lookup_once(const struct spd_view *v, int family, const struct spd_key *const *k
 		if (!open)
 			break;
 		hits = find_chains(v->hash, key_ptr, n_keys, data);
+		for (uint64_t left = hits; n_keys > 1 && left != 0; left &= left - 1)
+			rte_prefetch0(data[__builtin_ctzll(left)]);
 		for (unsigned int i = 0; i < n && hits != 0; i++)
 			if (hits & 1ull << which[i])
 				match_chain(&best[i], data[which[i]], keys[i], family);

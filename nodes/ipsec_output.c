@@ -79,6 +79,27 @@ output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_po
 	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
 }
 
+/* The SAs of a batch, once each that differs from the one before. */
+static inline void
+prefetch_sas(struct worker *w, const struct spd_batch *b)
+{
+	const struct spd_policy *last = NULL;
+
+	for (uint16_t i = 0; i < b->n; i++) {
+		const struct spd_policy *p = b->policy[i];
+		uint32_t slot;
+
+		if (p == NULL || p == last)
+			continue;
+		last = p;
+		slot = atomic_load_explicit(&p->sa, memory_order_relaxed);
+		if (slot == SPD_NO_SA)
+			continue;
+		sad_prefetch_out(w->sad, slot);
+		rte_prefetch0(&w->sa_counters[slot]);
+	}
+}
+
 static inline rte_edge_t
 judge(struct worker *w, bool complete, struct pkt *p, const struct spd_key *key,
 	struct spd_policy *policy)
@@ -105,6 +126,7 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 			continue;
 		spd_batch_fill(w, &b, &objs[at], n - at);
 		spd_batch_lookup(w, SPD_OUT, &b);
+		prefetch_sas(w, &b);
 		for (uint16_t i = 0; i < b.n; i++)
 			stream_put(&s, at + i,
 				judge(w, complete, pkt(objs[at + i]), &b.key[i], b.policy[i]));
