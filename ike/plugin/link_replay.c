@@ -9,6 +9,7 @@
 #define QUIET_LOOK_MS 100
 #define REMIND_MS 1000
 #define AGAIN_MIN_MS 50
+#define REPLAY_AT_ONCE 64 /* messages of a replay that are under way; some milliseconds */
 #define AGAIN_MAX_MS 2000
 
 static uint64_t
@@ -151,7 +152,11 @@ replay(struct link *l, uint64_t epoch)
 		rc = link_send(l, &msg, NULL, 0);
 		if (rc == 0) {
 			desired_replay_sent(l->desired);
-			told++;
+			/* charon's calls must not stand behind all of it. */
+			if (++told % REPLAY_AT_ONCE == 0) {
+				desired_request(&msg, IKE_PING);
+				rc = call_patiently(l, &msg, epoch);
+			}
 		} else if (rc == -EAGAIN) {
 			/* Then it is made anew: sent later as it was, it would undo what came between. */
 			rc = 0;

@@ -317,7 +317,8 @@ def silent_agent(lab, n, seconds=60, memory=512):
     assert told["expired"] == n, result
     assert status["counts"]["sas"]["live"] == 2 * n and status["counts"]["policies"]["out"] == n
     assert grown < 4096, result
-    assert c.ask("empty", 0, n)["del_sa"]["failed"] == 0
+    emptied = c.ask("empty", 0, n)
+    assert emptied["del_sa"]["failed"] == 0, emptied
     assert c.stop() == 0 and router.stop(60) == 0
     return result
 
