@@ -95,7 +95,9 @@ class Bench:
                              transforms.TRANSFORMS[row.transform], 0.5 if quick else 2, 1 if quick else 60)
 
     def crypto(self, row):
-        return dpdk.crypto_perf(transforms.TRANSFORMS[row.transform], row.direction, row.size, self.cpu)
+        """The least of three: the tool counts what the clock says, whoever had the cpu."""
+        t = transforms.TRANSFORMS[row.transform]
+        return min(dpdk.crypto_perf(t, row.direction, row.size, self.cpu) for _ in range(3))
 
 
 def main():

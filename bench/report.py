@@ -132,7 +132,7 @@ def targets(result):
 def gnuplot(directory, name, title, xlabel, series, extra=""):
     """series: name and points."""
     data = directory / f"{name}.dat"
-    data.write_text("\n\n".join("\n".join(f"{x} {y:.3f}" for x, y in points) for _, points in series) + "\n")
+    data.write_text("\n\n\n".join("\n".join(f"{x} {y:.3f}" for x, y in points) for _, points in series) + "\n")
     plots = ", ".join(f"'{data}' index {i} with linespoints lw 2 title '{label}'" for i, (label, _) in enumerate(series))
     script = (f"set terminal svg size 800,500 background 'white'\nset output '{directory / name}.svg'\n"
               f"set title '{title}'\nset xlabel '{xlabel}'\nset ylabel 'Gbit/s'\nset key left top\nset grid\n"
