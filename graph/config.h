@@ -11,7 +11,9 @@
 
 /* The router's configuration, as router.yaml says it, checked and with defaults filled in. */
 
-#define CONFIG_MAX_PORTS 32
+#define CONFIG_MAX_DEVICES 32
+#define CONFIG_MAX_VLANS 32 /* of all ports */
+#define CONFIG_MAX_PORTS (CONFIG_MAX_DEVICES + CONFIG_MAX_VLANS)
 #define CONFIG_NAME_LEN 16 /* IFNAMSIZ: a port's name is its tap's name */
 
 enum lcore_role { ROLE_CONTROL, ROLE_WORKER, ROLE_CRYPTO };
@@ -25,9 +27,12 @@ struct config_lcore {
 	enum lcore_role role;
 };
 
+/* A device, or a VLAN of one: those follow the devices. */
 struct config_port {
 	char *name;
-	char *devargs;
+	unsigned int vlan; /* 802.1Q id; 0: it is a device */
+	unsigned int parent; /* of a VLAN: index of its device in ports */
+	char *devargs; /* NULL of a VLAN, as are netdev and workers */
 	char *netdev; /* the Linux interface under it (iface= of the devargs), or NULL */
 	char **addresses; /* "192.0.2.1/24", set on the tap */
 	struct ip_addr *addrs; /* the same, parsed */

@@ -79,7 +79,7 @@ static bool
 allows_pci(const struct config *c)
 {
 	for (unsigned int i = 0; i < c->n_ports; i++)
-		if (config_is_pci(c->ports[i].devargs))
+		if (c->ports[i].vlan == 0 && config_is_pci(c->ports[i].devargs))
 			return true;
 	/* An accelerator, say, that the file names for EAL. */
 	for (unsigned int i = 0; i < c->eal.n_options; i++)
@@ -111,7 +111,7 @@ add_all(struct args *a, const struct config *c, const char *argv0, const char *l
 		add(a, "--no-pci");
 	/* Virtual devices are made by the router itself, which can say which port is wrong. */
 	for (unsigned int i = 0; i < c->n_ports; i++)
-		if (config_is_pci(c->ports[i].devargs)) {
+		if (c->ports[i].vlan == 0 && config_is_pci(c->ports[i].devargs)) {
 			add(a, "-a");
 			add(a, "%s", c->ports[i].devargs);
 		}

@@ -47,6 +47,9 @@ struct raw_port {
 	char **workers;
 	unsigned int n_workers;
 	char *default_action, *mark;
+	char *id; /* of a VLAN, which has less than a port */
+	struct raw_port *vlans;
+	unsigned int n_vlans;
 };
 
 struct raw_crypto {

@@ -123,12 +123,28 @@ print_lcores(const struct config *c, FILE *out)
 }
 
 static void
+print_addresses(const struct config_port *p, FILE *out)
+{
+	for (unsigned int j = 0; j < p->n_addresses; j++)
+		fprintf(out, " %s", p->addresses[j]);
+	fprintf(out, "%s\n", p->n_addresses == 0 ? " none" : "");
+}
+
+static void
 print_ports(const struct config *c, FILE *out)
 {
 	for (unsigned int i = 0; i < c->n_ports; i++) {
 		const struct config_port *p = &c->ports[i];
-		int node = port_node(p);
+		int node;
 
+		if (p->vlan != 0) {
+			fprintf(out, "port %s: VLAN %u of %s, mtu %u, default %s, addresses",
+				p->name, p->vlan, c->ports[p->parent].name, p->mtu,
+				action_names[p->default_action]);
+			print_addresses(p, out);
+			continue;
+		}
+		node = port_node(p);
 		fprintf(out, "port %s: %s, netdev %s, NUMA node ", p->name, p->devargs,
 			p->netdev != NULL ? p->netdev : "none");
 		if (node < 0)
@@ -137,9 +153,7 @@ print_ports(const struct config *c, FILE *out)
 			fprintf(out, "%d", node);
 		fprintf(out, ", mtu %u, %u rx queues, default %s, addresses", p->mtu, p->rx_queues,
 			action_names[p->default_action]);
-		for (unsigned int j = 0; j < p->n_addresses; j++)
-			fprintf(out, " %s", p->addresses[j]);
-		fprintf(out, "%s\n", p->n_addresses == 0 ? " none" : "");
+		print_addresses(p, out);
 	}
 }
 

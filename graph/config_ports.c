@@ -146,7 +146,7 @@ static int
 check_others(struct config_load *l, const struct config_where *w, const struct config_port *p)
 {
 	const struct config *c = l->config;
-	size_t dev = strcspn(p->devargs, ",");
+	size_t dev = p->vlan == 0 ? strcspn(p->devargs, ",") : 0;
 
 	for (const struct config_port *o = c->ports; o <= p; o++) {
 		if (o->netdev != NULL && strcmp(o->netdev, p->name) == 0)
@@ -165,7 +165,8 @@ check_others(struct config_load *l, const struct config_where *w, const struct c
 		if (p->netdev != NULL && o->netdev != NULL && strcmp(p->netdev, o->netdev) == 0)
 			return config_fail(l, w, "netdev", "'%s' is under ports[%td] already",
 				p->netdev, o - c->ports);
-		if (strcspn(o->devargs, ",") == dev && strncmp(o->devargs, p->devargs, dev) == 0)
+		if (p->vlan == 0 && strcspn(o->devargs, ",") == dev &&
+			strncmp(o->devargs, p->devargs, dev) == 0)
 			return config_fail(l, w, "devargs", "device %.*s is ports[%td]'s already",
 				(int)dev, p->devargs, o - c->ports);
 	}
@@ -217,9 +218,8 @@ read_addresses(struct config_load *l, const struct config_where *w, struct raw_p
 		for (const struct config_port *o = c->ports; o <= p; o++)
 			for (unsigned int j = 0; j < (o == p ? i : o->n_addresses); j++)
 				if (addr_equal(a, &o->addrs[j]))
-					return config_fail(l, w, key,
-						"'%s' is given to ports[%td] already",
-						p->addresses[i], o - c->ports);
+					return config_fail(l, w, key, "'%s' is given to %s already",
+						p->addresses[i], o->name);
 	}
 	return 0;
 }
@@ -262,23 +262,92 @@ read_workers(struct config_load *l, const struct config_where *w, const struct r
 	return ret;
 }
 
+/* What devices and VLANs have in common, after their names. */
+static int
+read_common(struct config_load *l, const struct config_where *w, struct raw_port *raw,
+	struct config_port *p, unsigned int mtu)
+{
+	static const char *const actions[] = {"discard", "bypass", NULL};
+	unsigned int action;
+	int ret = config_uint(
+		l, w, "mtu", raw->mtu, mtu < 1500 || p->vlan != 0 ? mtu : 1500, 68, mtu, &p->mtu);
+
+	if (ret == 0)
+		ret = config_uint(l, w, "mark", raw->mark, 0, 0, UINT32_MAX, &p->mark);
+	if (ret == 0)
+		ret = config_choice(l, w, "default-action", raw->default_action, actions,
+			DEFAULT_DISCARD, &action);
+	if (ret < 0)
+		return ret;
+	p->default_action = action;
+	return 0;
+}
+
+static int
+read_vlan(struct config_load *l, const struct config_where *w, struct raw_port *raw,
+	unsigned int parent, struct config_port *p)
+{
+	const struct config_port *ports = l->config->ports, *o = &ports[parent];
+	int ret = config_uint(l, w, "id", raw->id, 0, 1, 4094, &p->vlan);
+
+	if (ret < 0)
+		return ret;
+	p->parent = parent;
+	p->name = config_take(&raw->name);
+	if (p->name == NULL && asprintf(&p->name, "%s.%u", o->name, p->vlan) < 0) {
+		p->name = NULL;
+		return -ENOMEM;
+	}
+	if (!valid_port(p->name))
+		return config_fail(l, w, "name", "'%s' cannot be an interface's name", p->name);
+	for (const struct config_port *v = ports; v < p; v++)
+		if (v->vlan == p->vlan && v->parent == parent)
+			return config_fail(l, w, "id", "VLAN %u is %s already", p->vlan, v->name);
+	ret = read_common(l, w, raw, p, o->mtu);
+	if (ret == 0)
+		ret = check_others(l, w, p);
+	return ret == 0 ? read_addresses(l, w, raw, p) : ret;
+}
+
+/* They follow the devices, so that those keep their places. */
+static int
+read_vlans(struct config_load *l)
+{
+	struct config *c = l->config;
+	char section[32];
+	int ret = 0;
+
+	for (unsigned int i = 0; i < l->raw->n_ports; i++) {
+		struct raw_port *raw = &l->raw->ports[i];
+
+		snprintf(section, sizeof(section), "ports[%u].vlans", i);
+		for (unsigned int k = 0; ret == 0 && k < raw->n_vlans; k++)
+			ret = read_vlan(
+				l, AT(section, k), &raw->vlans[k], i, &c->ports[c->n_ports++]);
+	}
+	return ret;
+}
+
 int
 config_read_ports(struct config_load *l)
 {
-	static const char *const actions[] = {"discard", "bypass", NULL};
 	struct config *c = l->config;
-	unsigned int n = l->raw->n_ports, turn = 0;
+	unsigned int n = l->raw->n_ports, vlans = 0, turn = 0;
 	int ret;
 
-	if (n == 0 || n > CONFIG_MAX_PORTS)
+	if (n == 0 || n > CONFIG_MAX_DEVICES)
 		return config_fail(l, AT("ports", -1), NULL, "%u ports, where 1 to %u may be", n,
-			CONFIG_MAX_PORTS);
-	ret = config_alloc(&c->ports, n, sizeof(*c->ports));
+			CONFIG_MAX_DEVICES);
+	for (unsigned int i = 0; i < n; i++)
+		vlans += l->raw->ports[i].n_vlans;
+	if (vlans > CONFIG_MAX_VLANS)
+		return config_fail(l, AT("ports", -1), NULL, "%u VLANs, where %u may be", vlans,
+			CONFIG_MAX_VLANS);
+	ret = config_alloc(&c->ports, n + vlans, sizeof(*c->ports));
 	for (unsigned int i = 0; ret == 0 && i < n; i++) {
 		struct raw_port *raw = &l->raw->ports[i];
 		struct config_port *p = &c->ports[i];
 		const struct config_where *w = AT("ports", i);
-		unsigned int action;
 
 		c->n_ports++;
 		p->name = config_take(&raw->name);
@@ -289,18 +358,12 @@ config_read_ports(struct config_load *l)
 				"'%s' cannot be an interface's name (1 to %d characters, no "
 				"blanks, no '/:%%')",
 				p->name, CONFIG_NAME_LEN - 1);
-		ret = config_uint(l, w, "mtu", raw->mtu, 1500, 68, 9216, &p->mtu);
+		ret = read_common(l, w, raw, p, 9216);
 		if (ret == 0)
 			ret = config_uint(
 				l, w, "rx-queues", raw->rx_queues, 1, 1, QUEUES_MAX, &p->rx_queues);
-		if (ret == 0)
-			ret = config_uint(l, w, "mark", raw->mark, 0, 0, UINT32_MAX, &p->mark);
-		if (ret == 0)
-			ret = config_choice(l, w, "default-action", raw->default_action, actions,
-				DEFAULT_DISCARD, &action);
 		if (ret < 0)
 			return ret;
-		p->default_action = action;
 		ret = check_devargs(l, w, p);
 		if (ret == 0)
 			ret = check_others(l, w, p);
@@ -309,7 +372,7 @@ config_read_ports(struct config_load *l)
 		if (ret == 0)
 			ret = read_workers(l, w, raw, p, &turn);
 	}
-	return ret;
+	return ret == 0 ? read_vlans(l) : ret;
 }
 
 static bool

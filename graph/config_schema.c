@@ -44,6 +44,20 @@ static const cyaml_schema_value_t lcore_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_lcore, lcore_fields),
 };
 
+static const cyaml_schema_field_t vlan_fields[] = {
+	STRING("id", struct raw_port, id),
+	STRING_OPT("name", struct raw_port, name),
+	LIST_OPT("addresses", struct raw_port, addresses, &string_entry),
+	STRING_OPT("mtu", struct raw_port, mtu),
+	STRING_OPT("default-action", struct raw_port, default_action),
+	STRING_OPT("mark", struct raw_port, mark),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t vlan_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_port, vlan_fields),
+};
+
 static const cyaml_schema_field_t port_fields[] = {
 	STRING("name", struct raw_port, name),
 	STRING("devargs", struct raw_port, devargs),
@@ -54,6 +68,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	LIST_OPT("workers", struct raw_port, workers, &string_entry),
 	STRING_OPT("default-action", struct raw_port, default_action),
 	STRING_OPT("mark", struct raw_port, mark),
+	LIST_OPT("vlans", struct raw_port, vlans, &vlan_entry),
 	CYAML_FIELD_END,
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctl.h"
 
+#include "ports.h"
+
 #include <errno.h>
 
 #include <rte_ethdev.h>
@@ -32,31 +34,59 @@ stats(uint16_t id)
 		ctl_int(s.obytes), "tx_errors", ctl_int(s.oerrors));
 }
 
+/* A VLAN's own counters are the workers'; what was lost on the wire, its device knows. */
+static json_t *
+vlan_stats(const struct ctl *ctl, uint16_t id)
+{
+	uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
+
+	for (unsigned int i = 0; i < ctl->r->n_workers; i++) {
+		const struct worker_port *p = &ctl->r->lcores[i]->port[id];
+
+		rx_packets += p->rx_packets;
+		rx_bytes += p->rx_bytes;
+		tx_packets += p->tx_packets;
+		tx_bytes += p->tx_bytes;
+	}
+	return json_pack("{sI sI sI sI}", "rx_packets", ctl_int(rx_packets), "rx_bytes",
+		ctl_int(rx_bytes), "tx_packets", ctl_int(tx_packets), "tx_bytes",
+		ctl_int(tx_bytes));
+}
+
 static json_t *
 port_row(const struct ctl *ctl, unsigned int i)
 {
 	const struct config_port *port = &ctl->r->config->ports[i];
-	uint16_t id = ctl->r->port_ids[i], mtu = 0;
+	uint16_t id = ctl->r->port_ids[i], device = ports_device(ctl->r, i), mtu = port->mtu;
 	struct rte_eth_dev_info info = {0};
 	struct rte_ether_addr mac = {0};
 	json_t *addresses = json_array(), *workers = json_array();
 	unsigned int ifindex = 0;
+	json_t *row;
 
-	if (rte_eth_dev_info_get(id, &info) != 0)
+	if (rte_eth_dev_info_get(device, &info) != 0)
 		info.driver_name = NULL;
-	rte_eth_macaddr_get(id, &mac);
-	rte_eth_dev_get_mtu(id, &mtu);
+	rte_eth_macaddr_get(device, &mac);
+	if (port->vlan == 0)
+		rte_eth_dev_get_mtu(id, &mtu);
 	if (ctl->r->host != NULL)
 		ifindex = host_ifindex(ctl->r->host, id);
 	for (unsigned int a = 0; a < port->n_addresses; a++)
 		json_array_append_new(addresses, json_string(port->addresses[a]));
 	for (unsigned int q = 0; q < port->rx_queues; q++)
 		json_array_append_new(workers, json_integer(port->workers[q]));
-	return json_pack("{ss si ss? ss? so si so so so so sI ss}", "name", port->name, "port", id,
+	row = json_pack("{ss si ss? ss? so si so so so so sI ss}", "name", port->name, "port", id,
 		"driver", info.driver_name, "netdev", port->netdev, "mac", ctl_mac(mac.addr_bytes),
-		"mtu", mtu, "link", link_state(id), "stats", stats(id), "addresses", addresses,
+		"mtu", mtu, "link", link_state(device), "stats",
+		port->vlan != 0 ? vlan_stats(ctl, id) : stats(id), "addresses", addresses,
 		"workers", workers, "tap_ifindex", (json_int_t)ifindex, "default_action",
 		port->default_action == DEFAULT_BYPASS ? "bypass" : "discard");
+	if (port->vlan != 0 && row != NULL) {
+		json_object_set_new(row, "vlan", json_integer(port->vlan));
+		json_object_set_new(
+			row, "parent", json_string(ctl->r->config->ports[port->parent].name));
+	}
+	return row;
 }
 
 int

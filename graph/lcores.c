@@ -4,6 +4,7 @@
 #include "crypto_sync.h"
 #include "log.h"
 #include "node_plugins.h"
+#include "ports.h"
 #include "reassembly.h"
 
 #include <errno.h>
@@ -164,7 +165,10 @@ connect_port(struct router *r, struct worker *w, unsigned int i)
 	struct rte_ether_addr mac;
 
 	wp->present = true;
-	if (rte_eth_macaddr_get(id, &mac) == 0)
+	wp->device = ports_device(r, i);
+	wp->vlan = cp->vlan;
+	wp->vlans = cp->vlan == 0 ? r->vlans[id] : NULL;
+	if (rte_eth_macaddr_get(wp->device, &mac) == 0)
 		memcpy(wp->mac, &mac, sizeof(wp->mac));
 	wp->mtu = cp->mtu;
 	wp->mark = cp->mark;
@@ -172,8 +176,11 @@ connect_port(struct router *r, struct worker *w, unsigned int i)
 	for (unsigned int a = 0; a < cp->n_addresses && wp->addr4 == 0; a++)
 		if (cp->addrs[a].family == 4)
 			wp->addr4 = cp->addrs[a].v4;
-	if (cp->workers[0] == w->lcore)
+	if (r->config->ports[cp->vlan != 0 ? cp->parent : i].workers[0] == w->lcore) {
 		wp->host_rx = host_rx_ring(r->host, id);
+		if (wp->host_rx != NULL)
+			w->host_ports[w->n_host_ports++] = id;
+	}
 }
 
 static int

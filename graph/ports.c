@@ -8,6 +8,7 @@
 
 #include <rte_dev.h>
 #include <rte_ethdev.h>
+#include <rte_malloc.h>
 
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
@@ -36,8 +37,8 @@ find_port(const struct config_port *cp, uint16_t *id)
 		LOG(ERR, "port %s: device \"%s\" is not there", cp->name, cp->devargs);
 		return -ENODEV;
 	}
-	if (*id >= WORKER_MAX_PORTS) {
-		LOG(ERR, "port %s: more than %d devices", cp->name, WORKER_MAX_PORTS);
+	if (*id >= WORKER_MAX_DEVICES) {
+		LOG(ERR, "port %s: more than %d devices", cp->name, WORKER_MAX_DEVICES);
 		return -ENOSPC;
 	}
 	return 0;
@@ -101,15 +102,45 @@ start_port(struct router *r, const struct config_port *cp, uint16_t id)
 	return rc;
 }
 
+uint16_t
+ports_device(const struct router *r, unsigned int i)
+{
+	const struct config_port *cp = &r->config->ports[i];
+
+	return r->port_ids[cp->vlan != 0 ? cp->parent : i];
+}
+
+/* Its device is started already. */
+static int
+add_vlan(struct router *r, unsigned int i, uint16_t id)
+{
+	const struct config_port *cp = &r->config->ports[i];
+	uint8_t **vlans = &r->vlans[ports_device(r, i)];
+
+	RTE_BUILD_BUG_ON(WORKER_MAX_DEVICES + CONFIG_MAX_VLANS > WORKER_MAX_PORTS);
+	if (*vlans == NULL)
+		*vlans = rte_zmalloc("vlans", WORKER_VLANS, RTE_CACHE_LINE_SIZE);
+	if (*vlans == NULL) {
+		LOG(ERR, "port %s: no memory", cp->name);
+		return -ENOMEM;
+	}
+	(*vlans)[cp->vlan] = id;
+	r->port_ids[i] = id;
+	return 0;
+}
+
 int
 ports_start(struct router *r)
 {
 	const struct config *config = r->config;
+	uint16_t next_id = WORKER_MAX_DEVICES;
 
 	for (unsigned int i = 0; i < config->n_ports; i++) {
-		int rc = find_port(&config->ports[i], &r->port_ids[i]);
+		bool vlan = config->ports[i].vlan != 0;
+		int rc = vlan ? add_vlan(r, i, next_id++)
+			      : find_port(&config->ports[i], &r->port_ids[i]);
 
-		if (rc == 0)
+		if (rc == 0 && !vlan)
 			rc = start_port(r, &config->ports[i], r->port_ids[i]);
 		if (rc < 0)
 			return rc;
@@ -132,7 +163,10 @@ ports_stop(struct router *r)
 {
 	uint16_t id;
 
-	(void)r;
+	for (unsigned int i = 0; i < WORKER_MAX_DEVICES; i++) {
+		rte_free(r->vlans[i]);
+		r->vlans[i] = NULL;
+	}
 	RTE_ETH_FOREACH_DEV (id) {
 		rte_eth_dev_stop(id);
 		rte_eth_dev_close(id);

@@ -11,4 +11,7 @@
 int ports_start(struct router *r);
 void ports_stop(struct router *r);
 
+/* The DPDK port under config->ports[i]: its own, or the one that it is a VLAN of. */
+uint16_t ports_device(const struct router *r, unsigned int i);
+
 #endif

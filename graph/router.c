@@ -123,7 +123,7 @@ start_host(struct router *r)
 	for (unsigned int i = 0; i < conf.n_ports; i++) {
 		const struct config_port *cp = &r->config->ports[i];
 
-		if (rte_eth_macaddr_get(r->port_ids[i], &mac) != 0)
+		if (rte_eth_macaddr_get(ports_device(r, i), &mac) != 0)
 			return -ENODEV;
 		ports[i] = (struct host_port){.name = cp->name,
 			.netdev = cp->netdev,

@@ -39,7 +39,9 @@ struct router {
 	struct rte_ring *mappings; /* of struct sa_mapping, from workers */
 	struct worker **lcores; /* workers first, then crypto lcores */
 	unsigned int n_lcores, n_workers;
-	uint16_t port_ids[CONFIG_MAX_PORTS]; /* DPDK port of config->ports[i] */
+	uint16_t
+		port_ids[CONFIG_MAX_PORTS]; /* of config->ports[i]: DPDK's; of VLANs, those after */
+	uint8_t *vlans[WORKER_MAX_DEVICES]; /* of a device: worker_port.vlans */
 	struct worker_sockets *_Atomic sockets; /* of charon */
 	bool pair_bypass[WORKER_MAX_PORTS][WORKER_MAX_PORTS];
 	struct event *events[4];

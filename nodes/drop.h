@@ -10,6 +10,7 @@
 	X(NONE, "none", "no reason was given: a defect")                                           \
 	X(ETHER_SHORT, "ether-short", "frame shorter than an Ethernet header")                     \
 	X(ETHER_TYPE, "ether-type", "EtherType that is neither ours nor Linux's")                  \
+	X(ETHER_VLAN, "ether-vlan", "VLAN that the port does not have")                            \
 	X(ETHER_NOT_US, "ether-not-us", "destination MAC is another station's")                    \
 	X(IP4_SHORT, "ip4-short", "packet shorter than its IPv4 header or total length")           \
 	X(IP4_VERSION, "ip4-version", "version is not 4")                                          \

@@ -4,7 +4,7 @@
 
 #include <rte_ether.h>
 
-enum { EDGE_IP4, EDGE_HOST, EDGE_DROP };
+enum { EDGE_IP4, EDGE_HOST, EDGE_DROP, EDGE_VLAN };
 
 static inline rte_edge_t
 classify(struct worker *w, struct rte_mbuf *m, struct pkt *p)
@@ -16,6 +16,8 @@ classify(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		p->drop = DROP_ETHER_SHORT;
 		return EDGE_DROP;
 	}
+	if (unlikely(m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
+		return EDGE_VLAN;
 	if (unlikely(memcmp(&eth->dst_addr, port->mac, sizeof(port->mac)) != 0)) {
 		if (!rte_is_multicast_ether_addr(&eth->dst_addr)) {
 			p->drop = DROP_ETHER_NOT_US;
@@ -31,6 +33,8 @@ classify(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		p->punt = PUNT_ARP;
 		return EDGE_HOST;
 	}
+	if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN))
+		return EDGE_VLAN;
 	p->drop = eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6) ? DROP_IP6_UNSUPPORTED
 									   : DROP_ETHER_TYPE;
 	return EDGE_DROP;
@@ -54,7 +58,10 @@ static struct rte_node_register ether_input_node = {
 	.name = "ether-input",
 	.init = worker_node_init,
 	.process = ether_input_process,
-	.nb_edges = 3,
-	.next_nodes = {[EDGE_IP4] = "ip4-input", [EDGE_HOST] = "host-tx", [EDGE_DROP] = "drop"},
+	.nb_edges = 4,
+	.next_nodes = {[EDGE_IP4] = "ip4-input",
+		[EDGE_HOST] = "host-tx",
+		[EDGE_DROP] = "drop",
+		[EDGE_VLAN] = "vlan-input"},
 };
 RTE_NODE_REGISTER(ether_input_node);

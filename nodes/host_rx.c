@@ -67,11 +67,10 @@ host_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, uin
 	uint16_t total = 0;
 
 	(void)n;
-	for (unsigned int port = 0; port < WORKER_MAX_PORTS; port++) {
+	for (unsigned int k = 0; k < w->n_host_ports; k++) {
 		struct stream s = stream_begin(graph, node, objs);
+		uint16_t port = w->host_ports[k];
 
-		if (w->port[port].host_rx == NULL)
-			continue;
 		n = rte_ring_sc_dequeue_burst(w->port[port].host_rx, objs, HOST_RX_BURST, NULL);
 		for (uint16_t i = 0; i < n; i++) {
 			struct pkt *p = pkt(objs[i]);

@@ -17,7 +17,9 @@
 
 /* What the nodes of one data-plane lcore share. The router fills it before the graph is created. */
 
-#define WORKER_MAX_PORTS 32
+#define WORKER_MAX_DEVICES 32 /* DPDK ports, by their ids */
+#define WORKER_MAX_PORTS 64 /* with the VLANs of them, whose ids follow */
+#define WORKER_VLANS 4096
 #define WORKER_MAX_CRYPTO 32
 #define WORKER_MAX_SOCKETS 16
 
@@ -31,14 +33,24 @@ struct reassembly;
 struct probe_lcore;
 struct worker;
 
+/*
+ * A port is a device or a VLAN of one; both are ports in all tables. Between ether-input and port-tx nobody sees a
+ * difference.
+ */
 struct worker_port {
 	bool present;
 	uint8_t mac[6];
 	uint16_t mtu; /* layer 3 */
 	uint16_t tx_queue; /* this lcore's */
+	uint16_t device; /* DPDK port; its own id unless it is a VLAN */
+	uint16_t vlan; /* 802.1Q id; 0: it is a device */
 	uint32_t addr4; /* our first address, network order: source of ICMP errors */
 	uint32_t mark; /* of what comes in by it: for policies */
+	const uint8_t
+		*vlans; /* [WORKER_VLANS] of a device: port id, 0 for none; NULL: has no VLANs */
 	struct rte_ring *host_rx; /* from the tap; only for the one worker that serves it */
+	/* Of a VLAN, by this worker. */
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 };
 
 /* IKE's socket, as charon bound it: its packets pass the policies. */
@@ -91,6 +103,8 @@ struct worker {
 	bool local_bypass; /* default action of clear packets to and from ourselves */
 
 	struct worker_port port[WORKER_MAX_PORTS];
+	uint8_t host_ports[WORKER_MAX_PORTS]; /* those whose tap this lcore serves */
+	uint8_t n_host_ports;
 	struct worker_punt punt;
 	struct rte_ring *neigh_requests; /* elements are struct neigh_request */
 	struct rte_ring *mappings; /* to the control thread; elements are struct sa_mapping */

@@ -138,7 +138,7 @@ static const struct refusal lcores_and_ports[] = {
 		"6: ports[0].addresses[0]: '224.0.0.1/24' cannot be a port's address"},
 	{"name: a\n" LCORES "ports:\n" PORT("x", "net_null0") "    addresses: [10.0.0.1/24]\n" PORT(
 		 "y", "net_null1") "    addresses: [10.0.0.1/8]\n",
-		"9: ports[1].addresses[0]: '10.0.0.1/8' is given to ports[0] already"},
+		"9: ports[1].addresses[0]: '10.0.0.1/8' is given to x already"},
 	{"name: a\n" LCORES "ports:\n" PORT("x", "net_null0") "    workers: [2]\n",
 		"6: ports[0].workers[0]: lcore 2 is not a worker"},
 	{"name: a\n" LCORES
@@ -146,6 +146,19 @@ static const struct refusal lcores_and_ports[] = {
 		"7: ports[0].workers: 1 lcores for 2 rx-queues: one for each"},
 	{"name: a\n" LCORES "ports:\n" PORT("x", "net_null0") "    default-action: allow\n",
 		"6: ports[0].default-action: 'allow' is not one of: discard, bypass"},
+#define VLANS(list) "name: a\n" LCORES "ports:\n" PORT("x", "net_null0") "    vlans:\n" list
+	{VLANS("    - {name: v}\n"), "7: ports[0].vlans[0].id: is missing"},
+	{VLANS("    - {id: 4095}\n"),
+		"7: ports[0].vlans[0].id: value 4095 is out of range (1..4094)"},
+	{VLANS("    - {id: 5}\n    - {id: 5, name: y}\n"),
+		"8: ports[0].vlans[1].id: VLAN 5 is x.5 already"},
+	{VLANS("    - {id: 5, name: x}\n"),
+		"7: ports[0].vlans[0].name: 'x' is the name of ports[0] already"},
+	{VLANS("    - {id: 5, mtu: 1501}\n"),
+		"7: ports[0].vlans[0].mtu: value 1501 is out of range (68..1500)"},
+	{VLANS("    - {id: 5, addresses: [10.0.0.1/24]}\n    - {id: 6, addresses: [10.0.0.1/8]}\n"),
+		"8: ports[0].vlans[1].addresses[0]: '10.0.0.1/8' is given to x.5 already"},
+	{VLANS("    - {id: 5, devargs: net_null1}\n"), "7: ports[0].vlans[0].devargs: unknown key"},
 };
 
 static const struct refusal sas[] = {

@@ -17,6 +17,8 @@ main(void)
 	suite_add_tcase(s, nodes_esp_in_case());
 	suite_add_tcase(s, nodes_esp_out_case());
 	suite_add_tcase(s, nodes_jumbo_case());
+	suite_add_tcase(s, nodes_vlan_case());
+	suite_add_tcase(s, nodes_vlan_closed_case());
 	suite_add_tcase(s, nodes_known_case());
 	suite_add_tcase(s, nodes_random_case());
 	suite_add_tcase(s, nodes_nat_case());

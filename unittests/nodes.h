@@ -27,6 +27,7 @@
  */
 
 enum { LAN, WAN, DMZ, PORTS };
+#define VLAN_PORT WORKER_MAX_DEVICES /* of WAN, when the world has it */
 
 #define WORKERS_MAX 2
 #define PACKET_MAX 16384
@@ -46,6 +47,7 @@ struct world_conf {
 	unsigned int workers, crypto_lcores; /* 0 crypto lcores: inline */
 	unsigned int mtu, frames;
 	bool every_device; /* of crypto; else AES-GCM's alone */
+	unsigned int vlan; /* id of a VLAN of WAN; 0: none */
 	bool discard; /* default action of ports and of ourselves; else bypass */
 };
 
@@ -53,7 +55,7 @@ struct world {
 	struct router r;
 	struct config c;
 	struct rte_ring *rx[PORTS][WORKERS_MAX], *tx[PORTS][WORKERS_MAX];
-	struct rte_ring *punt[PUNT_CLASSES], *neigh, *host_rx[PORTS];
+	struct rte_ring *punt[PUNT_CLASSES], *neigh, *host_rx[PORTS], *vlan_host_rx;
 	struct worker_sockets sockets;
 	_Atomic bool asleep;
 	int eventfd;
@@ -197,6 +199,8 @@ TCase *nodes_mtu_many_case(void);
 TCase *nodes_dedicated_case(void);
 TCase *nodes_jumbo_case(void);
 TCase *nodes_known_case(void);
+TCase *nodes_vlan_case(void);
+TCase *nodes_vlan_closed_case(void);
 TCase *nodes_random_case(void);
 
 #endif

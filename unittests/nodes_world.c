@@ -40,7 +40,7 @@ struct rte_ring *
 host_rx_ring(struct host *host, uint16_t port_id)
 {
 	(void)host;
-	return world.host_rx[port_id];
+	return port_id == VLAN_PORT ? world.vlan_host_rx : world.host_rx[port_id];
 }
 
 struct rte_ring *
@@ -70,7 +70,7 @@ configure(const struct world_conf *conf)
 	static char *devices[] = {"crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl"};
 	static char devargs[PORTS][32];
 	static struct config_lcore lcores[8];
-	static struct config_port ports[PORTS];
+	static struct config_port ports[PORTS + 1];
 	static struct ip_addr addresses[PORTS];
 	static uint8_t plens[PORTS] = {24, 24, 24};
 	static unsigned int workers[WORKERS_MAX] = {0, 1};
@@ -113,7 +113,15 @@ configure(const struct world_conf *conf)
 		world.host_rx[i] = ring("host", i, 0);
 	}
 	c->ports = ports;
-	c->n_ports = PORTS;
+	c->n_ports = PORTS + (conf->vlan != 0);
+	if (conf->vlan != 0) {
+		ports[PORTS] = (struct config_port){.name = (char *)(uintptr_t) "wan.vlan",
+			.vlan = conf->vlan,
+			.parent = WAN,
+			.mtu = conf->mtu,
+			.default_action = conf->discard ? DEFAULT_DISCARD : DEFAULT_BYPASS};
+		world.vlan_host_rx = ring("host-vlan", 0, 0);
+	}
 	for (unsigned int i = 0; i < PUNT_CLASSES; i++)
 		world.punt[i] = ring("punt", i, 0);
 	world.neigh = rte_ring_create_elem("neigh", sizeof(struct neigh_request), RING, 0, 0);
@@ -186,6 +194,7 @@ world_start(const struct world_conf *conf)
 		rte_rcu_qsbr_thread_online(w->qsbr, i);
 		for (unsigned int p = 0; p < PORTS; p++)
 			memcpy(w->port[p].mac, (uint8_t[]){2, 0, 0, 0, 0, p}, 6);
+		memcpy(w->port[VLAN_PORT].mac, w->port[WAN].mac, 6);
 	}
 	fill_tables(conf->mtu);
 }
@@ -212,6 +221,7 @@ world_stop(void)
 			drain(world.tx[i][k]);
 		}
 	}
+	drain(world.vlan_host_rx);
 	for (unsigned int i = 0; i < PUNT_CLASSES; i++)
 		drain(world.punt[i]);
 	for (unsigned int i = 0; i < r->n_lcores; i++)

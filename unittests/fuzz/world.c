@@ -30,7 +30,7 @@ void
 fuzz_world(void)
 {
 	const struct world_conf conf = {
-		.workers = 1, .mtu = 1500, .frames = 16, .every_device = true};
+		.workers = 1, .mtu = 1500, .frames = 16, .every_device = true, .vlan = 100};
 	static const struct sa_spec in[] = {
 		{.dir = SA_DIR_IN, .spi = SPI_TRANSPORT, .window = 64, .transport = true},
 		{.dir = SA_DIR_IN,
@@ -70,11 +70,19 @@ static unsigned int
 drain(struct rte_ring *r)
 {
 	uint8_t got[PACKET_MAX];
+	struct rte_mbuf *m;
 	unsigned int n = 0;
-	uint16_t len;
 
-	for (; (len = take(r, got)) != 0; n++)
-		check_frame(got, len);
+	for (; rte_ring_dequeue(r, (void **)&m) == 0; n++) {
+		uint32_t len = rte_pktmbuf_pkt_len(m);
+		const void *p = rte_pktmbuf_read(m, 0, len, got);
+
+		ck_assert(p != NULL && len >= 14 && len <= sizeof(got));
+		if (p != got)
+			memcpy(got, p, len);
+		check_frame(got, len - 14);
+		rte_pktmbuf_free(m);
+	}
 	return n;
 }
 
