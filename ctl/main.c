@@ -159,6 +159,17 @@ show_graph(const struct shown *o, int fd)
 	return rc;
 }
 
+static int
+say_complete(const struct shown *o, int fd)
+{
+	json_t *data;
+	int rc = client_ask_all(fd, "complete", NULL, &data);
+
+	(void)o;
+	json_decref(data);
+	return rc;
+}
+
 static const struct command commands[] = {
 	{"graph stats", "[--watch [SECONDS]] [--all]",
 		"what each graph node does, and drops by reason",
@@ -208,6 +219,12 @@ static const struct command commands[] = {
 		"packets\n"
 		"that it has at crypto lcores, operations that its crypto devices have.\n",
 		&list_lcores, NULL, false},
+	{"complete", "", "says that the policies are complete",
+		"After its start a router forwards nothing in clear until charon's policies are "
+		"complete.\n"
+		"This says that they are, at once: for a charon that protects nothing, or after "
+		"swanctl --load-all.\n",
+		NULL, say_complete, false},
 	{"status", "", "the router as a whole",
 		"Shows version, age, owners (the charons), the sizes of the tables and their "
 		"limits, and\n"

@@ -64,6 +64,7 @@ struct raw_ipsec {
 	char *policies_timeout, *orphan_grace;
 	char *static_only;
 	char *fragment, *reassembly_timeout;
+	char *audit_rate;
 };
 
 struct raw_limits {

@@ -97,6 +97,7 @@ int ctl_cursor_index(const char *cursor, uint32_t limit, uint32_t *index, struct
 
 /* The commands. */
 int ctl_capture(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
+int ctl_complete(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_graph(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_lcores(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctl.h"
+#include "log.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -114,5 +115,20 @@ ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 			return -ENOMEM;
 	if (n == CTL_PAGE_ROWS)
 		snprintf(reply->next, sizeof(reply->next), "%" PRIu32 ":%" PRIu32, c.bucket, c.id);
+	return 0;
+}
+
+/* The operator says that the policies are complete: what they do not name follows the defaults from now on. */
+int
+ctl_complete(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
+{
+	int rc = ctl_no_args(args, reply);
+
+	if (rc < 0)
+		return rc;
+	if (!spd_complete(ctl->r->spd))
+		LOG(NOTICE, "policies are complete, as an operator said");
+	spd_set_complete(ctl->r->spd, true);
+	reply->data = json_array();
 	return 0;
 }

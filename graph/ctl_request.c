@@ -11,6 +11,7 @@
 
 static const struct ctl_command commands[] = {
 	{"capture", ctl_capture},
+	{"complete", ctl_complete},
 	{"graph", ctl_graph},
 	{"lcores", ctl_lcores},
 	{"policy", ctl_policy},

@@ -261,6 +261,8 @@ lcores_connect(struct router *r)
 			w->sa_counters = sad_worker_counters(r->sad, w->index);
 			w->neigh_requests = host_neigh_ring(r->host);
 			w->mappings = r->mappings;
+			w->audit = r->audit.ring;
+			w->audit_rate = r->config->audit_rate;
 			host_punt(r->host, &w->punt);
 			for (unsigned int p = 0; p < r->config->n_ports; p++)
 				connect_port(r, w, p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "router.h"
 
+#include "router_audit.h"
 #include "router_sas.h"
 #include "sqn_store.h"
 
@@ -159,6 +160,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	sad_tick(r->sad, expired, r);
 	sqn_store_tick(r->sqn_store);
+	router_audit(r);
 	while (rte_ring_sc_dequeue_elem(r->mappings, &m, sizeof(m)) == 0)
 		channel_mapping(r->channel, &m);
 	channel_tick(r->channel);
@@ -219,6 +221,9 @@ router_start(struct router *r, struct config *config)
 		return rc;
 	}
 	rc = create_mbufs(r);
+	if (rc == 0 && (r->audit.ring = rte_ring_create_elem("audit", sizeof(struct audit_event),
+				AUDIT_RING, (int)rte_socket_id(), RING_F_SC_DEQ)) == NULL)
+		rc = -ENOMEM;
 	if (rc == 0 && (r->mappings = rte_ring_create_elem("mappings", sizeof(struct sa_mapping),
 				MAPPINGS, (int)rte_socket_id(), RING_F_SC_DEQ)) == NULL)
 		rc = -ENOMEM;
@@ -280,6 +285,7 @@ router_stop(struct router *r)
 	rte_mempool_free(r->mbufs);
 	rte_free(r->sockets);
 	rte_ring_free(r->mappings);
+	rte_ring_free(r->audit.ring);
 	rcu_destroy(r->rcu);
 	for (unsigned int i = 0; i < RTE_DIM(r->events); i++)
 		if (r->events[i] != NULL)

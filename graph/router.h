@@ -37,6 +37,12 @@ struct router {
 	struct ctl *ctl; /* cygnetctl's socket */
 	struct rte_mempool *mbufs;
 	struct rte_ring *mappings; /* of struct sa_mapping, from workers */
+	struct {
+		struct rte_ring *ring; /* of struct audit_event, from workers */
+		uint64_t second, lines; /* lines written in this second */
+		uint64_t suppressed[AUDIT_KINDS]; /* by the control thread */
+		uint64_t told[AUDIT_KINDS], tell_at;
+	} audit;
 	struct worker **lcores; /* workers first, then crypto lcores */
 	unsigned int n_lcores, n_workers;
 	uint16_t

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "drop.h"
 
+#include "audit_packet.h"
 #include "worker.h"
 
 const char *const drop_names[DROP_REASONS_MAX] = {
@@ -22,8 +23,10 @@ drop_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16
 	struct worker *w = worker_of(node);
 
 	(void)graph;
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
 		w->drops[pkt(objs[i])->drop]++;
+		audit_packet(w, objs[i], pkt(objs[i]));
+	}
 	rte_pktmbuf_free_bulk((struct rte_mbuf **)objs, n);
 	return n;
 }

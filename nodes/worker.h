@@ -2,6 +2,7 @@
 #ifndef CYGNET_WORKER_H
 #define CYGNET_WORKER_H
 
+#include "audit.h"
 #include "crypto_frame.h"
 #include "drop.h"
 #include "iv_random.h"
@@ -108,6 +109,9 @@ struct worker {
 	struct worker_punt punt;
 	struct rte_ring *neigh_requests; /* elements are struct neigh_request */
 	struct rte_ring *mappings; /* to the control thread; elements are struct sa_mapping */
+	struct rte_ring *audit; /* likewise; elements are struct audit_event */
+	uint32_t audit_rate, audit_second, audit_events; /* at most so many a second; this one's */
+	uint64_t audit_suppressed[AUDIT_KINDS];
 	struct reassembly *reassembly; /* of fragments to us */
 	struct rte_ring *handover; /* ESP of SAs whose window this worker owns */
 	struct worker *const *workers; /* all, by index */

@@ -184,6 +184,76 @@ START_TEST(mismatch)
 }
 END_TEST
 
+/* The next audited event as the log has it. */
+static void
+audited(const char *want)
+{
+	struct audit_event e;
+	char line[AUDIT_LINE];
+
+	ck_assert_int_eq(rte_ring_sc_dequeue_elem(world.r.audit.ring, &e, sizeof(e)), 0);
+	ck_assert_str_eq(audit_line(&e, "p", line, sizeof(line)), want);
+}
+
+/* RFC 4301, 4.4: what is audited, with what, and how much of it. */
+START_TEST(audit)
+{
+	uint8_t inner[PACKET_MAX], packet[PACKET_MAX], got[PACKET_MAX];
+	struct esp e = ESP_IN(7);
+	uint16_t len = ip4_build(inner, &inward), n;
+
+	tunnel(0, 64, &in, &out);
+	e.spi = 0x9999;
+	put_esp(&e, &inward);
+	run();
+	audited("audit: event=unknown-spi protocol=esp spi=0x00009999 sqn=7 source=192.0.2.2 "
+		"destination=192.0.2.1 port=p");
+	e.spi = SPI_IN;
+	n = esp_packet(&e, inner, len, 0, 0, packet);
+	packet[n - 1] ^= 1;
+	put_frame(WAN, packet, n);
+	run();
+	audited("audit: event=icv protocol=esp spi=0x00001001 sqn=7 source=192.0.2.2 "
+		"destination=192.0.2.1 port=p");
+	put_esp(&e, &inward);
+	put_esp(&e, &inward); /* in one burst: found after the ICV */
+	run();
+	audited("audit: event=replay protocol=esp spi=0x00001001 sqn=7 source=192.0.2.2 "
+		"destination=192.0.2.1 port=p");
+	e.sqn = 8;
+	put_esp(&e, &(struct ip4){.src = HOST_D, .dst = HOST_A});
+	run();
+	audited("audit: event=selector protocol=esp spi=0x00001001 sqn=8 source=10.3.0.2 "
+		"destination=10.1.0.2 port=p");
+	sa_at(out)->sqn = UINT32_MAX;
+	put_ip4(LAN, &outward);
+	run();
+	audited("audit: event=overflow protocol=esp spi=0x00002002 sqn=4294967295 source=10.1.0.2 "
+		"destination=10.2.0.2 port=p");
+	ck_assert_uint_eq(sent(LAN, got), 100);
+	/* Five a second; the rest is counted. */
+	e.spi = 0x9999;
+	for (unsigned int i = 0; i < 10; i++)
+		put_esp(&e, &inward);
+	run();
+	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 0);
+	ck_assert_uint_eq(worker(0)->audit_suppressed[AUDIT_UNKNOWN_SPI], 10);
+	worker(0)->audit_events = 0; /* a new second */
+	for (unsigned int i = 0; i < 10; i++)
+		put_esp(&e, &inward);
+	run();
+	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 5);
+	ck_assert_uint_eq(worker(0)->audit_suppressed[AUDIT_UNKNOWN_SPI], 15);
+	/* Other drops are none of it. */
+	worker(0)->audit_events = 0; /* a new second */
+	put_ip4(WAN, &inward);
+	run();
+	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 5);
+	memset(worker(0)->drops, 0, sizeof(worker(0)->drops));
+	nothing_left();
+}
+END_TEST
+
 START_TEST(discard)
 {
 	struct esp e = ESP_IN(1);
@@ -467,6 +537,7 @@ nodes_policy_case(void)
 	tcase_add_test(tc, fragments_without_ports);
 	tcase_add_test(tc, no_sa);
 	tcase_add_test(tc, mismatch);
+	tcase_add_test(tc, audit);
 	tcase_add_test(tc, discard);
 	tcase_add_test(tc, incomplete);
 	return tc;

@@ -88,6 +88,7 @@ configure(const struct world_conf *conf)
 	c->crypto.frames = conf->frames;
 	c->local_action = conf->discard ? DEFAULT_DISCARD : DEFAULT_BYPASS;
 	c->limits.sas = 64;
+	c->audit_rate = 5;
 	c->limits.mbufs = MBUFS;
 	c->limits.reassemblies = REASSEMBLIES;
 	c->reassembly_timeout = 2;
@@ -125,6 +126,8 @@ configure(const struct world_conf *conf)
 	for (unsigned int i = 0; i < PUNT_CLASSES; i++)
 		world.punt[i] = ring("punt", i, 0);
 	world.neigh = rte_ring_create_elem("neigh", sizeof(struct neigh_request), RING, 0, 0);
+	world.r.audit.ring =
+		rte_ring_create_elem("audit", sizeof(struct audit_event), AUDIT_RING, 0, 0);
 	world.r.mappings = rte_ring_create_elem("mappings", sizeof(struct sa_mapping), 64, 0, 0);
 	world.eventfd = eventfd(0, EFD_NONBLOCK);
 }
