@@ -34,7 +34,7 @@ enum owner_state {
 
 /* A socket of charon, as bypass_socket and enable_udp_decap told. */
 struct owner_socket {
-	uint32_t addr4; /* network order; 0: any */
+	struct ip_addr addr; /* zero: any of its family; family 0: any of both */
 	uint32_t session;
 	uint16_t port; /* network order */
 	bool ike, decap;

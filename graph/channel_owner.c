@@ -75,13 +75,13 @@ publish_sockets(struct channel_core *c)
 
 			if (!ike && !s->decap)
 				continue;
-			while (at < all.n &&
-				(all.s[at].addr4 != s->addr4 || all.s[at].port != s->port))
+			while (at < all.n && (!addr_equal(&all.s[at].addr, &s->addr) ||
+						     all.s[at].port != s->port))
 				at++;
 			if (at == WORKER_MAX_SOCKETS)
 				return -ENOSPC;
 			all.n = RTE_MAX(all.n, at + 1);
-			all.s[at].addr4 = s->addr4;
+			all.s[at].addr = s->addr;
 			all.s[at].port = s->port;
 			all.s[at].ike |= ike;
 			all.s[at].decap |= s->decap;
@@ -177,49 +177,35 @@ owner_tick(struct channel_core *c)
 }
 
 static int
-add_socket(struct owner *o, uint32_t addr4, uint16_t port, bool decap)
+add_socket(struct owner *o, const struct ip_addr *addr, uint16_t port, bool decap)
 {
 	struct owner_socket *s = o->sockets;
-	bool found = false;
+	unsigned int i = 0;
 
-	for (unsigned int i = 0; i < o->n_sockets; i++) {
-		/* UDP_DECAP names a port alone: it is for each socket there. */
-		if (s[i].port != port || (!decap && s[i].addr4 != addr4))
-			continue;
-		found = true;
-		s[i].ike |= !decap;
-		s[i].decap |= decap;
-		s[i].session = o->session;
-	}
-	if (found)
-		return 0;
-	if (o->n_sockets == WORKER_MAX_SOCKETS)
+	while (i < o->n_sockets && (s[i].port != port || !addr_equal(&s[i].addr, addr)))
+		i++;
+	if (i == WORKER_MAX_SOCKETS)
 		return -ENOSPC;
-	s[o->n_sockets++] = (struct owner_socket){
-		.addr4 = addr4,
-		.session = o->session,
-		.port = port,
-		.ike = !decap,
-		.decap = decap,
-	};
+	if (i == o->n_sockets)
+		s[o->n_sockets++] = (struct owner_socket){.addr = *addr, .port = port};
+	s[i].ike |= !decap;
+	s[i].decap |= decap;
+	s[i].session = o->session;
 	return 0;
 }
 
 int
 owner_socket(struct channel_core *c, struct owner *o, const struct ike_msg_socket *s, bool decap)
 {
-	uint32_t addr4 = 0;
+	struct ip_addr addr = {0};
 	int rc;
 
-	if (s->port == 0)
+	if (s->port == 0 || (s->addr.family != 4 && s->addr.family != 6 && s->addr.family != 0))
 		return -EINVAL;
-	if (s->addr.family == 6 && !decap)
-		return -ENOTSUP;
-	if (s->addr.family != 0 && s->addr.family != 4 && s->addr.family != 6)
-		return -EINVAL;
-	if (s->addr.family == 4)
-		memcpy(&addr4, s->addr.b, sizeof(addr4));
-	rc = add_socket(o, decap ? 0 : addr4, s->port, decap);
+	/* UDP_DECAP names a port alone. */
+	if (!decap)
+		channel_addr_from_wire(&addr, &s->addr);
+	rc = add_socket(o, &addr, s->port, decap);
 	return rc < 0 ? rc : publish_sockets(c);
 }
 

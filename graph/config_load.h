@@ -88,6 +88,7 @@ struct raw_sa {
 	struct raw_lifetime *lifetime;
 	char *insecure_test, *fragment, *state_file;
 	char *if_id, *mark;
+	char *df, *dscp, *ecn, *flow_label, *ttl;
 };
 
 struct raw_policy {

@@ -176,6 +176,57 @@ read_lifetime(struct config_load *l, const struct config_where *w, const struct 
 	return ret;
 }
 
+/* A number, or "copy": then *copy is set. */
+static int
+read_copied(struct config_load *l, const struct config_where *w, const char *key, const char *value,
+	unsigned int max, bool *copy, unsigned int *number)
+{
+	*copy = value != NULL && strcmp(value, "copy") == 0;
+	return *copy ? 0 : config_uint(l, w, key, value, 0, 0, max, number);
+}
+
+/* What the headers of a tunnel take from each other, RFC 4301, 5.1.2. */
+static int
+read_headers(struct config_load *l, const struct config_where *w, const struct raw_sa *raw,
+	struct sa_conf *conf)
+{
+	static const char *const dfs[] = {"copy", "set", "clear", NULL};
+	static const uint32_t df_flags[] = {IKE_SA_COPY_DF, IKE_SA_SET_DF, 0};
+	const struct {
+		const char *key, *value;
+	} out_alone[] = {{"df", raw->df}, {"flow-label", raw->flow_label}, {"ttl", raw->ttl}};
+	bool out = conf->dir == SA_DIR_OUT, ecn, copy_dscp = false, copy_label = false;
+	unsigned int df, dscp = 0, label = 0, ttl;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < RTE_DIM(out_alone); i++)
+		if (!out && out_alone[i].value != NULL)
+			return config_fail(l, w, out_alone[i].key, "is for outbound SAs alone");
+	if (!out && raw->dscp != NULL && strcmp(raw->dscp, "copy") != 0)
+		return config_fail(l, w, "dscp", "of an inbound SA can only be 'copy'");
+	ret = config_choice(l, w, "df", raw->df, dfs, 0, &df);
+	if (ret == 0)
+		ret = read_copied(l, w, "dscp", raw->dscp == NULL && out ? "copy" : raw->dscp, 63,
+			&copy_dscp, &dscp);
+	if (ret == 0)
+		ret = config_bool(l, w, "ecn", raw->ecn, true, &ecn);
+	if (ret == 0)
+		ret = read_copied(
+			l, w, "flow-label", raw->flow_label, 0xfffff, &copy_label, &label);
+	if (ret == 0)
+		ret = config_uint(l, w, "ttl", raw->ttl, 64, 1, 255, &ttl);
+	if (ret < 0)
+		return ret;
+	conf->flags |= df_flags[df] | (ecn ? 0 : IKE_SA_NO_COPY_ECN) |
+		       (copy_label ? IKE_SA_COPY_LABEL : 0);
+	if (copy_dscp)
+		conf->flags |= out ? IKE_SA_COPY_DSCP_OUT : IKE_SA_COPY_DSCP_IN;
+	conf->dscp = dscp;
+	conf->label = label;
+	conf->ttl = ttl;
+	return 0;
+}
+
 static int
 read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 	struct config_sa *sa)
@@ -212,8 +263,7 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 	conf->proto = proto == 0 ? IPPROTO_ESP : IPPROTO_AH;
 	conf->mode = mode == 0 ? SA_MODE_TRANSPORT : SA_MODE_TUNNEL;
 	conf->spi = htonl(spi);
-	/* What charon asks for when its configuration says nothing. */
-	conf->flags = IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT | (esn ? IKE_SA_ESN : 0);
+	conf->flags = esn ? IKE_SA_ESN : 0;
 	if (sa->state_file != NULL && conf->dir == SA_DIR_IN)
 		return config_fail(l, w, "state-file",
 			"is for the direction out: the peer gives the numbers of what comes in");
@@ -231,6 +281,8 @@ read_sa(struct config_load *l, const struct config_where *w, struct raw_sa *raw,
 		ret = config_uint(l, w, "if-id", raw->if_id, 0, 0, UINT32_MAX, &conf->if_id);
 	if (ret == 0)
 		ret = config_read_mark(l, w, raw->mark, &conf->mark, &conf->mark_mask);
+	if (ret == 0)
+		ret = read_headers(l, w, raw, conf);
 	if (ret == 0 && raw->lifetime != NULL)
 		ret = read_lifetime(l, w, raw->lifetime, &conf->life);
 	if (ret == 0)

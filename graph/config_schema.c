@@ -145,6 +145,11 @@ static const cyaml_schema_field_t sa_fields[] = {
 	STRING_OPT("state-file", struct raw_sa, state_file),
 	STRING_OPT("if-id", struct raw_sa, if_id),
 	STRING_OPT("mark", struct raw_sa, mark),
+	STRING_OPT("df", struct raw_sa, df),
+	STRING_OPT("dscp", struct raw_sa, dscp),
+	STRING_OPT("ecn", struct raw_sa, ecn),
+	STRING_OPT("flow-label", struct raw_sa, flow_label),
+	STRING_OPT("ttl", struct raw_sa, ttl),
 	CYAML_FIELD_END,
 };
 

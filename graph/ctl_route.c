@@ -96,8 +96,7 @@ ctl_route(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 	rc = ctl_cursor_arg(args, reply, &cursor);
 	if (rc < 0)
 		return rc;
-	if (cursor != NULL &&
-		(addr_parse_prefix(cursor, &after.dst, &after.plen) != 0 || after.dst.family != 4))
+	if (cursor != NULL && addr_parse_prefix(cursor, &after.dst, &after.plen) != 0)
 		return ctl_fail(reply, -EINVAL, "that is not a cursor of this table");
 	reply->data = json_array();
 	n = fib_route_page(ctl->r->fib, cursor != NULL ? &after : NULL, v, CTL_PAGE_ROWS);

@@ -52,6 +52,8 @@ flags(uint32_t f)
 		{IKE_SA_COPY_DSCP_OUT, "copy-dscp-out"},
 		{IKE_SA_COPY_DSCP_IN, "copy-dscp-in"},
 		{SA_CONF_INSECURE_TEST, "insecure-test"},
+		{IKE_SA_SET_DF, "set-df"},
+		{IKE_SA_COPY_LABEL, "copy-flow-label"},
 	};
 	json_t *v = json_array();
 

@@ -32,7 +32,7 @@ struct host_neigh {
 	struct neighbour *bucket[BUCKETS];
 	/* When the kernel was asked last; a collision forgets the older. */
 	struct {
-		uint32_t addr4;
+		struct ip_addr addr;
 		uint16_t port;
 		unsigned int tick;
 	} asked[ASKED];
@@ -115,19 +115,21 @@ host_neigh_msg(struct host *h, struct nlmsghdr *nlh)
 {
 	static const uint8_t zero[6];
 	const struct ndmsg *ndm = nlmsg_data(nlh);
-	struct ip_addr addr = {.family = 4};
 	struct nlattr *tb[NDA_MAX + 1];
+	struct ip_addr addr = {0};
 	const struct host_tap *tap;
 	struct neighbour **link;
 	const uint8_t *mac;
 
-	if (nlmsg_parse(nlh, sizeof(*ndm), tb, NDA_MAX, NULL) < 0 || ndm->ndm_family != AF_INET ||
+	if (nlmsg_parse(nlh, sizeof(*ndm), tb, NDA_MAX, NULL) < 0 ||
+		(ndm->ndm_family != AF_INET && ndm->ndm_family != AF_INET6) ||
 		(ndm->ndm_flags & NTF_PROXY) != 0)
 		return;
+	addr.family = ndm->ndm_family == AF_INET ? 4 : 6;
 	tap = host_tap_of_ifindex(h, ndm->ndm_ifindex);
-	if (tap == NULL || tb[NDA_DST] == NULL || nla_len(tb[NDA_DST]) != 4)
+	if (tap == NULL || tb[NDA_DST] == NULL || nla_len(tb[NDA_DST]) * 8 != (int)addr_bits(&addr))
 		return;
-	memcpy(addr.b, nla_data(tb[NDA_DST]), 4);
+	memcpy(addr.b, nla_data(tb[NDA_DST]), nla_len(tb[NDA_DST]));
 	link = find(h, tap, &addr);
 	if (nlh->nlmsg_type == RTM_NEWNEIGH && (ndm->ndm_state & NUD_KNOWN) != 0 &&
 		tb[NDA_LLADDR] != NULL && nla_len(tb[NDA_LLADDR]) == 6) {
@@ -176,21 +178,20 @@ host_neigh_requests(struct host *h)
 
 	n = rte_ring_sc_dequeue_burst_elem(h->neigh_requests, req, sizeof(req[0]), REQUESTS, NULL);
 	for (unsigned int i = 0; i < n && asks < ASKS; i++) {
-		struct ip_addr addr = {.family = 4, .v4 = req[i].addr4};
 		const struct host_tap *tap = host_tap_of_port(h, req[i].port);
-		size_t at = hash(&addr, req[i].port) % ASKED;
+		size_t at = hash(&req[i].addr, req[i].port) % ASKED;
 
 		/* Known by now: the worker looked before we wrote. */
-		if (tap == NULL || *find(h, tap, &addr) != NULL)
+		if (tap == NULL || *find(h, tap, &req[i].addr) != NULL)
 			continue;
-		if (h->neigh->asked[at].addr4 == addr.v4 &&
+		if (addr_equal(&h->neigh->asked[at].addr, &req[i].addr) &&
 			h->neigh->asked[at].port == req[i].port &&
 			h->ticks - h->neigh->asked[at].tick < TICKS_SECOND)
 			continue;
-		h->neigh->asked[at].addr4 = addr.v4;
+		h->neigh->asked[at].addr = req[i].addr;
 		h->neigh->asked[at].port = req[i].port;
 		h->neigh->asked[at].tick = h->ticks;
-		host_netlink_use(h, tap, &addr);
+		host_netlink_use(h, tap, &req[i].addr);
 		asks++;
 	}
 }

@@ -159,7 +159,7 @@ static void
 begin_dump(struct host *h)
 {
 	struct rtmsg rtm = {.rtm_family = AF_UNSPEC};
-	struct ndmsg ndm = {.ndm_family = AF_INET};
+	struct ndmsg ndm = {.ndm_family = AF_UNSPEC};
 	int ret;
 
 	h->generation++;

@@ -79,6 +79,23 @@ out:
 	return err < 0 ? -EIO : 0;
 }
 
+/* An address of IPv6 wants it on, whatever the namespace says of new interfaces. */
+static int
+ipv6_on(const struct host_tap *tap)
+{
+	char path[96];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", tap->name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	ret = fd >= 0 && write(fd, "0", 1) == 1 ? 0 : -errno;
+	if (fd >= 0)
+		close(fd);
+	if (ret < 0)
+		LOG(ERR, "tap %s: cannot turn IPv6 on: %s", tap->name, strerror(-ret));
+	return ret;
+}
+
 static int
 add_address(struct nl_sock *sk, const struct host_tap *tap, const struct ip_addr *a, uint8_t plen)
 {
@@ -125,6 +142,9 @@ host_tap_open(struct nl_sock *sk, struct host_tap *tap, const struct host_port *
 	}
 	tap->ifindex = if_nametoindex(tap->name);
 	ret = configure(sk, tap);
+	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
+		if (port->addrs[i].family == 6)
+			ret = ipv6_on(tap);
 	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
 		ret = add_address(sk, tap, &port->addrs[i], port->plens[i]);
 	return ret;

@@ -79,6 +79,8 @@ make_frames(struct router *r, struct worker *w)
 	w->handover =
 		make_ring("handover", w->index, w->index, HANDOVER_RING, socket, RING_F_SC_DEQ);
 	/* The limit is the router's; datagrams are spread over the workers. */
+	w->fragment_id = w->index;
+	w->fragment_seed = r->epoch >> 32;
 	w->reassembly = reassembly_create(
 		(r->config->limits.reassemblies + r->n_workers - 1) / r->n_workers,
 		r->config->reassembly_timeout * w->tsc_hz, (uint32_t)r->epoch, r->mbufs, w->drops,
@@ -173,9 +175,12 @@ connect_port(struct router *r, struct worker *w, unsigned int i)
 	wp->mtu = cp->mtu;
 	wp->mark = cp->mark;
 	wp->tx_queue = w->index;
-	for (unsigned int a = 0; a < cp->n_addresses && wp->addr4 == 0; a++)
+	for (unsigned int a = cp->n_addresses; a-- > 0;) {
 		if (cp->addrs[a].family == 4)
 			wp->addr4 = cp->addrs[a].v4;
+		else
+			memcpy(wp->addr6, cp->addrs[a].b, sizeof(wp->addr6));
+	}
 	if (r->config->ports[cp->vlan != 0 ? cp->parent : i].workers[0] == w->lcore) {
 		wp->host_rx = host_rx_ring(r->host, id);
 		if (wp->host_rx != NULL)

@@ -76,8 +76,6 @@ sa_check(const struct sa_conf *conf, const char **why)
 	if (conf->src.family != conf->dst.family ||
 		(conf->src.family != 4 && conf->src.family != 6))
 		REFUSE(EINVAL, "its two ends are not of one family");
-	if (conf->src.family != 4)
-		REFUSE(ENOTSUP, "IPv6 end points are not implemented");
 	if (conf->replay_window > SA_REPLAY_WINDOW_MAX)
 		REFUSE(EINVAL, "the replay window is larger than 131072");
 	if (esn && conf->replay_window == 0 && conf->dir == SA_DIR_IN)
@@ -98,7 +96,7 @@ fill_ip4(struct sa_template *t, const struct sa_conf *conf, uint8_t proto)
 	uint16_t word;
 
 	ip->version_ihl = RTE_IPV4_VHL_DEF;
-	ip->time_to_live = OUTER_TTL;
+	ip->time_to_live = conf->ttl != 0 ? conf->ttl : OUTER_TTL;
 	ip->next_proto_id = proto;
 	ip->src_addr = conf->src.v4;
 	ip->dst_addr = conf->dst.v4;
@@ -116,9 +114,9 @@ fill_ip6(struct sa_template *t, const struct sa_conf *conf, uint8_t proto)
 {
 	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)t->header;
 
-	ip->vtc_flow = rte_cpu_to_be_32(6u << 28);
+	ip->vtc_flow = rte_cpu_to_be_32(6u << 28 | conf->label);
 	ip->proto = proto;
-	ip->hop_limits = OUTER_TTL;
+	ip->hop_limits = conf->ttl != 0 ? conf->ttl : OUTER_TTL;
 	memcpy(ip->src_addr, conf->src.b, sizeof(ip->src_addr));
 	memcpy(ip->dst_addr, conf->dst.b, sizeof(ip->dst_addr));
 	t->outer6 = true;
@@ -135,6 +133,7 @@ sa_fill_template(struct sa *sa, const struct sa_conf *conf)
 	memset(t, 0, sizeof(*t));
 	t->spi = conf->spi;
 	t->udp = conf->flags & IKE_SA_ENCAP;
+	t->tos = conf->dscp << 2;
 	proto = t->udp ? IPPROTO_UDP : conf->proto;
 	if (conf->mode == SA_MODE_TUNNEL)
 		t->ip_len =
@@ -179,6 +178,10 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 		sa->flags |= SA_F_UDP;
 	if (conf->flags & IKE_SA_COPY_DF)
 		sa->flags |= SA_F_COPY_DF;
+	if (conf->flags & IKE_SA_SET_DF)
+		sa->flags |= SA_F_SET_DF;
+	if (conf->flags & IKE_SA_COPY_LABEL)
+		sa->flags |= SA_F_COPY_LABEL;
 	if (conf->flags & IKE_SA_NO_COPY_ECN)
 		sa->flags |= SA_F_NO_ECN;
 	if (conf->flags & IKE_SA_COPY_DSCP_OUT)

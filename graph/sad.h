@@ -92,6 +92,9 @@ struct sa_conf {
 	uint8_t mode; /* SA_MODE_* */
 	uint8_t proto; /* 50 or 51 */
 	uint8_t fragment; /* enum sa_fragment; outbound */
+	uint8_t dscp; /* of the outer header, where it is not copied */
+	uint8_t ttl; /* of the outer header, also its hop limit; 0: what is usual */
+	uint32_t label; /* flow label of the outer header, where it is not copied */
 };
 
 enum sa_state {
@@ -118,6 +121,7 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_TUNNEL (1u << 1)
 #define SA_F_UDP (1u << 2)
 #define SA_F_AH (1u << 3) /* else ESP */
+#define SA_F_SET_DF (1u << 4)
 #define SA_F_COPY_DF (1u << 5)
 #define SA_F_NO_ECN (1u << 6)
 #define SA_F_COPY_DSCP_OUT (1u << 7)
@@ -126,6 +130,7 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 
 #define SA_F_FRAGMENT_AFTER (1u << 10)
 #define SA_F_FRAGMENT_NEVER (1u << 11)
+#define SA_F_COPY_LABEL (1u << 12) /* flow label, inner to outer */
 
 #define SA_NO_WORKER 0xffff
 #define SA_TFC_MTU 0xffff
@@ -139,6 +144,7 @@ struct sa_template {
 	uint8_t ip_len; /* of the outer IP header in it; 0 in transport mode */
 	bool outer6;
 	bool udp; /* ends with a UDP header */
+	uint8_t tos; /* DSCP, where it is not copied */
 };
 
 /* How an SA's packets go to the crypto device: what stands where (nodes/esp_op.h). */

@@ -93,6 +93,9 @@ enum ike_action { IKE_PROTECT = 1, IKE_BYPASS = 2, IKE_DISCARD = 3 };
 #define IKE_SA_COPY_DSCP_OUT (1u << 5) /* inner to outer when sealing */
 #define IKE_SA_COPY_DSCP_IN (1u << 6) /* outer to inner when opening */
 #define IKE_SA_INITIATOR (1u << 7)
+/* Of SAs of the configuration; charon does not say these. */
+#define IKE_SA_SET_DF (1u << 8)
+#define IKE_SA_COPY_LABEL (1u << 9) /* IPv6 flow label, inner to outer */
 
 struct ike_hdr {
 	uint32_t magic;

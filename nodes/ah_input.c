@@ -16,8 +16,6 @@ open_ah(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	uint16_t length;
 	struct sa *sa;
 
-	if (unlikely(esp_version(m) == 4 && ip4_is_fragment(ip4_hdr(m))))
-		return inbound_drop(p, DROP_ESP_FRAGMENT, EDGE_DROP);
 	if (unlikely(!esp_linear(m)))
 		return inbound_drop(p, DROP_ESP_NO_HEADROOM, EDGE_DROP);
 	len = rte_pktmbuf_pkt_len(m);

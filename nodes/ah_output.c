@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ah.h"
-#include "ip4.h"
-#include "outer_ip.h"
 #include "seal_burst.h"
+#include "seal_mtu.h"
 
 #include <rte_ether.h>
-
-enum { EDGE_SUBMIT, EDGE_DROP };
-
-static inline rte_edge_t
-refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error error)
-{
-	w->sa_counters[p->sa->slot].errors[error]++;
-	p->drop = reason;
-	return EDGE_DROP;
-}
-
-static rte_edge_t
-overflow(struct worker *w, struct pkt *p)
-{
-	sa_no_number(w, p);
-	return EDGE_DROP;
-}
 
 /* All that can go wrong, before a sequence number is taken. */
 static inline rte_edge_t
@@ -30,32 +12,37 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 	const struct sa *sa = p->sa;
 	const struct sa_template *t =
 		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
-	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed), before, copy[32];
+	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed), before;
 	uint32_t len = rte_pktmbuf_pkt_len(m);
+	uint8_t copy[96]; /* more leaves no room for AH before it */
 
 	if (unlikely(!admitted))
-		return refuse(w, p, DROP_CRYPTO_OVERLOAD, SA_ERR_OVERLOAD);
+		return seal_refuse(w, p, DROP_CRYPTO_OVERLOAD, SA_ERR_OVERLOAD);
 	if (unlikely(!esp_linear(m)))
-		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
+		return seal_refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
 	p->l3_len = t->len;
 	if (!(sa->flags & SA_F_TUNNEL)) {
 		p->l3_len = esp_transport_split(m);
 		if (p->l3_len == 0 || p->l3_len > sizeof(copy))
-			return refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
+			return seal_refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
 		/* Whether its mutable fields can be told is tried on a copy. */
 		memcpy(copy, rte_pktmbuf_mtod(m, void *), p->l3_len);
-		if (!(esp_version(m) == 4 ? ah_zero_ip4((uint8_t *)copy, p->l3_len)
-					  : ah_zero_ip6((uint8_t *)copy, p->l3_len)))
-			return refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
+		if (!(esp_version(m) == 4 ? ah_zero_ip4(copy, p->l3_len)
+					  : ah_zero_ip6(copy, p->l3_len)))
+			return seal_refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
 	}
 	before = t->len + ah_len(sa, t->len != 0 ? t->outer6 : esp_version(m) == 6);
-	if (unlikely(mtu != 0 && len + before > mtu))
-		return refuse(w, p, DROP_IP4_MTU, SA_ERR_MTU);
+	if (unlikely(mtu != 0 && len + before > mtu)) {
+		rte_edge_t edge = seal_too_big(w, m, p, t, RTE_MAX(mtu - before, 0));
+
+		if (edge != SEAL_SUBMIT)
+			return edge;
+	}
 	/* Room for the header twice: it is kept while fields of it are zero. */
 	if (unlikely(rte_pktmbuf_headroom(m) < before + p->l3_len + RTE_ETHER_HDR_LEN ||
 		     rte_pktmbuf_tailroom(m) < 4 || len + before > UINT16_MAX))
-		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
-	return EDGE_SUBMIT;
+		return seal_refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
+	return SEAL_SUBMIT;
 }
 
 /* RFC 4302, 3.1: the header between IP and the rest, or a new IP header and AH before the whole. */
@@ -100,14 +87,18 @@ seal_all(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn)
 static uint16_t
 ah_output_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
-	return seal_burst(graph, node, objs, n, EDGE_SUBMIT, prepare, seal_all, overflow);
+	return seal_burst(graph, node, objs, n, SEAL_SUBMIT, prepare, seal_all, seal_no_number);
 }
 
 static struct rte_node_register ah_output_node = {
 	.name = "ah-output",
 	.init = worker_node_init,
 	.process = ah_output_process,
-	.nb_edges = 2,
-	.next_nodes = {[EDGE_SUBMIT] = "crypto-submit", [EDGE_DROP] = "drop"},
+	.nb_edges = SEAL_EDGES,
+	.next_nodes = {[SEAL_SUBMIT] = "crypto-submit",
+		[SEAL_ICMP] = "icmp4-error",
+		[SEAL_ICMP6] = "icmp6-error",
+		[SEAL_FRAGMENT] = "ip4-fragment",
+		[SEAL_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(ah_output_node);

@@ -3,7 +3,7 @@
 #include "stream.h"
 #include "worker.h"
 
-enum { EDGE_LOOKUP, EDGE_DROP };
+enum { EDGE_LOOKUP, EDGE_DROP, EDGE_LOOKUP6 };
 
 /* The mutable fields come back, the ICV goes in; it is counted, and finds its way. */
 static inline rte_edge_t
@@ -24,7 +24,7 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	c->packets++;
 	c->bytes += p->clear_len;
 	c->last_use = w->now;
-	return EDGE_LOOKUP;
+	return esp_version(m) == 4 ? EDGE_LOOKUP : EDGE_LOOKUP6;
 }
 
 static uint16_t
@@ -42,7 +42,8 @@ static struct rte_node_register ah_output_finish_node = {
 	.name = "ah-output-finish",
 	.init = worker_node_init,
 	.process = ah_output_finish_process,
-	.nb_edges = 2,
-	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop"},
+	.nb_edges = 3,
+	.next_nodes =
+		{[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop", [EDGE_LOOKUP6] = "ip6-lookup"},
 };
 RTE_NODE_REGISTER(ah_output_finish_node);

@@ -22,7 +22,16 @@
 	X(IP4_OPTIONS, "ip4-options", "source-routed packet or malformed options")                 \
 	X(IP4_ECN, "ip4-ecn", "congestion mark on a tunnel packet whose inside cannot bear it")    \
 	X(IP4_MTU, "ip4-mtu", "larger than the MTU of its way out, and may not be fragmented")     \
-	X(IP6_UNSUPPORTED, "ip6-unsupported", "IPv6 packet that may not pass")                     \
+	X(IP6_SHORT, "ip6-short", "packet shorter than its IPv6 header or payload length")         \
+	X(IP6_VERSION, "ip6-version", "version is not 6")                                          \
+	X(IP6_SOURCE, "ip6-source", "source address is multicast, unspecified or loopback")        \
+	X(IP6_DESTINATION, "ip6-destination", "destination that is never forwarded")               \
+	X(IP6_SCOPE, "ip6-scope", "link-local address on a packet that would leave its link")      \
+	X(IP6_HOP_LIMIT, "ip6-hop-limit", "hop limit ran out")                                     \
+	X(IP6_CHAIN, "ip6-chain", "extension headers that cannot be read to their end")            \
+	X(IP6_ROUTING, "ip6-routing", "routing header of type 0, or one that we should follow")    \
+	X(IP6_ECN, "ip6-ecn", "congestion mark on a tunnel packet whose inside cannot bear it")    \
+	X(IP6_MTU, "ip6-mtu", "IPv6 packet larger than the MTU of its way out")                    \
 	X(FRAGMENT_INVALID, "fragment-invalid",                                                    \
 		"fragment that is empty, not of whole blocks, too far out, or too short a first")  \
 	X(FRAGMENT_OVERLAP, "fragment-overlap",                                                    \

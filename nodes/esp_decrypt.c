@@ -6,7 +6,7 @@
 #include "stream.h"
 #include "worker.h"
 
-enum { EDGE_SUBMIT, EDGE_REASSEMBLE, EDGE_DROP };
+enum { EDGE_SUBMIT, EDGE_DROP };
 
 /* RFC 4303, 3.4: up to the integrity check, which a crypto lcore does. p->l3_len: where ESP begins. */
 static inline rte_edge_t
@@ -17,9 +17,6 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	enum inbound_verdict verdict;
 	struct sa *sa;
 
-	/* Another worker handed it over: its datagram is put together here. */
-	if (unlikely(esp_version(m) == 4 && ip4_is_fragment(ip4_hdr(m))))
-		return EDGE_REASSEMBLE;
 	if (unlikely(!esp_linear(m)))
 		return inbound_drop(p, DROP_ESP_NO_HEADROOM, EDGE_DROP);
 	len = rte_pktmbuf_pkt_len(m);
@@ -65,9 +62,7 @@ static struct rte_node_register esp_decrypt_node = {
 	.name = "esp-decrypt",
 	.init = worker_node_init,
 	.process = esp_decrypt_process,
-	.nb_edges = 3,
-	.next_nodes = {[EDGE_SUBMIT] = "crypto-submit",
-		[EDGE_REASSEMBLE] = "ip4-reassembly",
-		[EDGE_DROP] = "drop"},
+	.nb_edges = 2,
+	.next_nodes = {[EDGE_SUBMIT] = "crypto-submit", [EDGE_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(esp_decrypt_node);

@@ -1,64 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp_op.h"
 #include "esp_transport.h"
-#include "ip4.h"
-#include "outer_ip.h"
 #include "sad_lookup.h"
 #include "seal_burst.h"
 #include "seal_mtu.h"
 #include "worker.h"
 
-#include <netinet/ip_icmp.h>
 #include <rte_ether.h>
 #include <rte_udp.h>
-
-enum { EDGE_SUBMIT, EDGE_ICMP, EDGE_FRAGMENT, EDGE_DROP };
-
-static inline rte_edge_t
-refuse(struct worker *w, struct pkt *p, enum drop_reason reason, enum sa_error error)
-{
-	w->sa_counters[p->sa->slot].errors[error]++;
-	p->drop = reason;
-	return EDGE_DROP;
-}
-
-static rte_edge_t
-overflow(struct worker *w, struct pkt *p)
-{
-	sa_no_number(w, p);
-	return EDGE_DROP;
-}
 
 /* What sealing adds before the payload. */
 static inline uint16_t
 header_len(const struct sa *sa, const struct sa_template *t)
 {
 	return t->len + sizeof(struct rte_esp_hdr) + sa->iv_len;
-}
-
-/* RFC 4303, 3.3.4 and RFC 4301, 8.2. */
-static rte_edge_t
-too_big(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa_template *t,
-	uint16_t fits)
-{
-	enum seal_mtu verdict = seal_too_big(p->sa, t, m);
-
-	switch (verdict) {
-	case SEAL_WHOLE:
-		p->flags |= PKT_F_FRAGMENT;
-		return EDGE_SUBMIT;
-	case SEAL_PIECES:
-		p->mtu = fits;
-		return EDGE_FRAGMENT;
-	default:
-		refuse(w, p, DROP_IP4_MTU, SA_ERR_MTU);
-	}
-	if (verdict == SEAL_NOT || esp_version(m) != 4)
-		return EDGE_DROP;
-	p->icmp_type = ICMP_DEST_UNREACH;
-	p->icmp_code = ICMP_FRAG_NEEDED;
-	p->icmp_mtu = fits;
-	return EDGE_ICMP;
 }
 
 /* RFC 4303, 2.7: bytes of TFC padding after a tunnelled packet, whose own length says where it ends. */
@@ -83,22 +38,22 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 	uint16_t fits;
 
 	if (unlikely(!admitted))
-		return refuse(w, p, DROP_CRYPTO_OVERLOAD, SA_ERR_OVERLOAD);
+		return seal_refuse(w, p, DROP_CRYPTO_OVERLOAD, SA_ERR_OVERLOAD);
 	p->l3_len = p->tfc_len = 0;
 	if (unlikely(!(sa->flags & SA_F_TUNNEL))) {
 		p->l3_len = esp_transport_split(m);
 		if (p->l3_len == 0)
-			return refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
+			return seal_refuse(w, p, DROP_ESP_FRAGMENT, SA_ERR_MALFORMED);
 	}
 	fits = mtu != 0 ? sa_room(sa, t, mtu, p->l3_len) : 0;
 	if (unlikely(mtu != 0 && len > fits)) {
-		rte_edge_t edge = too_big(w, m, p, t, fits);
+		rte_edge_t edge = seal_too_big(w, m, p, t, fits);
 
-		if (edge != EDGE_SUBMIT)
+		if (edge != SEAL_SUBMIT)
 			return edge;
 	}
 	if (unlikely(!esp_linear(m)))
-		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
+		return seal_refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
 	if (unlikely(sa->tfc != 0))
 		p->tfc_len = tfc_len(sa, len, fits);
 	p->pad_len = -(len - p->l3_len + p->tfc_len + ESP_TRAILER_LEN) & (sa->align - 1);
@@ -106,10 +61,10 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 	if (unlikely(rte_pktmbuf_tailroom(m) < tail ||
 		     rte_pktmbuf_headroom(m) < header_len(sa, t) + RTE_ETHER_HDR_LEN ||
 		     header_len(sa, t) + len + tail > UINT16_MAX))
-		return refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
+		return seal_refuse(w, p, DROP_ESP_NO_HEADROOM, SA_ERR_MTU);
 	if (sa->crypto == SA_CRYPTO_CBC && unlikely(!iv_random_get(&w->iv_random, p->iv)))
-		return refuse(w, p, DROP_CRYPTO_ERROR, SA_ERR_OVERLOAD);
-	return EDGE_SUBMIT;
+		return seal_refuse(w, p, DROP_CRYPTO_ERROR, SA_ERR_OVERLOAD);
+	return SEAL_SUBMIT;
 }
 
 /* RFC 4303, 2.4: padding of 1, 2, 3, …, its length, next header. What is written beyond is where the ICV comes. */
@@ -162,7 +117,7 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 	}
 	trailer(tail, p->pad_len, next);
 	p->esp_at = p->l3_len + t->len;
-	/* A checksum of zero is none; IPv6 wants one, which covers what is not sealed yet. */
+	/* A checksum of zero is none; IPv6 wants one, which esp-encrypt-finish makes of what is sealed. */
 	if (t->udp)
 		((struct rte_udp_hdr *)(outer + p->esp_at - sizeof(struct rte_udp_hdr)))
 			->dgram_len = rte_cpu_to_be_16(
@@ -192,7 +147,7 @@ static inline bool
 is_plain(const struct sa *sa, const struct sa_template *t)
 {
 	return sa->flags & SA_F_TUNNEL && t->len == sizeof(struct rte_ipv4_hdr) && !t->outer6 &&
-	       sa->iv_len == sizeof(uint64_t) && sa->tfc == 0 &&
+	       sa->iv_len == sizeof(uint64_t) && sa->tfc == 0 && !(sa->flags & SA_F_SET_DF) &&
 	       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 }
 
@@ -208,7 +163,7 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 {
 	const rte_be16_t df = sa->flags & SA_F_COPY_DF ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) : 0;
 	const uint16_t flags = sa->flags;
-	const uint8_t icv_len = sa->icv_len;
+	const uint8_t icv_len = sa->icv_len, dscp = t->tos;
 	const uint32_t sum = t->csum, spi = t->spi;
 	uint64_t ttl_to_src;
 	uint32_t dst;
@@ -222,9 +177,9 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 		uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer = inner - PLAIN_HEADER;
 		bool inner6 = *inner >> 4 == 6;
 		const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)inner;
-		uint16_t frag = inner6 ? df : ip->fragment_offset & df;
+		uint16_t frag = inner6 ? outer_df(sa, inner, true) : ip->fragment_offset & df;
 		uint16_t id = rte_cpu_to_be_16((uint16_t)sqn), be_total;
-		uint8_t tos = outer_tos(flags, inner6 ? esp_ip6_tos(inner) : ip->type_of_service);
+		uint8_t tos = outer_tos(flags, dscp, inner6 ? ip6_tos(inner) : ip->type_of_service);
 		uint32_t check;
 
 		trailer(inner + len, p->pad_len, inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
@@ -266,17 +221,18 @@ seal_all(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn)
 static uint16_t
 esp_encrypt_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
-	return seal_burst(graph, node, objs, n, EDGE_SUBMIT, prepare, seal_all, overflow);
+	return seal_burst(graph, node, objs, n, SEAL_SUBMIT, prepare, seal_all, seal_no_number);
 }
 
 static struct rte_node_register esp_encrypt_node = {
 	.name = "esp-encrypt",
 	.init = worker_node_init,
 	.process = esp_encrypt_process,
-	.nb_edges = 4,
-	.next_nodes = {[EDGE_SUBMIT] = "crypto-submit",
-		[EDGE_ICMP] = "icmp4-error",
-		[EDGE_FRAGMENT] = "ip4-fragment",
-		[EDGE_DROP] = "drop"},
+	.nb_edges = SEAL_EDGES,
+	.next_nodes = {[SEAL_SUBMIT] = "crypto-submit",
+		[SEAL_ICMP] = "icmp4-error",
+		[SEAL_ICMP6] = "icmp6-error",
+		[SEAL_FRAGMENT] = "ip4-fragment",
+		[SEAL_DROP] = "drop"},
 };
 RTE_NODE_REGISTER(esp_encrypt_node);

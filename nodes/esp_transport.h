@@ -3,6 +3,7 @@
 #define CYGNET_ESP_TRANSPORT_H
 
 #include "ip4.h"
+#include "ip6.h"
 
 #include <netinet/in.h>
 #include <rte_ip.h>
@@ -18,11 +19,13 @@ esp_version(const struct rte_mbuf *m)
 	return *rte_pktmbuf_mtod(m, const uint8_t *) >> 4;
 }
 
-/* Traffic class: its DSCP and ECN stand as in IPv4's TOS. */
+/* DSCP and ECN of the IP header. */
 static inline uint8_t
-esp_ip6_tos(const void *ip)
+esp_tos(const void *ip)
 {
-	return rte_be_to_cpu_32(((const struct rte_ipv6_hdr *)ip)->vtc_flow) >> 20;
+	return likely(*(const uint8_t *)ip >> 4 == 4)
+		       ? ((const struct rte_ipv4_hdr *)ip)->type_of_service
+		       : ip6_tos(ip);
 }
 
 /*
@@ -64,14 +67,14 @@ esp_ip6_walk(const struct rte_mbuf *m, uint16_t end, uint16_t *next_at)
 static inline uint16_t
 esp_transport_split(const struct rte_mbuf *m)
 {
-	uint16_t next_at, len;
+	struct ip6_chain c;
+	uint16_t next_at;
 
 	if (esp_version(m) == 4)
 		return ip4_is_fragment(ip4_hdr(m)) ? 0 : ip4_hdr_len(ip4_hdr(m));
-	len = esp_ip6_walk(m, 0, &next_at);
-	if (len != 0 && rte_pktmbuf_mtod(m, const uint8_t *)[next_at] == IPPROTO_FRAGMENT)
+	if (ip6_walk(m, &c) != DROP_NONE || c.fragment_at != 0)
 		return 0;
-	return len;
+	return esp_ip6_walk(m, 0, &next_at);
 }
 
 /*
@@ -106,15 +109,33 @@ esp_transport_replace(struct rte_mbuf *m, uint16_t l3_len, uint8_t proto)
 	return was;
 }
 
-/* Makes the checksum at csum of TCP or UDP at l4 anew. */
-static inline void
-esp_transport_checksum(struct rte_mbuf *m, uint16_t *csum, const void *l4)
+/* UDP's or TCP's checksum, over len bytes from l4 on; its field is zero. Not for a packet with a way to go (routing header). */
+static inline uint16_t
+esp_ip6_checksum(const struct rte_mbuf *m, const void *l4, uint16_t len, uint8_t proto)
 {
+	struct rte_ipv6_hdr pseudo = *rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
+	uint32_t sum;
+	uint16_t csum;
+
+	pseudo.payload_len = rte_cpu_to_be_16(len);
+	pseudo.proto = proto;
+	sum = rte_raw_cksum(l4, len) + (uint32_t)rte_ipv6_phdr_cksum(&pseudo, 0);
+	sum = (sum & 0xffff) + (sum >> 16);
+	csum = ~sum;
+	return csum != 0 ? csum : 0xffff;
+}
+
+/* Makes the checksum at csum of TCP or UDP, which is all that follows l3_len bytes, anew. */
+static inline void
+esp_transport_checksum(struct rte_mbuf *m, uint16_t l3_len, uint16_t *csum, uint8_t proto)
+{
+	const void *l4 = rte_pktmbuf_mtod_offset(m, const void *, l3_len);
+
 	*csum = 0;
-	*csum = esp_version(m) == 4 ? rte_ipv4_udptcp_cksum(
-					      rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *), l4)
-				    : rte_ipv6_udptcp_cksum(
-					      rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *), l4);
+	*csum = esp_version(m) == 4
+			? rte_ipv4_udptcp_cksum(
+				  rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *), l4)
+			: esp_ip6_checksum(m, l4, rte_pktmbuf_pkt_len(m) - l3_len, proto);
 }
 
 #endif

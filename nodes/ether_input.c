@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "ip6_link.h"
 #include "stream.h"
 #include "worker.h"
 
 #include <rte_ether.h>
 
-enum { EDGE_IP4, EDGE_HOST, EDGE_DROP, EDGE_VLAN };
+enum { EDGE_IP4, EDGE_IP6, EDGE_HOST, EDGE_DROP, EDGE_VLAN };
 
 static inline rte_edge_t
 classify(struct worker *w, struct rte_mbuf *m, struct pkt *p)
@@ -29,14 +30,19 @@ classify(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		rte_pktmbuf_adj(m, sizeof(*eth));
 		return EDGE_IP4;
 	}
-	if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_ARP)) {
+	if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6) &&
+		likely(!ip6_is_link_talk(w->fib, m, false))) {
+		rte_pktmbuf_adj(m, sizeof(*eth));
+		return EDGE_IP6;
+	}
+	if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_ARP) ||
+		eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6)) {
 		p->punt = PUNT_ARP;
 		return EDGE_HOST;
 	}
 	if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN))
 		return EDGE_VLAN;
-	p->drop = eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6) ? DROP_IP6_UNSUPPORTED
-									   : DROP_ETHER_TYPE;
+	p->drop = DROP_ETHER_TYPE;
 	return EDGE_DROP;
 }
 
@@ -58,8 +64,9 @@ static struct rte_node_register ether_input_node = {
 	.name = "ether-input",
 	.init = worker_node_init,
 	.process = ether_input_process,
-	.nb_edges = 4,
+	.nb_edges = 5,
 	.next_nodes = {[EDGE_IP4] = "ip4-input",
+		[EDGE_IP6] = "ip6-input",
 		[EDGE_HOST] = "host-tx",
 		[EDGE_DROP] = "drop",
 		[EDGE_VLAN] = "vlan-input"},

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "ip6.h"
 #include "stream.h"
 #include "worker.h"
 
-enum { EDGE_ESP, EDGE_AH };
+enum { EDGE_ESP, EDGE_AH, EDGE_PIECE4, EDGE_PIECE6 };
 
 #define HANDOVER_BURST 64
 
-/* ESP and AH that other workers received and whose SA's window is this worker's. */
+static inline rte_edge_t
+where(const struct rte_mbuf *m, const struct pkt *p)
+{
+	if (unlikely(p->flags & PKT_F_PIECE))
+		return ip6_is_version(m) ? EDGE_PIECE6 : EDGE_PIECE4;
+	return p->flags & PKT_F_AH ? EDGE_AH : EDGE_ESP;
+}
+
+/* What other workers received: ESP and AH whose SA's window is this worker's, and fragments of its datagrams. */
 static uint16_t
 handover_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
@@ -19,7 +28,7 @@ handover_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs,
 	w->work += n;
 	node->idx = n;
 	for (uint16_t i = 0; i < n; i++)
-		stream_put(&s, i, pkt(objs[i])->flags & PKT_F_AH ? EDGE_AH : EDGE_ESP);
+		stream_put(&s, i, where(objs[i], pkt(objs[i])));
 	return stream_end(&s, n);
 }
 
@@ -28,7 +37,10 @@ static struct rte_node_register handover_rx_node = {
 	.flags = RTE_NODE_SOURCE_F,
 	.init = worker_node_init,
 	.process = handover_rx_process,
-	.nb_edges = 2,
-	.next_nodes = {[EDGE_ESP] = "esp-decrypt", [EDGE_AH] = "ah-input"},
+	.nb_edges = 4,
+	.next_nodes = {[EDGE_ESP] = "esp-decrypt",
+		[EDGE_AH] = "ah-input",
+		[EDGE_PIECE4] = "ip4-reassembly",
+		[EDGE_PIECE6] = "ip6-reassembly"},
 };
 RTE_NODE_REGISTER(handover_rx_node);

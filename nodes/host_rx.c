@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ip4.h"
+#include "ip6_link.h"
 #include "stream.h"
 #include "worker.h"
 
-#include <netinet/icmp6.h>
 #include <rte_ether.h>
 
 enum { EDGE_OUTPUT, EDGE_TX, EDGE_DROP };
 
 #define HOST_RX_BURST 32
-
-/* Neighbour discovery and its multicast groups (RFC 4861, 3810) keep to the link; no policy speaks of them. */
-static bool
-is_nd(const struct rte_mbuf *m)
-{
-	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
-	const struct rte_ipv6_hdr *ip = (const struct rte_ipv6_hdr *)(eth + 1);
-	const uint8_t *icmp = (const uint8_t *)(ip + 1);
-
-	return rte_pktmbuf_data_len(m) > sizeof(*eth) + sizeof(*ip) &&
-	       ip->proto == IPPROTO_ICMPV6 && ip->hop_limits == 255 && *icmp >= ND_ROUTER_SOLICIT &&
-	       *icmp <= ND_REDIRECT;
-}
 
 static inline rte_edge_t
 drop(struct pkt *p, enum drop_reason reason)
@@ -32,10 +19,11 @@ drop(struct pkt *p, enum drop_reason reason)
 
 /* What Linux sends leaves as it is, but IP only after the outbound policies. */
 static rte_edge_t
-classify(struct rte_mbuf *m, struct pkt *p)
+classify(const struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	enum drop_reason reason;
+	struct ip6_chain c;
 
 	if (rte_pktmbuf_data_len(m) < sizeof(*eth))
 		return drop(p, DROP_HOST_SHORT);
@@ -44,7 +32,14 @@ classify(struct rte_mbuf *m, struct pkt *p)
 	case RTE_ETHER_TYPE_LLDP:
 		return EDGE_TX;
 	case RTE_ETHER_TYPE_IPV6:
-		return is_nd(m) ? EDGE_TX : drop(p, DROP_IP6_UNSUPPORTED);
+		if (ip6_is_link_talk(w->fib, m, true))
+			return EDGE_TX;
+		rte_pktmbuf_adj(m, sizeof(*eth));
+		reason = ip6_validate(m, &c);
+		if (reason != DROP_NONE)
+			return drop(p, reason);
+		p->flags |= PKT_F_OWN_L2;
+		return EDGE_OUTPUT;
 	case RTE_ETHER_TYPE_IPV4:
 		rte_pktmbuf_adj(m, sizeof(*eth));
 		reason = ip4_validate(m);
@@ -79,7 +74,7 @@ host_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, uin
 			p->out_port = port;
 			p->flags = 0;
 			p->sa = NULL;
-			stream_put(&s, i, classify(objs[i], p));
+			stream_put(&s, i, classify(w, objs[i], p));
 		}
 		node->idx = n;
 		total += stream_end(&s, n);

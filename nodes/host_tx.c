@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "ip6.h"
 #include "stream.h"
 #include "worker.h"
 
@@ -11,9 +12,11 @@ static inline bool
 restore_l2(const struct worker *w, struct rte_mbuf *m, const struct pkt *p)
 {
 	struct rte_ether_hdr *eth;
+	uint16_t type;
 
 	if (p->punt == PUNT_ARP)
 		return true; /* nobody took it off */
+	type = ip6_is_version(m) ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4;
 	eth = (struct rte_ether_hdr *)rte_pktmbuf_prepend(m, sizeof(*eth));
 	if (unlikely(eth == NULL))
 		return false;
@@ -21,7 +24,7 @@ restore_l2(const struct worker *w, struct rte_mbuf *m, const struct pkt *p)
 		/* What stood there was the tunnel's. */
 		memcpy(&eth->dst_addr, w->port[p->in_port].mac, RTE_ETHER_ADDR_LEN);
 		memset(&eth->src_addr, 0, RTE_ETHER_ADDR_LEN);
-		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+		eth->ether_type = rte_cpu_to_be_16(type);
 	}
 	return true;
 }

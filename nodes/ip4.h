@@ -113,6 +113,7 @@ ip4_selector(const struct rte_mbuf *m, struct spd_key *key)
 	uint16_t hdr_len = ip4_hdr_len(ip);
 	const uint8_t *l4 = (const uint8_t *)ip + hdr_len;
 
+	key->family = 4;
 	key->src4 = ip->src_addr;
 	key->dst4 = ip->dst_addr;
 	key->proto = ip->next_proto_id;

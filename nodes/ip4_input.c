@@ -14,13 +14,12 @@ is_udp_esp(const struct worker *w, const struct rte_mbuf *m, const struct rte_ip
 {
 	uint16_t hdr_len = ip4_hdr_len(ip);
 	const struct rte_udp_hdr *udp = RTE_PTR_ADD(ip, hdr_len);
-	const struct worker_socket *s;
 
 	if (rte_pktmbuf_data_len(m) < hdr_len + sizeof(*udp) + sizeof(uint32_t) ||
 		ip4_is_fragment(ip))
 		return false;
-	s = worker_socket_find(w, ip->dst_addr, udp->dst_port);
-	return s != NULL && s->decap && memcmp(udp + 1, "\0\0\0", 4) != 0;
+	return (worker_socket_use(w, 4, &ip->dst_addr, udp->dst_port) & SOCKET_DECAP) != 0 &&
+	       memcmp(udp + 1, "\0\0\0", 4) != 0;
 }
 
 /* Fragments that must be one packet before it is known what they are. */
@@ -28,7 +27,7 @@ static inline bool
 wants_whole(const struct worker *w, const struct rte_ipv4_hdr *ip)
 {
 	return ip->next_proto_id == IPPROTO_ESP || ip->next_proto_id == IPPROTO_AH ||
-	       (ip->next_proto_id == IPPROTO_UDP && worker_socket_decaps(w, ip->dst_addr) &&
+	       (ip->next_proto_id == IPPROTO_UDP && worker_socket_decaps(w, 4, &ip->dst_addr) &&
 		       fib_local4(w->fib, ip->dst_addr));
 }
 

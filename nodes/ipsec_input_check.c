@@ -1,29 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "fib.h"
-#include "ip4.h"
 #include "sad.h"
-#include "sockets.h"
 #include "spd_batch.h"
 #include "stream.h"
 #include "worker.h"
 
-enum { EDGE_LOOKUP, EDGE_HOST, EDGE_DROP };
+enum { EDGE_LOOKUP, EDGE_HOST, EDGE_DROP, EDGE_LOOKUP6 };
 
 #define PORT_BGP 179
 #define PORT_BFD 3784
 #define PORT_BFD_MULTIHOP 4784
 
-/* IKE's own bypass: to a local address and the port that charon bound. ESP never comes this way. */
+/* Clear packets to charon. ESP never comes this way. */
 static inline bool
-is_ike(const struct worker *w, const struct spd_key *key)
+is_ike(const struct worker *w, const struct pkt *p, const struct spd_key *key)
 {
-	const struct worker_socket *s;
-
-	if (key->proto != IPPROTO_UDP || key->no_ports)
-		return false;
-	s = worker_socket_find(w, key->dst4, rte_cpu_to_be_16(key->dst_port));
-	/* A socket of any address is of any of ours: the link's multicast is not. */
-	return s != NULL && s->ike && fib_local4(w->fib, key->dst4);
+	return key != NULL && (p->flags & (PKT_F_LOCAL | PKT_F_DECRYPTED)) == PKT_F_LOCAL &&
+	       spd_key_is_ike(w, key, true);
 }
 
 static inline enum punt_class
@@ -70,9 +62,10 @@ verdict(struct worker *w, struct pkt *p, const struct spd_policy *policy)
 }
 
 static inline rte_edge_t
-check(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_policy *policy)
+check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct spd_key *key,
+	struct spd_policy *policy)
 {
-	bool ike = (p->flags & (PKT_F_LOCAL | PKT_F_DECRYPTED)) == PKT_F_LOCAL && is_ike(w, key);
+	bool ike = is_ike(w, p, key);
 	enum drop_reason reason = ike ? DROP_NONE : verdict(w, p, policy);
 
 	if (policy != NULL)
@@ -87,7 +80,7 @@ check(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_pol
 		p->sa = NULL;
 	}
 	if (!(p->flags & PKT_F_LOCAL))
-		return EDGE_LOOKUP;
+		return likely(!ip6_is_version(m)) ? EDGE_LOOKUP : EDGE_LOOKUP6;
 	p->punt = ike ? PUNT_IKE : punt_class(key);
 	return EDGE_HOST;
 }
@@ -104,13 +97,15 @@ ipsec_input_check_process(struct rte_graph *graph, struct rte_node *node, void *
 		/* Of what is not ours only the policies count: without any, nothing is read. */
 		b.n = empty ? spd_batch_without(&objs[at], n - at, PKT_F_LOCAL) : 0;
 		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(&s, at + i, check(w, pkt(objs[at + i]), NULL, NULL));
+			stream_put(
+				&s, at + i, check(w, objs[at + i], pkt(objs[at + i]), NULL, NULL));
 		if (b.n > 0)
 			continue;
 		spd_batch_fill(w, &b, &objs[at], n - at);
 		spd_batch_lookup_in(w, &b, &objs[at]);
 		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(&s, at + i, check(w, pkt(objs[at + i]), &b.key[i], b.policy[i]));
+			stream_put(&s, at + i,
+				check(w, objs[at + i], pkt(objs[at + i]), &b.key[i], b.policy[i]));
 	}
 	return stream_end(&s, n);
 }
@@ -119,7 +114,10 @@ static struct rte_node_register ipsec_input_check_node = {
 	.name = "ipsec-input-check",
 	.init = worker_node_init,
 	.process = ipsec_input_check_process,
-	.nb_edges = 3,
-	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_HOST] = "host-tx", [EDGE_DROP] = "drop"},
+	.nb_edges = 4,
+	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup",
+		[EDGE_HOST] = "host-tx",
+		[EDGE_DROP] = "drop",
+		[EDGE_LOOKUP6] = "ip6-lookup"},
 };
 RTE_NODE_REGISTER(ipsec_input_check_node);

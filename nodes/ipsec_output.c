@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "fib.h"
-#include "ip4.h"
 #include "sad_lookup.h"
-#include "sockets.h"
 #include "spd_batch.h"
 #include "stream.h"
 #include "worker.h"
 
-enum { EDGE_REWRITE, EDGE_ENCRYPT, EDGE_AH, EDGE_DROP };
+enum { EDGE_REWRITE, EDGE_ENCRYPT, EDGE_AH, EDGE_DROP, EDGE_REWRITE6 };
 
-/* IKE's own bypass: from the tap, with a local address and the port that charon bound. */
+/* What charon sends: it comes from the tap. */
 static inline bool
 is_ike(const struct worker *w, const struct pkt *p, const struct spd_key *key)
 {
-	const struct worker_socket *s;
+	return key != NULL && p->flags & PKT_F_OWN_L2 && spd_key_is_ike(w, key, false);
+}
 
-	if (!(p->flags & PKT_F_OWN_L2) || key->proto != IPPROTO_UDP || key->no_ports)
-		return false;
-	s = worker_socket_find(w, key->src4, rte_cpu_to_be_16(key->src_port));
-	return s != NULL && s->ike && fib_local4(w->fib, key->src4);
+static inline rte_edge_t
+pass(const struct rte_mbuf *m)
+{
+	return likely(!ip6_is_version(m)) ? EDGE_REWRITE : EDGE_REWRITE6;
 }
 
 /* No policy: what comes out of a tunnel may go on, our own as configured, the rest by its pair of ports. */
@@ -54,20 +52,21 @@ ask_for_sa(struct spd_policy *policy, const struct spd_key *key)
 
 /* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. */
 static inline rte_edge_t
-output(struct worker *w, struct pkt *p, const struct spd_key *key, struct spd_policy *policy)
+output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct spd_key *key,
+	struct spd_policy *policy)
 {
 	uint32_t slot;
 
 	if (unlikely(is_ike(w, p, key)))
-		return EDGE_REWRITE;
+		return pass(m);
 	/* It would tell in clear what the peer sealed. */
 	if (unlikely(p->flags & PKT_F_QUOTES) && (policy == NULL || policy->action == SPD_BYPASS))
 		return drop(p, DROP_POLICY_QUOTE);
 	if (policy == NULL)
-		return likely(default_bypass(w, p)) ? EDGE_REWRITE : drop(p, DROP_POLICY_DEFAULT);
+		return likely(default_bypass(w, p)) ? pass(m) : drop(p, DROP_POLICY_DEFAULT);
 	spd_batch_used(w, policy);
 	if (policy->action == SPD_BYPASS)
-		return EDGE_REWRITE;
+		return pass(m);
 	if (policy->action == SPD_DISCARD)
 		return drop(p, DROP_POLICY_DISCARD);
 	slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
@@ -101,12 +100,14 @@ prefetch_sas(struct worker *w, const struct spd_batch *b)
 }
 
 static inline rte_edge_t
-judge(struct worker *w, bool complete, struct pkt *p, const struct spd_key *key,
+judge(struct worker *w, bool complete, const struct rte_mbuf *m, const struct spd_key *key,
 	struct spd_policy *policy)
 {
+	struct pkt *p = pkt(m);
+
 	if (unlikely(!complete && p->in_port != PKT_PORT_HOST))
 		return drop(p, DROP_POLICY_INCOMPLETE);
-	return output(w, p, key, policy);
+	return output(w, m, p, key, policy);
 }
 
 static uint16_t
@@ -121,7 +122,7 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 		/* Of what Linux does not send only the policies count: without any, nothing is read. */
 		b.n = empty ? spd_batch_without(&objs[at], n - at, PKT_F_OWN_L2) : 0;
 		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(&s, at + i, judge(w, complete, pkt(objs[at + i]), NULL, NULL));
+			stream_put(&s, at + i, judge(w, complete, objs[at + i], NULL, NULL));
 		if (b.n > 0)
 			continue;
 		spd_batch_fill(w, &b, &objs[at], n - at);
@@ -129,7 +130,7 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 		prefetch_sas(w, &b);
 		for (uint16_t i = 0; i < b.n; i++)
 			stream_put(&s, at + i,
-				judge(w, complete, pkt(objs[at + i]), &b.key[i], b.policy[i]));
+				judge(w, complete, objs[at + i], &b.key[i], b.policy[i]));
 	}
 	return stream_end(&s, n);
 }
@@ -138,10 +139,11 @@ static struct rte_node_register ipsec_output_node = {
 	.name = "ipsec-output",
 	.init = worker_node_init,
 	.process = ipsec_output_process,
-	.nb_edges = 4,
+	.nb_edges = 5,
 	.next_nodes = {[EDGE_REWRITE] = "ip4-rewrite",
 		[EDGE_ENCRYPT] = "esp-encrypt",
 		[EDGE_AH] = "ah-output",
-		[EDGE_DROP] = "drop"},
+		[EDGE_DROP] = "drop",
+		[EDGE_REWRITE6] = "ip6-rewrite"},
 };
 RTE_NODE_REGISTER(ipsec_output_node);

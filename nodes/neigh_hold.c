@@ -12,29 +12,39 @@
 #define HOLD_PER_NEIGHBOUR 8
 #define HOLD_SECONDS 1
 
-static uint32_t
+static struct ip_addr
 neighbour_of(const struct worker *w, const struct rte_mbuf *m)
 {
 	const struct nexthop *nh = fib_nh(w->fib, pkt(m)->nexthop);
+	struct ip_addr dst = {.family = 4};
 
-	return nh->type == NH_ADJ ? nh->addr.v4 : ip4_hdr(m)->dst_addr;
+	if (nh->type == NH_ADJ)
+		return nh->addr;
+	if (ip6_is_version(m)) {
+		dst.family = 6;
+		memcpy(dst.b, ip6_hdr(m)->dst_addr, sizeof(dst.b));
+	} else {
+		dst.v4 = ip4_hdr(m)->dst_addr;
+	}
+	return dst;
 }
 
 static enum drop_reason
 hold(struct worker *w, struct rte_mbuf *m)
 {
 	struct neigh_hold *h = &w->hold;
-	struct neigh_request ask = {.addr4 = neighbour_of(w, m), .port = pkt(m)->out_port};
+	struct neigh_request ask = {.addr = neighbour_of(w, m), .port = pkt(m)->out_port};
 	unsigned int same = 0;
 
 	/* A full ring means that the control thread has questions enough. */
 	rte_ring_mp_enqueue_elem(w->neigh_requests, &ask, sizeof(ask));
 	for (unsigned int i = 0; i < h->n; i++)
-		same += h->neighbour[i] == ask.addr4 && pkt(h->pkts[i])->out_port == ask.port;
+		same += addr_equal(&h->neighbour[i], &ask.addr) &&
+			pkt(h->pkts[i])->out_port == ask.port;
 	if (h->n == HOLD_MAX || same >= HOLD_PER_NEIGHBOUR)
 		return DROP_NEIGHBOUR_QUEUE;
 	pkt(m)->flags |= PKT_F_HELD;
-	h->neighbour[h->n] = ask.addr4;
+	h->neighbour[h->n] = ask.addr;
 	h->deadline[h->n] = w->now + HOLD_SECONDS * w->tsc_hz;
 	h->pkts[h->n++] = m;
 	return DROP_NONE;
@@ -64,18 +74,26 @@ static struct rte_node_register neigh_hold_node = {
 };
 RTE_NODE_REGISTER(neigh_hold_node);
 
-enum { EDGE_LOOKUP, EDGE_DROP };
+enum { EDGE_LOOKUP, EDGE_DROP, EDGE_LOOKUP6 };
 
 /* Whether a lookup now would find the way, or find that there is none. */
 static bool
 settled(const struct worker *w, const struct rte_mbuf *m)
 {
-	uint32_t dst = rte_be_to_cpu_32(ip4_hdr(m)->dst_addr);
 	const struct nexthop *nh;
+	const uint8_t *dst6;
 	uint64_t found;
+	uint32_t dst4;
 
-	fib_lookup4_bulk(w->fib, &dst, &found, 1);
-	nh = fib_nh(w->fib, ip4_nexthop(w->fib, m, found));
+	if (ip6_is_version(m)) {
+		dst6 = ip6_hdr(m)->dst_addr;
+		fib_lookup6_bulk(w->fib, &dst6, &found, 1);
+		nh = fib_nh(w->fib, ip6_nexthop(w->fib, m, found));
+	} else {
+		dst4 = rte_be_to_cpu_32(ip4_hdr(m)->dst_addr);
+		fib_lookup4_bulk(w->fib, &dst4, &found, 1);
+		nh = fib_nh(w->fib, ip4_nexthop(w->fib, m, found));
+	}
 	return nh->type != NH_GLEAN && (nh->type != NH_ADJ || nh->resolved);
 }
 
@@ -96,7 +114,8 @@ neigh_release_process(struct rte_graph *graph, struct rte_node *node, void **obj
 		struct rte_mbuf *m = h->pkts[i];
 
 		if (settled(w, m)) {
-			rte_node_enqueue_x1(graph, node, EDGE_LOOKUP, m);
+			rte_node_enqueue_x1(
+				graph, node, ip6_is_version(m) ? EDGE_LOOKUP6 : EDGE_LOOKUP, m);
 		} else if (w->now > h->deadline[i]) {
 			pkt(m)->drop = DROP_NEIGHBOUR_UNRESOLVED;
 			rte_node_enqueue_x1(graph, node, EDGE_DROP, m);
@@ -116,7 +135,8 @@ static struct rte_node_register neigh_release_node = {
 	.flags = RTE_NODE_SOURCE_F,
 	.init = worker_node_init,
 	.process = neigh_release_process,
-	.nb_edges = 2,
-	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop"},
+	.nb_edges = 3,
+	.next_nodes =
+		{[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop", [EDGE_LOOKUP6] = "ip6-lookup"},
 };
 RTE_NODE_REGISTER(neigh_release_node);

@@ -4,6 +4,7 @@
 
 #include "fib.h"
 #include "ip4.h"
+#include "ip6.h"
 
 #include <rte_jhash.h>
 
@@ -22,6 +23,28 @@ ip4_nexthop(const struct fib *fib, const struct rte_mbuf *m, uint32_t nh)
 			ip4_is_fragment(ip4_hdr(m)) ? key.proto
 						    : ((uint32_t)key.src_port << 16 | key.dst_port),
 			0));
+}
+
+static inline uint32_t
+ip6_nexthop(const struct fib *fib, const struct rte_mbuf *m, uint32_t nh)
+{
+	struct {
+		uint64_t addrs[4];
+		uint32_t proto, ports;
+	} flow = {.ports = 0};
+	struct spd_key key;
+	struct ip6_chain c;
+
+	if (likely(fib_nh(fib, nh)->type != NH_MULTIPATH))
+		return nh;
+	ip6_selector(m, &key);
+	memcpy(flow.addrs, key.src6, sizeof(key.src6));
+	memcpy(&flow.addrs[2], key.dst6, sizeof(key.dst6));
+	flow.proto = key.proto;
+	if (ip6_walk(m, &c) == DROP_NONE && !c.fragment)
+		flow.ports = (uint32_t)key.src_port << 16 | key.dst_port;
+	return fib_multipath(fib, fib_nh(fib, nh),
+		rte_jhash_32b((const uint32_t *)(const void *)&flow, sizeof(flow) / 4, 0));
 }
 
 #endif

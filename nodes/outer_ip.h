@@ -7,30 +7,43 @@
 
 /* The outer header of a tunnel. */
 
-/* RFC 4301, 5.1.2 and RFC 6040, 4.1: what the outer header takes from the inner one. */
+/* RFC 4301, 5.1.2 and RFC 6040, 4.1: what the outer header takes from the inner one, dscp where it does not. */
 static inline uint8_t
-outer_tos(uint16_t flags, uint8_t inner)
+outer_tos(uint16_t flags, uint8_t dscp, uint8_t inner)
 {
-	return (flags & SA_F_COPY_DSCP_OUT ? inner & ~3 : 0) |
+	return (flags & SA_F_COPY_DSCP_OUT ? inner & ~3 : dscp) |
 	       (flags & SA_F_NO_ECN ? 0 : inner & 3);
+}
+
+/*
+ * DF of the outer header: cleared, set, or the inner one's. IPv6 bears none: a packet of it is never fragmented on its
+ * way, so its tunnel is not, either, unless its SA says so, or unless it is one that every link carries (RFC 4213, 3.2).
+ */
+static inline uint16_t
+outer_df(const struct sa *sa, const void *inner, bool inner6)
+{
+	if (likely(!(sa->flags & (SA_F_COPY_DF | SA_F_SET_DF))))
+		return 0;
+	if (sa->flags & SA_F_SET_DF)
+		return rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+	if (likely(!inner6))
+		return ((const struct rte_ipv4_hdr *)inner)->fragment_offset &
+		       rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+	return !(sa->flags & SA_F_FRAGMENT_AFTER) && ip6_total(inner) > IP6_MIN_MTU
+		       ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
+		       : 0;
 }
 
 static inline void
 outer_ip4(const struct sa *sa, const struct sa_template *t, struct rte_ipv4_hdr *outer,
 	const void *inner, bool inner6, uint16_t total, uint64_t sqn)
 {
-	const struct rte_ipv4_hdr *ip4 = inner;
 	uint32_t sum;
 
-	outer->type_of_service =
-		outer_tos(sa->flags, inner6 ? esp_ip6_tos(inner) : ip4->type_of_service);
+	outer->type_of_service = outer_tos(sa->flags, t->tos, esp_tos(inner));
 	outer->total_length = rte_cpu_to_be_16(total);
 	outer->packet_id = rte_cpu_to_be_16((uint16_t)sqn);
-	outer->fragment_offset = 0;
-	/* IPv6 is never fragmented on its way: its tunnel is not, either. */
-	if (sa->flags & SA_F_COPY_DF)
-		outer->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) &
-					 (inner6 ? 0xffff : ip4->fragment_offset);
+	outer->fragment_offset = outer_df(sa, inner, inner6);
 	sum = t->csum + outer->total_length + outer->packet_id + outer->fragment_offset +
 	      rte_cpu_to_be_16(outer->type_of_service);
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -39,13 +52,15 @@ outer_ip4(const struct sa *sa, const struct sa_template *t, struct rte_ipv4_hdr 
 }
 
 static inline void
-outer_ip6(const struct sa *sa, struct rte_ipv6_hdr *outer, const void *inner, bool inner6,
-	uint16_t total)
+outer_ip6(const struct sa *sa, const struct sa_template *t, struct rte_ipv6_hdr *outer,
+	const void *inner, bool inner6, uint16_t total)
 {
-	uint8_t tos =
-		inner6 ? esp_ip6_tos(inner) : ((const struct rte_ipv4_hdr *)inner)->type_of_service;
-
-	outer->vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)outer_tos(sa->flags, tos) << 20);
+	/* The template has the version and the configured flow label. */
+	outer->vtc_flow |=
+		rte_cpu_to_be_32((uint32_t)outer_tos(sa->flags, t->tos, esp_tos(inner)) << 20);
+	if (sa->flags & SA_F_COPY_LABEL && inner6)
+		outer->vtc_flow |= ((const struct rte_ipv6_hdr *)inner)->vtc_flow &
+				   rte_cpu_to_be_32(RTE_IPV6_HDR_FL_MASK);
 	outer->payload_len = rte_cpu_to_be_16(total - sizeof(*outer));
 }
 
@@ -72,7 +87,7 @@ outer_ip(const struct sa *sa, const struct sa_template *t, uint8_t *outer, const
 {
 	outer_template(outer, t);
 	if (t->outer6)
-		outer_ip6(sa, (struct rte_ipv6_hdr *)outer, inner, inner6, total);
+		outer_ip6(sa, t, (struct rte_ipv6_hdr *)outer, inner, inner6, total);
 	else
 		outer_ip4(sa, t, (struct rte_ipv4_hdr *)outer, inner, inner6, total, sqn);
 }

@@ -272,6 +272,9 @@ store(struct reassembly *r, struct datagram *d, const struct reassembly_fragment
 		memcpy(rte_pktmbuf_mtod(d->seg[0], uint8_t *) - f->header_len - RTE_ETHER_HDR_LEN,
 			rte_pktmbuf_mtod(f->m, const uint8_t *) - RTE_ETHER_HDR_LEN,
 			RTE_ETHER_HDR_LEN + f->header_len);
+		if (f->next_at != 0)
+			*(rte_pktmbuf_mtod(d->seg[0], uint8_t *) - f->header_len + f->next_at) =
+				f->next;
 		memcpy(pkt(d->seg[0]), pkt(f->m), offsetof(struct pkt, op));
 	}
 	mark(d, f);

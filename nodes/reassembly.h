@@ -41,6 +41,8 @@ struct reassembly_fragment {
 	uint32_t offset; /* bytes */
 	bool more;
 	uint8_t ecn;
+	uint8_t next; /* IPv6: what follows when the fragment header is gone, as the field at next_at */
+	uint16_t next_at; /* has to say; 0: there is no such field */
 };
 
 /*

@@ -3,6 +3,7 @@
 #define CYGNET_WORKER_H
 
 #include "audit.h"
+#include "addr.h"
 #include "crypto_frame.h"
 #include "drop.h"
 #include "iv_random.h"
@@ -49,6 +50,7 @@ struct worker_port {
 	uint32_t mark; /* of what comes in by it: for policies */
 	const uint8_t
 		*vlans; /* [WORKER_VLANS] of a device: port id, 0 for none; NULL: has no VLANs */
+	uint8_t addr6[16]; /* the same; unspecified: none */
 	struct rte_ring *host_rx; /* from the tap; only for the one worker that serves it */
 	/* Of a VLAN, by this worker. */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
@@ -56,8 +58,8 @@ struct worker_port {
 
 /* IKE's socket, as charon bound it: its packets pass the policies. */
 struct worker_socket {
-	uint32_t addr4; /* network order; 0 any */
-	uint16_t port; /* network order; 0: entry unused */
+	struct ip_addr addr; /* zero: any of its family; family 0: any of both */
+	uint16_t port; /* network order */
 	bool ike; /* bypass_socket */
 	bool decap; /* enable_udp_decap */
 };
@@ -77,7 +79,7 @@ struct worker_punt {
 
 /* Asks the control thread to resolve a neighbour; a ring of these, several producers. */
 struct neigh_request {
-	uint32_t addr4; /* network order */
+	struct ip_addr addr;
 	uint16_t port;
 	uint16_t reserved;
 };
@@ -134,7 +136,7 @@ struct worker {
 		uint64_t next_look; /* TSC */
 		struct rte_mbuf *pkts[64];
 		uint64_t deadline[64]; /* TSC */
-		uint32_t neighbour[64]; /* network order */
+		struct ip_addr neighbour[64];
 	} hold; /* packets that wait for a neighbour */
 	struct early_hold {
 		unsigned int n;
@@ -142,6 +144,8 @@ struct worker {
 		uint64_t deadline[128]; /* TSC */
 		struct rte_mbuf *pkts[128];
 	} early; /* packets that wait for their SA (early.h) */
+	uint32_t fragment_id,
+		fragment_seed; /* IPv6: the next one of this worker; the same for all */
 	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
 
 	struct probe_lcore *probe;

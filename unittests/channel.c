@@ -650,17 +650,23 @@ START_TEST(sockets_are_merged_and_swept)
 	m = request(IKE_BYPASS_SOCKET, OWNER_A);
 	m.body.socket.addr.family = 6;
 	m.body.socket.port = htons(500);
-	ck_assert_int_eq(ask(&m, NULL), -ENOTSUP);
-	ck_assert_uint_eq(w.sockets.n, 2);
-	ck_assert(w.sockets.s[0].ike && !w.sockets.s[0].decap);
-	ck_assert(w.sockets.s[1].ike && w.sockets.s[1].decap);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	/* One for each address and port; ESP in UDP is for all that have its port, also for those to come. */
+	ck_assert_uint_eq(w.sockets.n, 4);
+	ck_assert(w.sockets.s[0].ike && !w.sockets.s[0].decap && w.sockets.s[0].addr.family == 4);
+	ck_assert(w.sockets.s[1].ike && !w.sockets.s[1].decap);
 	ck_assert_uint_eq(w.sockets.s[1].port, htons(4500));
+	ck_assert(!w.sockets.s[2].ike && w.sockets.s[2].decap && w.sockets.s[2].addr.family == 0);
+	ck_assert_uint_eq(w.sockets.s[2].port, htons(4500));
+	ck_assert(w.sockets.s[3].ike && !w.sockets.s[3].decap && w.sockets.s[3].addr.family == 6);
+	m.body.socket.addr.family = 5;
+	ck_assert_int_eq(ask(&m, NULL), -EINVAL);
 	/* Nobody listens any more, but ESP in UDP goes on. */
 	owner_died(w.c, 0);
 	ck_assert_uint_eq(w.sockets.n, 1);
 	ck_assert(!w.sockets.s[0].ike && w.sockets.s[0].decap);
 	say_hello(OWNER_A, 101);
-	ck_assert_uint_eq(w.sockets.n, 2);
+	ck_assert_uint_eq(w.sockets.n, 4);
 	tell_socket(IKE_BYPASS_SOCKET, OWNER_A, "0.0.0.0", 500);
 	say(IKE_SYNC_DONE, OWNER_A);
 	ck_assert_uint_eq(w.sockets.n, 1);

@@ -178,7 +178,7 @@ static const struct {
 	{"{\"command\":\"policy\",\"args\":{\"cursor\":\"1\"}}", "not a cursor"},
 	{"{\"command\":\"policy\",\"args\":{\"cursor\":\"1:2:3\"}}", "not a cursor"},
 	{"{\"command\":\"route\",\"args\":{\"cursor\":\"10.0.0.0/33\"}}", "not a cursor"},
-	{"{\"command\":\"route\",\"args\":{\"cursor\":\"2001:db8::/32\"}}", "not a cursor"},
+	{"{\"command\":\"route\",\"args\":{\"cursor\":\"2001:db8::/129\"}}", "not a cursor"},
 	{"{\"command\":\"graph\",\"args\":{\"all\":1}}", "true or false"},
 	{"{\"command\":\"graph\",\"args\":{\"cursor\":\"9\"}}", "not a cursor"},
 	{"{\"command\":\"status\",\"args\":{\"x\":1}}", "unknown argument 'x'"},

@@ -114,17 +114,25 @@ eal_readers_stop(struct eal_reader *r)
 }
 
 void
-eal_settle(struct rcu *rcu)
+eal_settle_for(struct rcu *rcu, void (*between)(void))
 {
 	double end = eal_ms() + 10000;
 
 	while (rcu_pending(rcu) > 0) {
+		if (between != NULL)
+			between();
 		rcu_poll(rcu);
 		if (rcu_pending(rcu) == 0)
 			return;
 		ck_assert_msg(eal_ms() < end, "a grace period does not end");
 		sched_yield();
 	}
+}
+
+void
+eal_settle(struct rcu *rcu)
+{
+	eal_settle_for(rcu, NULL);
 }
 
 /* xorshift64* */

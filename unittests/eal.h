@@ -61,6 +61,8 @@ void eal_readers_stop(struct eal_reader *r);
 
 /* Polls until nothing is deferred any more; the test fails when that takes 10 s. */
 void eal_settle(struct rcu *rcu);
+/* The same; each time between() is called: the test is a lcore itself, and has to report. */
+void eal_settle_for(struct rcu *rcu, void (*between)(void));
 
 /* A generator of its own for each test: what fails once fails again. */
 uint64_t eal_rand(void);

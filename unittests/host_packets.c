@@ -247,7 +247,7 @@ END_TEST
 static void
 request(const char *addr, uint16_t port)
 {
-	struct neigh_request req = {.addr4 = inet_addr(addr), .port = port};
+	struct neigh_request req = {.addr = {.family = 4, .v4 = inet_addr(addr)}, .port = port};
 
 	ck_assert_int_eq(rte_ring_enqueue_elem(host_neigh_ring(host), &req, sizeof(req)), 0);
 }

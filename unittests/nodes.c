@@ -11,6 +11,11 @@ main(void)
 	suite_add_tcase(s, nodes_input_case());
 	suite_add_tcase(s, nodes_forward_case());
 	suite_add_tcase(s, nodes_icmp_case());
+	suite_add_tcase(s, nodes_esp6_case());
+	suite_add_tcase(s, nodes_esp6_many_case());
+	suite_add_tcase(s, nodes_ip6_case());
+	suite_add_tcase(s, nodes_ip6_icmp_case());
+	suite_add_tcase(s, nodes_ip6_policy_case());
 	suite_add_tcase(s, nodes_policy_case());
 	suite_add_tcase(s, nodes_policy_closed_case());
 	suite_add_tcase(s, nodes_early_case());

@@ -24,6 +24,8 @@
  *
  *	10.1.0.2 ── lan (10.1.0.1) ─┐
  *	10.3.0.2 ── dmz (10.3.0.1) ─┼─ router ── wan (192.0.2.1) ── peer 192.0.2.2, and 10.2.0.0/16 behind it
+ *
+ * The same in IPv6: 2001:db8:1::/64, 2001:db8:3::/64, 2001:db8:f::/64, and 2001:db8:2::/48 behind the peer.
  */
 
 enum { LAN, WAN, DMZ, PORTS };
@@ -38,6 +40,14 @@ enum { LAN, WAN, DMZ, PORTS };
 #define HOST_A "10.1.0.2"
 #define HOST_B "10.2.0.2"
 #define HOST_D "10.3.0.2"
+
+#define PEER6 "2001:db8:f::2"
+#define US6 "2001:db8:f::1"
+#define LAN6 "2001:db8:1::1"
+#define DMZ6 "2001:db8:3::1"
+#define HOST6_A "2001:db8:1::2"
+#define HOST6_B "2001:db8:2::2"
+#define HOST6_D "2001:db8:3::2"
 
 #define SPI_IN 0x00001001u
 #define SPI_OUT 0x00002002u
@@ -112,6 +122,10 @@ struct sa_spec {
 	const struct test_key *key;
 	const char *local;
 	bool transport, gmac;
+	bool six; /* between US6 and PEER6 */
+	bool plain_headers; /* flags say all of what headers take over; else as charon does without configuration */
+	uint8_t fragment, dscp, ttl;
+	uint32_t label;
 };
 /* Adds the SA between US and PEER and returns its slot. */
 uint32_t sa(const struct sa_spec *spec);
@@ -134,11 +148,28 @@ uint16_t ip4_build(uint8_t *buf, const struct ip4 *p);
 void ip4_mend(uint8_t *ip); /* computes the header checksum */
 bool ip4_checksum_right(const uint8_t *ip);
 
+/* An IPv6 packet to be built. Zero members mean what is usual. */
+struct ip6 {
+	const char *src, *dst;
+	uint8_t proto, hops, tos;
+	uint8_t n_chain, first; /* extension headers, complete; the protocol of the first of them */
+	const uint8_t *chain;
+	uint32_t label;
+	uint16_t sport, dport; /* ICMP: type and code */
+	uint16_t len; /* total; 0: 100 */
+};
+uint16_t ip6_build(uint8_t *buf, const struct ip6 *p);
+void put_ip6(unsigned int port, const struct ip6 *p);
+void put_host6(unsigned int port, const struct ip6 *p);
+
 /* A frame to that port in one mbuf, or cut into n segments. */
 struct rte_mbuf *frame(unsigned int port, const void *ip, uint16_t len);
 struct rte_mbuf *frame_cut(
 	unsigned int port, const void *ip, uint16_t len, const uint16_t *cuts, unsigned int n);
 void put(struct rte_ring *ring, struct rte_mbuf *m);
+/* Says in the Ethernet header that it is IPv6. */
+struct rte_mbuf *as_ip6(struct rte_mbuf *m);
+void put_frame6(unsigned int port, const void *ip, uint16_t len);
 void put_frame(unsigned int port, const void *ip, uint16_t len);
 void put_ip4(unsigned int port, const struct ip4 *p);
 /* The same, as Linux sends it on the tap. */
@@ -188,6 +219,11 @@ TCase *nodes_early_case(void);
 TCase *nodes_input_case(void);
 TCase *nodes_forward_case(void);
 TCase *nodes_icmp_case(void);
+TCase *nodes_esp6_case(void);
+TCase *nodes_esp6_many_case(void);
+TCase *nodes_ip6_case(void);
+TCase *nodes_ip6_icmp_case(void);
+TCase *nodes_ip6_policy_case(void);
 TCase *nodes_policy_case(void);
 TCase *nodes_policy_closed_case(void);
 TCase *nodes_esp_in_case(void);

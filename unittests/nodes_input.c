@@ -50,7 +50,7 @@ START_TEST(ethernet)
 		eth[13] = type;
 		put(world.rx[LAN][0], m);
 		run();
-		drops_are(type == 0x86dd ? DROP_IP6_UNSUPPORTED : DROP_ETHER_TYPE, 1);
+		drops_are(type == 0x86dd ? DROP_IP6_VERSION : DROP_ETHER_TYPE, 1);
 	}
 	m = frame(LAN, ip, len);
 	rte_pktmbuf_mtod(m, uint8_t *)[5] ^= 0x40;

@@ -90,6 +90,36 @@ ip4_build(uint8_t *buf, const struct ip4 *p)
 	return len;
 }
 
+uint16_t
+ip6_build(uint8_t *buf, const struct ip6 *p)
+{
+	uint16_t len = p->len != 0 ? p->len : 100, header = 40 + p->n_chain;
+	uint8_t proto = p->proto != 0 ? p->proto : IPPROTO_UDP, l4[8] = {0};
+	struct ip_addr src = address(p->src), dst = address(p->dst);
+
+	for (uint16_t i = 0; i < len; i++)
+		buf[i] = i * 7 + (i >> 8);
+	store32(buf, 6u << 28 | p->tos << 20 | p->label);
+	store16(buf + 4, len - 40);
+	buf[6] = p->n_chain > 0 ? p->first : proto;
+	buf[7] = p->hops != 0 ? p->hops : 64;
+	memcpy(buf + 8, src.b, 16);
+	memcpy(buf + 24, dst.b, 16);
+	if (p->n_chain > 0)
+		memcpy(buf + 40, p->chain, p->n_chain);
+	if (proto == IPPROTO_UDP || proto == IPPROTO_TCP) {
+		store16(l4, p->sport != 0 ? p->sport : 4000);
+		store16(l4 + 2, p->dport != 0 ? p->dport : 5000);
+		store16(l4 + 4, len - header);
+		memcpy(buf + header, l4, RTE_MIN(8, len - header));
+	} else if (proto == IPPROTO_ICMPV6) {
+		l4[0] = p->sport;
+		l4[1] = p->dport;
+		memcpy(buf + header, l4, RTE_MIN(8, len - header));
+	}
+	return len;
+}
+
 struct rte_mbuf *
 frame_cut(unsigned int port, const void *ip, uint16_t len, const uint16_t *cuts, unsigned int n)
 {
@@ -98,6 +128,7 @@ frame_cut(unsigned int port, const void *ip, uint16_t len, const uint16_t *cuts,
 	uint16_t at = 0;
 
 	ck_assert_ptr_nonnull(m);
+
 	/* What an earlier packet may have left behind. */
 	memset(pkt(m), 0xa5, sizeof(struct pkt));
 	memcpy(rte_pktmbuf_append(m, 14), eth, 14);
@@ -112,6 +143,13 @@ frame_cut(unsigned int port, const void *ip, uint16_t len, const uint16_t *cuts,
 		memcpy(rte_pktmbuf_append(m, end - at), (const uint8_t *)ip + at, end - at);
 		at = end;
 	}
+	return m;
+}
+
+struct rte_mbuf *
+as_ip6(struct rte_mbuf *m)
+{
+	memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, 12), ((uint8_t[]){0x86, 0xdd}), 2);
 	return m;
 }
 
@@ -134,6 +172,12 @@ put_frame(unsigned int port, const void *ip, uint16_t len)
 }
 
 void
+put_frame6(unsigned int port, const void *ip, uint16_t len)
+{
+	put(world.rx[port][0], as_ip6(frame(port, ip, len)));
+}
+
+void
 put_ip4(unsigned int port, const struct ip4 *p)
 {
 	uint8_t buf[PACKET_MAX];
@@ -149,6 +193,24 @@ put_host(unsigned int port, const struct ip4 *p)
 	uint16_t len = ip4_build(buf, p);
 
 	put(world.host_rx[port], frame(port, buf, len));
+}
+
+void
+put_ip6(unsigned int port, const struct ip6 *p)
+{
+	uint8_t buf[PACKET_MAX];
+	uint16_t len = ip6_build(buf, p);
+
+	put_frame6(port, buf, len);
+}
+
+void
+put_host6(unsigned int port, const struct ip6 *p)
+{
+	uint8_t buf[PACKET_MAX];
+	uint16_t len = ip6_build(buf, p);
+
+	put(world.host_rx[port], as_ip6(frame(port, buf, len)));
 }
 
 uint16_t
@@ -180,9 +242,14 @@ sent(unsigned int port, uint8_t *buf)
 		if (len == 0)
 			continue;
 		/* From us to the neighbour of that port, and a right checksum. */
-		ck_assert_mem_eq(
-			buf, ((uint8_t[]){2, 0, 0, 0, 1, port, 2, 0, 0, 0, 0, port, 8, 0}), 14);
-		ck_assert(ip4_checksum_right(buf + 14));
+		ck_assert_mem_eq(buf, ((uint8_t[]){2, 0, 0, 0, 1, port, 2, 0, 0, 0, 0, port}), 12);
+		if (buf[14] >> 4 == 6) {
+			ck_assert_mem_eq(buf + 12, ((uint8_t[]){0x86, 0xdd}), 2);
+			ck_assert_uint_eq(buf[18] << 8 | buf[19], len - 40);
+		} else {
+			ck_assert_mem_eq(buf + 12, ((uint8_t[]){8, 0}), 2);
+			ck_assert(ip4_checksum_right(buf + 14));
+		}
 		return len;
 	}
 	return 0;

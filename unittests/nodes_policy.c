@@ -479,7 +479,7 @@ START_TEST(ike_in)
 	delivered(WAN, &(struct ip4){.src = PEER, .dst = US, .sport = 7, .dport = 500}, PUNT_IKE);
 	refused(WAN, &(struct ip4){.src = PEER, .dst = US, .dport = 501}, DROP_POLICY_CLEAR);
 	/* A socket with an address is for that address. */
-	world.sockets.s[0].addr4 = addr4(US);
+	world.sockets.s[0].addr = address(US);
 	delivered(WAN, &(struct ip4){.src = PEER, .dst = US, .dport = 500}, PUNT_IKE);
 	refused(WAN, &(struct ip4){.src = PEER, .dst = "10.1.0.1", .dport = 500},
 		DROP_POLICY_CLEAR);

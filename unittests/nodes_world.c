@@ -66,13 +66,14 @@ static void
 configure(const struct world_conf *conf)
 {
 	static const char *const names[PORTS] = {"lan", "wan", "dmz"};
-	static const char *const addrs[PORTS] = {"10.1.0.1", US, "10.3.0.1"};
+	static const char *const addrs[PORTS][2] = {
+		{"10.1.0.1", LAN6}, {US, US6}, {"10.3.0.1", DMZ6}};
 	static char *devices[] = {"crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl"};
 	static char devargs[PORTS][32];
 	static struct config_lcore lcores[8];
 	static struct config_port ports[PORTS + 1];
-	static struct ip_addr addresses[PORTS];
-	static uint8_t plens[PORTS] = {24, 24, 24};
+	static struct ip_addr addresses[PORTS][2];
+	static uint8_t plens[2] = {24, 64};
 	static unsigned int workers[WORKERS_MAX] = {0, 1};
 	struct config *c = &world.c;
 
@@ -93,13 +94,14 @@ configure(const struct world_conf *conf)
 	c->limits.reassemblies = REASSEMBLIES;
 	c->reassembly_timeout = 2;
 	for (unsigned int i = 0; i < PORTS; i++) {
-		addresses[i] = address(addrs[i]);
+		for (unsigned int k = 0; k < 2; k++)
+			addresses[i][k] = address(addrs[i][k]);
 		snprintf(devargs[i], sizeof(devargs[i]), "net_ring_%s", names[i]);
 		ports[i] = (struct config_port){.name = (char *)(uintptr_t)names[i],
 			.devargs = devargs[i],
-			.addrs = &addresses[i],
-			.plens = &plens[i],
-			.n_addresses = 1,
+			.addrs = addresses[i],
+			.plens = plens,
+			.n_addresses = 2,
 			.mtu = conf->mtu,
 			.rx_queues = conf->workers,
 			.workers = workers,
@@ -154,7 +156,7 @@ create_tables(struct router *r)
 static void
 fill_tables(unsigned int mtu)
 {
-	static const char *const locals[] = {"10.1.0.1", US, "10.3.0.1"};
+	static const char *const locals[] = {"10.1.0.1", US, "10.3.0.1", LAN6, US6, DMZ6};
 
 	local_addresses(locals, RTE_DIM(locals));
 	for (unsigned int i = 0; i < RTE_DIM(locals); i++)
@@ -163,6 +165,10 @@ fill_tables(unsigned int mtu)
 	route(HOST_D, neighbour(DMZ, HOST_D, mtu, true));
 	route(PEER, neighbour(WAN, PEER, mtu, true));
 	route("10.2.0.0/16", neighbour(WAN, PEER, mtu, true));
+	route(HOST6_A, neighbour(LAN, HOST6_A, mtu, true));
+	route(HOST6_D, neighbour(DMZ, HOST6_D, mtu, true));
+	route(PEER6, neighbour(WAN, PEER6, mtu, true));
+	route("2001:db8:2::/48", neighbour(WAN, PEER6, mtu, true));
 }
 
 void
@@ -367,7 +373,7 @@ void
 socket_add(const char *addr, uint16_t port, bool ike, bool decap)
 {
 	world.sockets.s[world.sockets.n++] =
-		(struct worker_socket){addr4(addr), rte_cpu_to_be_16(port), ike, decap};
+		(struct worker_socket){address(addr), rte_cpu_to_be_16(port), ike, decap};
 }
 
 struct spd_policy *
@@ -408,14 +414,21 @@ sa(const struct sa_spec *spec)
 {
 	bool in = spec->dir == SA_DIR_IN;
 	const struct test_key *key = spec->key != NULL ? spec->key : in ? &key_in : &key_out;
-	struct ip_addr us = address(spec->local != NULL ? spec->local : US), peer = address(PEER);
+	struct ip_addr us = address(spec->local != NULL ? spec->local : spec->six ? US6 : US);
+	struct ip_addr peer = address(spec->six ? PEER6 : PEER);
 	uint32_t spi = spec->spi != 0 ? spec->spi : in ? SPI_IN : SPI_OUT, slot;
 	struct sa_conf conf = {.src = in ? peer : us,
 		.dst = in ? us : peer,
 		.spi = rte_cpu_to_be_32(spi),
 		.reqid = spec->reqid != 0 ? spec->reqid : REQID,
 		.replay_window = spec->window,
-		.flags = spec->flags | (spec->src_port != 0 ? IKE_SA_ENCAP : 0),
+		.flags = spec->flags | (spec->src_port != 0 ? IKE_SA_ENCAP : 0) |
+			 (spec->six && !spec->plain_headers ? IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT
+							    : 0),
+		.fragment = spec->fragment,
+		.dscp = spec->dscp,
+		.ttl = spec->ttl,
+		.label = spec->label,
 		.src_port = rte_cpu_to_be_16(spec->src_port),
 		.dst_port = rte_cpu_to_be_16(spec->dst_port),
 		.enc_alg = spec->gmac ? ENCR_NULL_AUTH_AES_GMAC : ENCR_AES_GCM_16,

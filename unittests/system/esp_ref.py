@@ -144,40 +144,74 @@ class Esp:
         return seq, payload, nh
 
 
+def immutable4(ip):
+    """RFC 4302, 3.3.3.1.1: the header, with all that may change on its way zero."""
+    ip = bytearray(ip)
+    ip[1] = ip[6] = ip[7] = ip[8] = ip[10] = ip[11] = 0
+    at = 20
+    while at < len(ip) and ip[at] != 0:
+        if ip[at] == 1:
+            at += 1
+            continue
+        n = ip[at + 1]
+        if ip[at] not in (130, 133, 134, 148, 149):
+            ip[at:at + n] = bytes(n)
+        at += n
+    return bytes(ip)
+
+
+def immutable6(ip):
+    """RFC 4302, 3.3.3.1.2: class, flow label, hop limit, and the options whose type says that they change."""
+    ip = bytearray(ip)
+    ip[0:4] = b"\x60\0\0\0"
+    ip[7] = 0
+    nh, at = ip[6], 40
+    while at < len(ip):
+        end = at + (ip[at + 1] + 1) * 8
+        if nh in (0, 60):
+            o = at + 2
+            while o < end:
+                if ip[o] == 0:
+                    o += 1
+                    continue
+                if ip[o] & 0x20:
+                    ip[o + 2:o + 2 + ip[o + 1]] = bytes(ip[o + 1])
+                o += 2 + ip[o + 1]
+        else:
+            assert nh == 43 and ip[at + 3] == 0, "a routing header at its end"
+        nh, at = ip[at], end
+    return bytes(ip)
+
+
 class Ah:
-    """One SA of AH, RFC 4302, over IPv4."""
+    """One SA of AH, RFC 4302, over IPv4 or IPv6. ip: the IP header with its options or extension headers."""
 
     def __init__(self, spi, integrity, key, esn=False):
         self.spi, self.key, self.esn = spi, key, esn
         self.mac, _, self.icv_len = INTEGRITY[integrity]
 
+    def length(self, ip):
+        unit = 8 if ip[0] >> 4 == 6 else 4
+        return (12 + self.icv_len + unit - 1) // unit * unit
+
     def _icv(self, ip, header, rest, seq):
-        """ip: the IPv4 header, options and all; its mutable fields and options count as zero."""
-        ip = bytearray(ip)
-        ip[1] = ip[6] = ip[7] = ip[8] = ip[10] = ip[11] = 0
-        at = 20
-        while at < len(ip) and ip[at] != 0:
-            if ip[at] == 1:
-                at += 1
-                continue
-            n = ip[at + 1]
-            if ip[at] not in (130, 133, 134, 148, 149):
-                ip[at:at + n] = bytes(n)
-            at += n
+        """header: AH without its ICV and padding."""
+        still = immutable6(ip) if ip[0] >> 4 == 6 else immutable4(ip)
         high = struct.pack(">I", seq >> 32) if self.esn else b""
-        return self.mac(self.key, bytes(ip) + header + bytes(self.icv_len) + rest + high)[:self.icv_len]
+        return self.mac(self.key, still + header + bytes(self.length(ip) - 12) + rest + high)[:self.icv_len]
 
     def seal(self, seq, ip, rest, next_header):
         """What stands behind the IP header, which says AH and the new length already."""
-        head = struct.pack(">BBHII", next_header, (12 + self.icv_len) // 4 - 2, 0, self.spi, seq & 0xFFFFFFFF)
-        return head + self._icv(ip, head, rest, seq) + rest
+        head = struct.pack(">BBHII", next_header, self.length(ip) // 4 - 2, 0, self.spi, seq & 0xFFFFFFFF)
+        return head + self._icv(ip, head, rest, seq).ljust(self.length(ip) - 12, b"\0") + rest
 
     def open(self, ip, packet, high=0):
         """(number, what AH protects, next header)."""
+        n = self.length(ip)
         nh, words, zero, spi, low = struct.unpack(">BBHII", packet[:12])
-        assert (words + 2) * 4 == 12 + self.icv_len and zero == 0 and spi == self.spi
+        assert (words + 2) * 4 == n and zero == 0 and spi == self.spi
         seq = high << 32 | low
-        icv, rest = packet[12:12 + self.icv_len], packet[12 + self.icv_len:]
+        icv, rest = packet[12:12 + self.icv_len], packet[n:]
         if not hmac.compare_digest(self._icv(ip, packet[:12], rest, seq), icv):
             raise InvalidTag
         return seq, rest, nh

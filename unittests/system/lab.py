@@ -142,6 +142,11 @@ class Namespace:
         for which in "all", "default":
             self.sysctl(f"net.ipv6.conf.{which}.disable_ipv6", 1)
 
+    def ipv6_at_once(self):
+        """Addresses are there when they are set: nobody asks first whether another has them."""
+        for which in "all", "default":
+            self.sysctl(f"net.ipv6.conf.{which}.accept_dad", 0)
+
     @contextlib.contextmanager
     def inside(self):
         """This thread is in the namespace: sockets made meanwhile stay there."""

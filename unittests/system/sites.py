@@ -10,20 +10,34 @@ PLAN = {
     "a": {"wan": "192.0.2.1", "lan": "10.1.0.1", "net": "10.1.0.0/24", "host": "10.1.0.2"},
     "b": {"wan": "192.0.2.2", "lan": "10.2.0.1", "net": "10.2.0.0/24", "host": "10.2.0.2"},
 }
+# The same in IPv6, and one family in the other.
+PLAN6 = {
+    "a": {"wan": "2001:db8:f::1", "lan": "2001:db8:1::1", "net": "2001:db8:1::/64", "host": "2001:db8:1::2"},
+    "b": {"wan": "2001:db8:f::2", "lan": "2001:db8:2::1", "net": "2001:db8:2::/64", "host": "2001:db8:2::2"},
+}
+PLAN_4IN6 = {k: {**PLAN[k], "wan": PLAN6[k]["wan"]} for k in PLAN}
+PLAN_6IN4 = {k: {**PLAN6[k], "wan": PLAN[k]["wan"]} for k in PLAN}
+
+
+def on_link(address):
+    return address + ("/64" if ":" in address else "/24")
 
 
 class Site:
-    def __init__(self, lab, which, **conf):
+    def __init__(self, lab, which, plan=PLAN, **conf):
         self.lab = lab
-        self.me, self.peer = PLAN[which], PLAN["b" if which == "a" else "a"]
+        self.me, self.peer = plan[which], plan["b" if which == "a" else "a"]
         self.ns = lab.ns(f"site-{which}")
-        self.ns.no_ipv6()
         self.host = lab.ns(f"host-{which}")
-        self.host.no_ipv6()
+        for ns in self.ns, self.host:
+            if plan is PLAN:
+                ns.no_ipv6()
+            else:
+                ns.ipv6_at_once()
         lab.veth(self.ns, "v-lan", self.host, "eth0")
-        self.host.addr("eth0", self.me["host"] + "/24")
+        self.host.addr("eth0", on_link(self.me["host"]))
         self.host.route("default", "via", self.me["lan"])
-        ports = [port("lan", [self.me["lan"] + "/24"]), port("wan", [self.me["wan"] + "/24"])]
+        ports = [port("lan", [on_link(self.me["lan"])]), port("wan", [on_link(self.me["wan"])])]
         self.router = Router(self.ns, config(ports, **conf))
         self.charon = None
 
@@ -31,7 +45,9 @@ class Site:
         self.router.start(wait=wait)
 
     def add_route(self):
-        self.ns.route(self.peer["net"], "via", self.peer["wan"], "dev", "wan")
+        """What is behind the peer goes to the wan; where the gateway is of the other family, on the link."""
+        same = (":" in self.peer["net"]) == (":" in self.peer["wan"])
+        self.ns.route(self.peer["net"], *(["via", self.peer["wan"]] if same else []), "dev", "wan")
 
     def make_charon(self, charon="", plugin=""):
         self.charon = Charon(self.ns, self.router.name, charon=charon, plugin=plugin)
@@ -56,9 +72,9 @@ class Site:
 
 
 class TwoSites:
-    def __init__(self, lab, **conf):
+    def __init__(self, lab, plan=PLAN, **conf):
         self.lab = lab
-        self.a, self.b = Site(lab, "a", **conf), Site(lab, "b", **conf)
+        self.a, self.b = Site(lab, "a", plan, **conf), Site(lab, "b", plan, **conf)
         lab.veth(self.a.ns, "v-wan", self.b.ns, "v-wan")
 
     def __iter__(self):
@@ -92,7 +108,7 @@ class TwoSites:
             sorted(x["direction"] for x in s.router.sas()) == ["in", "out"] for s in self), timeout, 0.2)
 
     def ping(self, count=3, **kw):
-        return self.a.host.ping(PLAN["b"]["host"], count=count, **kw)
+        return self.a.host.ping(self.b.me["host"], count=count, **kw)
 
     def wait_ping(self, timeout):
         """Until the tunnel carries packets (again)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import BUILD_ASAN, huge_files, keep_huge_files, run, wait_for
-from sites import PLAN, TwoSites
+from sites import PLAN, PLAN6, PLAN_4IN6, PLAN_6IN4, TwoSites
 from wire import Capture, kind
 
 
@@ -32,7 +32,7 @@ class NoClear:
     def __exit__(self, exc_type, *exc):
         kinds = {kind(f) for c in self.captures for f in c.stop()[0]}
         if exc_type is None:
-            assert kinds <= {"esp", "ike", "arp"}, kinds
+            assert kinds <= {"esp", "ike", "arp", "nd"}, kinds
 
 
 def agents(site):
@@ -40,6 +40,25 @@ def agents(site):
     pids = run(["ip", "netns", "pids", site.ns.name]).stdout.split()
     return [int(p) for p in pids if Path(f"/proc/{p}/comm").exists()
             and Path(f"/proc/{p}/comm").read_text().strip() == "cygnet-agent"]
+
+
+@pytest.mark.parametrize("plan", [PLAN6, PLAN_4IN6, PLAN_6IN4], ids=["6in6", "4in6", "6in4"])
+def test_families(lab, plan):
+    """charon negotiates over IPv6 and for IPv6: up, traffic, rekeyed, down."""
+    sites = TwoSites(lab, plan=plan)
+    with NoClear(sites):
+        sites.start()
+        assert sites.ping(1, wait=0.3) == 0
+        sites.up()
+        assert sites.ping(10, interval=0.05) == 10
+        assert all(s.usage(d)[0] == 10 for s in sites for d in ("in", "out"))
+        sites.a.charon.swanctl("--rekey", "--child", "net")
+        wait_for("the new SAs", lambda: sum(x["packets"] == 0 for x in sites.a.router.sas()) >= 2)
+        assert sites.ping(10, interval=0.05) == 10
+        sites.a.charon.terminate("site")
+        wait_for("no SAs", lambda: not sites.a.router.sas() and not sites.b.router.sas())
+        assert sites.ping(1, wait=0.3) == 0
+    assert sites.stop() == ([0, 0], [0, 0])
 
 
 def test_tunnel(sites):

@@ -12,7 +12,7 @@ from lab import Failed, wait_for
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
 ETH_IP, ETH_ARP, ETH_IP6 = 0x0800, 0x0806, 0x86DD
-IP_ICMP, IP_TCP, IP_UDP, IP_ESP = 1, 6, 17, 50
+IP_ICMP, IP_TCP, IP_UDP, IP_ESP, IP_ICMP6 = 1, 6, 17, 50, 58
 
 
 class Wire:
@@ -88,6 +88,17 @@ def is_ip(proto=None, src=None, dst=None):
     return match
 
 
+def is_ip6(proto=None, src=None, dst=None):
+    """A matcher for IPv6 frames; proto is what follows the first header."""
+    src = socket.inet_pton(socket.AF_INET6, src) if src else None
+    dst = socket.inet_pton(socket.AF_INET6, dst) if dst else None
+
+    def match(f):
+        return (len(f) >= 54 and f[12:14] == b"\x86\xdd" and (proto is None or f[20] == proto)
+                and (src is None or f[22:38] == src) and (dst is None or f[38:54] == dst))
+    return match
+
+
 def kind(frame):
     """What a frame is to an observer between two sites: esp, ike, arp, or what it shows in clear."""
     if len(frame) < 14:
@@ -95,9 +106,14 @@ def kind(frame):
     ethertype = struct.unpack_from("!H", frame, 12)[0]
     if ethertype == ETH_ARP:
         return "arp"
-    if ethertype != ETH_IP or len(frame) < 34:
+    if ethertype == ETH_IP and len(frame) >= 34:
+        proto, l4 = frame[23], 14 + (frame[14] & 15) * 4
+    elif ethertype == ETH_IP6 and len(frame) >= 54:
+        proto, l4 = frame[20], 54
+        if proto == 0 or (proto == IP_ICMP6 and len(frame) > 54 and 133 <= frame[54] <= 137):
+            return "nd"  # and MLD, behind its router alert
+    else:
         return f"ethertype-{ethertype:04x}"
-    proto, l4 = frame[23], 14 + (frame[14] & 15) * 4
     if proto == IP_ESP:
         return "esp"
     if proto == IP_UDP and len(frame) >= l4 + 8:
@@ -106,7 +122,7 @@ def kind(frame):
             return "ike"
         if 4500 in ports:
             return "ike" if frame[l4 + 8:l4 + 12] == bytes(4) or len(frame) < l4 + 12 else "esp-udp"
-    return {IP_ICMP: "clear-icmp", IP_TCP: "clear-tcp", IP_UDP: "clear-udp"}.get(proto, f"clear-{proto}")
+    return {IP_ICMP: "clear-icmp", IP_ICMP6: "clear-icmp", IP_TCP: "clear-tcp", IP_UDP: "clear-udp"}.get(proto, f"clear-{proto}")
 
 
 class Capture:
