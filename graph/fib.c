@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fib.h"
 
+#include "fib4.h"
 #include "fib6.h"
 #include "log.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 #include <rte_byteorder.h>
 #include <rte_cycles.h>
@@ -16,14 +16,6 @@
 #include <rte_malloc.h>
 #include <rte_rib.h>
 
-/* A route change that waits for its turn. */
-struct change {
-	STAILQ_ENTRY(change) next;
-	uint32_t dst; /* host order */
-	uint32_t nh; /* holds a reference; 0: delete */
-	uint8_t plen;
-};
-
 struct adj_key {
 	struct ip_addr addr;
 	uint32_t port;
@@ -31,7 +23,7 @@ struct adj_key {
 
 struct fib {
 	struct fib_view view;
-	struct rte_fib *fib4;
+	struct fib4 *fib4;
 	struct fib6 *fib6;
 	uint32_t (*members)[FIB_MAX_MULTIPATH]; /* [max_nexthops] */
 	struct rcu *rcu;
@@ -40,26 +32,7 @@ struct fib {
 	uint32_t *refs; /* [max_nexthops] */
 	uint32_t *free, n_free;
 	struct rte_hash *adj;
-	STAILQ_HEAD(, change) queue;
-	bool dirty; /* a group was freed less than a grace period ago */
 };
-
-static struct rte_fib *
-create_fib4(const struct fib_conf *conf)
-{
-	struct rte_fib_conf c = {
-		.type = RTE_FIB_DIR24_8,
-		.default_nh = 0,
-		.max_routes = (int)conf->max_routes,
-		.dir24_8 =
-			{
-				.nh_sz = RTE_FIB_DIR24_8_4B,
-				.num_tbl8 = RTE_MIN(RTE_MAX(conf->max_routes / 8, 256u), 1u << 20),
-			},
-	};
-
-	return rte_fib_create("fib4", (int)rte_socket_id(), &c);
-}
 
 static struct fib_local *
 make_local(unsigned int n4, unsigned int n6)
@@ -91,11 +64,10 @@ fib_create(const struct fib_conf *conf)
 
 	if (fib == NULL)
 		return NULL;
-	STAILQ_INIT(&fib->queue);
 	fib->rcu = conf->rcu;
 	fib->max_nexthops = conf->max_nexthops;
 	fib->max_routes = conf->max_routes;
-	fib->fib4 = create_fib4(conf);
+	fib->fib4 = fib4_create(conf->max_routes, conf->rcu);
 	fib->fib6 = fib6_create(conf->max_routes, conf->rcu);
 	fib->view.nh = rte_zmalloc("nexthops", conf->max_nexthops * sizeof(*fib->view.nh), 64);
 	fib->members = rte_zmalloc("multipath", conf->max_nexthops * sizeof(*fib->members), 64);
@@ -119,15 +91,9 @@ fib_create(const struct fib_conf *conf)
 void
 fib_destroy(struct fib *fib)
 {
-	struct change *c;
-
 	if (fib == NULL)
 		return;
-	while ((c = STAILQ_FIRST(&fib->queue)) != NULL) {
-		STAILQ_REMOVE_HEAD(&fib->queue, next);
-		free(c);
-	}
-	rte_fib_free(fib->fib4);
+	fib4_destroy(fib->fib4);
 	fib6_destroy(fib->fib6);
 	rte_hash_free(fib->adj);
 	rte_free(fib->view.local);
@@ -281,200 +247,62 @@ prefix_mask(uint8_t plen)
 	return plen == 0 || plen > 32 ? 0 : UINT32_MAX << (32 - plen);
 }
 
-static struct rte_rib_node *
-exact(const struct fib *fib, uint32_t dst, uint8_t plen)
+/* Next hop of the very prefix; 0: no such route. */
+static uint32_t
+exact(const struct fib *fib, const struct ip_addr *dst, uint8_t plen)
 {
-	return rte_rib_lookup_exact(rte_fib_get_rib(fib->fib4), dst, plen);
-}
+	uint32_t ip = rte_be_to_cpu_32(dst->v4) & prefix_mask(plen);
+	struct rte_rib_node *node;
+	uint64_t nh = 0;
 
-/* Whether routes longer than /24 lie under the prefix. */
-static bool
-has_long_children(const struct fib *fib, uint32_t dst, uint8_t plen)
-{
-	struct rte_rib *rib = rte_fib_get_rib(fib->fib4);
-	struct rte_rib_node *node = NULL;
-	uint8_t depth;
-
-	while ((node = rte_rib_get_nxt(rib, dst, plen, node, RTE_RIB_GET_NXT_ALL)) != NULL)
-		if (rte_rib_get_depth(node, &depth) == 0 && depth > 24)
-			return true;
-	return false;
-}
-
-/* Whether all of a /24 now goes one way: then rte_fib has given its group back. */
-static bool
-uniform24(const struct fib *fib, uint32_t dst)
-{
-	uint32_t ip[256];
-	uint64_t nh[256];
-
-	for (unsigned int i = 0; i < RTE_DIM(ip); i++)
-		ip[i] = (dst & 0xffffff00) | i;
-	rte_fib_lookup_bulk(fib->fib4, ip, nh, RTE_DIM(ip));
-	for (unsigned int i = 1; i < RTE_DIM(ip); i++)
-		if (nh[i] != nh[0])
-			return false;
-	return true;
-}
-
-static void run_queue(struct fib *fib);
-
-static void
-clean(void *ctx, void *obj)
-{
-	struct fib *fib = ctx;
-
-	(void)obj;
-	fib->dirty = false;
-	run_queue(fib);
-}
-
-static void
-apply(struct fib *fib, const struct change *c)
-{
-	struct rte_rib_node *node = exact(fib, c->dst, c->plen);
-	bool frees = c->plen <= 24 && has_long_children(fib, c->dst, c->plen);
-	uint64_t old = 0;
-	int rc;
-
+	if (dst->family == 6)
+		return fib6_exact(fib->fib6, dst->b, plen);
+	node = rte_rib_lookup_exact(fib4_rib(fib->fib4), ip, plen);
 	if (node != NULL)
-		rte_rib_get_nh(node, &old);
-	if (c->nh != 0)
-		rc = rte_fib_add(fib->fib4, c->dst, c->plen, c->nh);
-	else
-		rc = rte_fib_delete(fib->fib4, c->dst, c->plen);
-	if (rc < 0) {
-		char buf[ADDR_STRLEN];
-		struct ip_addr dst = {.family = 4, .v4 = rte_cpu_to_be_32(c->dst)};
-
-		LOG(ERR, "route %s: %s", addr_prefix_str(&dst, c->plen, buf), strerror(-rc));
-		fib_nh_put(fib, c->nh);
-		if (node == NULL && c->nh != 0)
-			fib->routes--;
-		return;
-	}
-	fib_nh_put(fib, old);
-	if (c->plen > 24)
-		frees = uniform24(fib, c->dst);
-	if (frees && !fib->dirty) {
-		fib->dirty = true;
-		rcu_defer(fib->rcu, clean, fib, NULL);
-	}
-}
-
-static void
-run_queue(struct fib *fib)
-{
-	struct change *c;
-
-	while ((c = STAILQ_FIRST(&fib->queue)) != NULL) {
-		/* A route longer than /24 may take a group; one that was freed may still be read. */
-		if (fib->dirty && c->nh != 0 && c->plen > 24)
-			return;
-		STAILQ_REMOVE_HEAD(&fib->queue, next);
-		apply(fib, c);
-		free(c);
-	}
-}
-
-/* Whether the route will be there once the queue is done. */
-static bool
-will_exist(const struct fib *fib, uint32_t dst, uint8_t plen)
-{
-	bool there = exact(fib, dst, plen) != NULL;
-	const struct change *c;
-
-	STAILQ_FOREACH (c, &fib->queue, next) {
-		if (c->dst == dst && c->plen == plen)
-			there = c->nh != 0;
-	}
-	return there;
-}
-
-static int
-enqueue(struct fib *fib, uint32_t dst, uint8_t plen, uint32_t nh)
-{
-	struct change *c = malloc(sizeof(*c));
-
-	if (c == NULL)
-		return -ENOMEM;
-	*c = (struct change){.dst = dst, .plen = plen, .nh = nh};
-	STAILQ_INSERT_TAIL(&fib->queue, c, next);
-	run_queue(fib);
-	return 0;
-}
-
-static int
-set6(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh)
-{
-	bool there = plen <= 128 && fib6_exact(fib->fib6, dst->b, plen) != 0;
-	uint32_t old;
-	int rc;
-
-	if (plen > 128 || nh == 0 || nh >= fib->max_nexthops)
-		return -EINVAL;
-	if (!there && fib->routes >= fib->max_routes)
-		return -ENOSPC;
-	rc = fib6_set(fib->fib6, dst->b, plen, nh, &old);
-	if (rc < 0)
-		return rc;
-	fib->refs[nh]++;
-	fib->routes += !there;
-	fib_nh_put(fib, old);
-	return 0;
-}
-
-static int
-del6(struct fib *fib, const struct ip_addr *dst, uint8_t plen)
-{
-	uint32_t old;
-	int rc = plen > 128 ? -ENOENT : fib6_del(fib->fib6, dst->b, plen, &old);
-
-	if (rc < 0)
-		return rc;
-	fib->routes--;
-	fib_nh_put(fib, old);
-	return 0;
+		rte_rib_get_nh(node, &nh);
+	return nh;
 }
 
 int
 fib_route_set(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh)
 {
-	uint32_t ip = rte_be_to_cpu_32(dst->v4) & prefix_mask(plen);
-	bool there;
+	uint32_t old;
 	int rc;
 
-	if (dst->family == 6)
-		return set6(fib, dst, plen, nh);
-	if (plen > 32 || nh == 0 || nh >= fib->max_nexthops)
+	if (plen > addr_bits(dst) || nh == 0 || nh >= fib->max_nexthops)
 		return -EINVAL;
-	there = will_exist(fib, ip, plen);
-	if (!there && fib->routes >= fib->max_routes)
+	if (fib->routes >= fib->max_routes && exact(fib, dst, plen) == 0)
 		return -ENOSPC;
+	if (dst->family == 6)
+		rc = fib6_set(fib->fib6, dst->b, plen, nh, &old);
+	else
+		rc = fib4_set(
+			fib->fib4, rte_be_to_cpu_32(dst->v4) & prefix_mask(plen), plen, nh, &old);
+	if (rc < 0)
+		return rc;
 	fib->refs[nh]++;
-	fib->routes += !there;
-	rc = enqueue(fib, ip, plen, nh);
-	if (rc < 0) {
-		fib->routes -= !there;
-		fib_nh_put(fib, nh);
-	}
-	return rc;
+	fib->routes += old == 0;
+	fib_nh_put(fib, old);
+	return 0;
 }
 
 int
 fib_route_del(struct fib *fib, const struct ip_addr *dst, uint8_t plen)
 {
-	uint32_t ip = rte_be_to_cpu_32(dst->v4) & prefix_mask(plen);
+	uint32_t old;
 	int rc;
 
-	if (dst->family == 6)
-		return del6(fib, dst, plen);
-	if (plen > 32 || !will_exist(fib, ip, plen))
+	if (plen > addr_bits(dst))
 		return -ENOENT;
-	rc = enqueue(fib, ip, plen, 0);
-	if (rc == 0)
-		fib->routes--;
-	return rc;
+	if (dst->family == 6)
+		rc = fib6_del(fib->fib6, dst->b, plen, &old);
+	else
+		rc = fib4_del(fib->fib4, rte_be_to_cpu_32(dst->v4) & prefix_mask(plen), plen, &old);
+	if (rc < 0)
+		return rc;
+	fib->routes--;
+	fib_nh_put(fib, old);
+	return 0;
 }
 
 static void
@@ -493,7 +321,7 @@ void
 fib_route_foreach(const struct fib *fib,
 	void (*fn)(void *ctx, const struct ip_addr *dst, uint8_t plen, uint32_t nh), void *ctx)
 {
-	struct rte_rib *rib = rte_fib_get_rib(fib->fib4);
+	struct rte_rib *rib = fib4_rib(fib->fib4);
 	struct rte_rib_node *node = NULL;
 	struct ip_addr dst = {.family = 4};
 	uint32_t ip;
@@ -501,7 +329,7 @@ fib_route_foreach(const struct fib *fib,
 	uint8_t plen;
 
 	/* 0/0 has no node above it in the walk: it comes first. */
-	node = exact(fib, 0, 0);
+	node = rte_rib_lookup_exact(rib, 0, 0);
 	if (node != NULL && rte_rib_get_nh(node, &nh) == 0)
 		fn(ctx, &dst, 0, nh);
 	node = NULL;
@@ -562,7 +390,7 @@ unsigned int
 fib_route_page(
 	const struct fib *fib, const struct fib_route *after, struct fib_route *v, unsigned int max)
 {
-	struct rte_rib *rib = rte_fib_get_rib(fib->fib4);
+	struct rte_rib *rib = fib4_rib(fib->fib4);
 	struct rte_rib_node *node;
 	unsigned int n = 0;
 	uint32_t ip;
@@ -603,7 +431,7 @@ fib_lookup(const struct fib *fib, const struct ip_addr *dst)
 	const uint8_t *addr = dst->b;
 
 	if (dst->family == 4)
-		rte_fib_lookup_bulk(fib->fib4, &ip, &nh, 1);
+		fib4_lookup(fib->fib4, &ip, &nh, 1);
 	else if (dst->family == 6)
 		fib6_lookup(fib->fib6, &addr, &nh, 1);
 	return nh;
@@ -612,7 +440,7 @@ fib_lookup(const struct fib *fib, const struct ip_addr *dst)
 void
 fib_lookup4_bulk(const struct fib *fib, const uint32_t *dst, uint64_t *nh, unsigned int n)
 {
-	rte_fib_lookup_bulk(fib->fib4, (uint32_t *)(uintptr_t)dst, nh, n);
+	fib4_lookup(fib->fib4, dst, nh, n);
 }
 
 void

@@ -10,15 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <rte_fib.h>
+#include <rte_byteorder.h>
 
 /*
- * Forwarding: rte_fib maps a destination to the index of a next hop; next hops are an array.
- *
- * rte_fib of DPDK 22.11 hands a freed group of 256 entries (the routes longer than /24 of one /24) to the
- * next route that wants one, while a lcore may still read it. So changes go through a queue: after one
- * that may have freed a group, the next that may take one waits for a grace period. The control thread
- * alone changes; lcores look up under RCU. IPv6 has a table of its own (fib6.h), which needs no queue.
+ * Forwarding: a table for each family (fib4.h, fib6.h) maps a destination to the index of a next hop; next hops are
+ * an array. The control thread alone changes; lcores look up under RCU, and a change is there at once.
  */
 
 #define FIB_MAX_MULTIPATH 16
@@ -97,8 +93,8 @@ uint32_t fib_nh_count(
 
 /*
  * Routes, control thread: dst is network order, the route takes a reference of nh. Setting a route that is
- * there changes its next hop. The change is queued and done in order, at once when nothing forbids it.
- * Returns 0, -ENOENT, -ENOSPC.
+ * there changes its next hop. Returns 0, -ENOENT, -ENOSPC (IPv4: also while what routes longer than /24 left behind waits
+ * for a grace period; the caller tries again).
  */
 int fib_route_set(struct fib *fib, const struct ip_addr *dst, uint8_t plen, uint32_t nh);
 int fib_route_del(struct fib *fib, const struct ip_addr *dst, uint8_t plen);
@@ -143,13 +139,14 @@ int fib_local_set(struct fib *fib, const struct ip_addr *addrs, unsigned int n);
 static inline uint32_t
 fib_local_hash4(uint32_t addr)
 {
-	return addr * 2654435761u >> 7;
+	/* Addresses of one network differ in their last bytes. */
+	return rte_be_to_cpu_32(addr) * 2654435761u >> 12;
 }
 
 static inline uint32_t
 fib_local_hash6(const uint64_t addr[2])
 {
-	return ((addr[0] ^ addr[1] * 3) * 0x9e3779b97f4a7c15u) >> 40;
+	return ((rte_be_to_cpu_64(addr[1]) ^ addr[0] * 3) * 0x9e3779b97f4a7c15u) >> 40;
 }
 
 static inline bool
