@@ -234,7 +234,8 @@ static const struct command commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const struct tool *const tools[] = {&tool_trace, &tool_capture, &tool_doctor};
+static const struct tool *const tools[] = {
+	&tool_doctor, &tool_picture, &tool_top, &tool_trace, &tool_capture};
 
 #define N_TOOLS (sizeof(tools) / sizeof(tools[0]))
 
@@ -249,12 +250,12 @@ help(const struct command *c)
 	}
 	puts("usage: cygnetctl [OPTION...] COMMAND\n\nShows what a running cygnet does.\n");
 	for (unsigned int i = 0; i < N_COMMANDS; i++)
-		printf("  %-12s %-28s %s\n", commands[i].words, commands[i].arguments,
+		printf("  %-14s %-34s %s\n", commands[i].words, commands[i].arguments,
 			commands[i].summary);
-	printf("  %-12s %-28s %s\n", "ike", "COMMAND",
+	printf("  %-14s %-34s %s\n", "ike", "COMMAND",
 		"tunnels from one YAML file: cygnetctl ike --help");
 	for (unsigned int i = 0; i < N_TOOLS; i++)
-		printf("  %-12s %-28s %s\n", tools[i]->name, tools[i]->arguments,
+		printf("  %-14s %-34s %s\n", tools[i]->name, tools[i]->arguments,
 			tools[i]->summary);
 	printf("\n%s\nExit codes: 0 it is shown; 1 the router refused, or has no such thing; 2 the "
 	       "command line\nis wrong; 3 no router answers.\n",
@@ -352,12 +353,23 @@ is_ike(char **argv)
 	return false;
 }
 
+/* The tool whose name the words begin with; *n is how many of them it has. */
 static const struct tool *
-find_tool(const char *word)
+find_tool(char **words, int n_words, int *n)
 {
-	for (unsigned int i = 0; i < N_TOOLS; i++)
-		if (strcmp(tools[i]->name, word) == 0)
+	for (unsigned int i = 0; i < N_TOOLS; i++) {
+		const char *space = strchr(tools[i]->name, ' ');
+
+		*n = space != NULL ? 2 : 1;
+		if (n_words < *n)
+			continue;
+		if (space == NULL && strcmp(tools[i]->name, words[0]) == 0)
 			return tools[i];
+		if (space != NULL && strlen(words[0]) == (size_t)(space - tools[i]->name) &&
+			strncmp(tools[i]->name, words[0], strlen(words[0])) == 0 &&
+			strcmp(space + 1, words[1]) == 0)
+			return tools[i];
+	}
 	return NULL;
 }
 
@@ -416,10 +428,10 @@ main(int argc, char **argv)
 	rc = parse_options(&o, argc, argv, "+");
 	if (rc != CTL_OK)
 		return rc;
-	tool = optind < argc ? find_tool(argv[optind]) : NULL;
+	tool = find_tool(argv + optind, argc - optind, &n);
 	if (tool != NULL) {
-		argc -= optind;
-		argv += optind;
+		argc -= optind + n - 1;
+		argv += optind + n - 1;
 		argv[0] = self;
 		optind = 0;
 		return tool->run(argc, argv, &o.common);
@@ -440,7 +452,8 @@ main(int argc, char **argv)
 	if (optind == argc)
 		return options_usage("a command is missing", NULL);
 	if (c == NULL && strcmp(argv[optind], "graph") == 0)
-		return options_usage("graph takes one more word: graph stats", NULL);
+		return options_usage(
+			"graph takes one more word: graph stats or graph picture", NULL);
 	if (c == NULL)
 		return options_usage("there is no command", argv[optind]);
 	rc = parse_arguments(c, &o, argv + optind + n, argc - optind - n);

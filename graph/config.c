@@ -327,13 +327,36 @@ read_limits(struct config_load *l)
 	return ret;
 }
 
+/* Whom metrics are for is who reaches the address: this machine alone, unless it is told otherwise. */
+static int
+read_metrics(struct config_load *l)
+{
+	const struct raw_metrics *raw = l->raw->metrics;
+	const struct config_where *w = AT("metrics", -1);
+	struct config *c = l->config;
+	const char *address = "127.0.0.1";
+	struct ip_addr parsed;
+	int ret;
+
+	if (raw == NULL)
+		return 0;
+	if (raw->address != NULL)
+		address = raw->address;
+	if (addr_parse(address, &parsed) < 0)
+		return config_fail(l, w, "address", "'%s' is not an address", address);
+	ret = config_uint(l, w, "port", raw->port, 0, 1, 65535, &c->metrics.port);
+	if (ret == 0 && (c->metrics.address = strdup(address)) == NULL)
+		ret = -ENOMEM;
+	return ret;
+}
+
 struct config *
 config_load(const char *path)
 {
 	static int (*const steps[])(struct config_load *) = {config_file_read, config_schema_load,
-		read_names, read_eal, read_crypto, read_ipsec, read_limits, config_read_lcores,
-		config_read_ports, config_read_pairs, config_read_plugins, config_read_sas,
-		config_read_policies};
+		read_names, read_eal, read_crypto, read_ipsec, read_limits, read_metrics,
+		config_read_lcores, config_read_ports, config_read_pairs, config_read_plugins,
+		config_read_sas, config_read_policies};
 	struct config_load l = {.t = {.path = path}};
 	int ret = config_alloc(&l.config, 1, sizeof(*l.config));
 
@@ -400,6 +423,7 @@ config_free(struct config *c)
 	free(c->policies);
 	free(c->pairs);
 	free(c->plugins);
+	free(c->metrics.address);
 	free(c->socket);
 	free(c->name);
 	free(c->path);

@@ -107,6 +107,10 @@ struct config {
 	unsigned int n_pairs;
 	struct config_plugin *plugins;
 	unsigned int n_plugins;
+	struct {
+		char *address; /* NULL: nobody is told */
+		unsigned int port; /* TCP */
+	} metrics;
 	char *socket; /* of cygnetctl; default /run/cygnet/<name>.sock */
 };
 

@@ -67,6 +67,10 @@ struct raw_ipsec {
 	char *audit_rate;
 };
 
+struct raw_metrics {
+	char *address, *port;
+};
+
 struct raw_limits {
 	char *sas, *policies, *routes, *nexthops, *mbufs, *punt_rate, *reassemblies;
 };
@@ -117,6 +121,7 @@ struct raw {
 	struct raw_crypto *crypto;
 	struct raw_ipsec *ipsec;
 	struct raw_limits *limits;
+	struct raw_metrics *metrics;
 	struct raw_sa *sas;
 	unsigned int n_sas;
 	struct raw_policy *policies;

@@ -94,6 +94,12 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t metrics_fields[] = {
+	STRING_OPT("address", struct raw_metrics, address),
+	STRING("port", struct raw_metrics, port),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t limits_fields[] = {
 	STRING_OPT("sas", struct raw_limits, sas),
 	STRING_OPT("policies", struct raw_limits, policies),
@@ -211,6 +217,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAP_OPT("crypto", struct raw, crypto, crypto_fields),
 	MAP_OPT("ipsec", struct raw, ipsec, ipsec_fields),
 	MAP_OPT("limits", struct raw, limits, limits_fields),
+	MAP_OPT("metrics", struct raw, metrics, metrics_fields),
 	LIST_OPT("sas", struct raw, sas, &sa_entry),
 	LIST_OPT("policies", struct raw, policies, &policy_entry),
 	LIST_OPT("port-pairs", struct raw, pairs, &pair_entry),

@@ -98,6 +98,7 @@ int ctl_cursor_index(const char *cursor, uint32_t limit, uint32_t *index, struct
 /* The commands. */
 int ctl_capture(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_complete(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
+int ctl_edges(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_graph(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_lcores(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
@@ -119,6 +120,8 @@ const char *ctl_owner_state(const struct ctl_owners *owners, uint64_t owner);
 
 /* A next hop: kind, gateway, port, MAC, MTU. */
 json_t *ctl_next_hop(const struct ctl *ctl, const struct nexthop *nh);
+/* "worker", "crypto", or "worker+crypto". */
+const char *ctl_role(const struct worker *w);
 /* Name of an enum punt_class. */
 const char *ctl_punt_class(unsigned int class);
 

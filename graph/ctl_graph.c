@@ -152,6 +152,12 @@ activity(const struct ctl *ctl, unsigned int i)
 		w->crypto ? json_integer(ctl_int(operations(&w->crypto_server))) : json_null());
 }
 
+const char *
+ctl_role(const struct worker *w)
+{
+	return !w->worker ? "crypto" : w->crypto ? "worker+crypto" : "worker";
+}
+
 static const struct worker *
 find(const struct router *r, unsigned int lcore, unsigned int *i)
 {

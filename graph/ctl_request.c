@@ -12,6 +12,7 @@
 static const struct ctl_command commands[] = {
 	{"capture", ctl_capture},
 	{"complete", ctl_complete},
+	{"edges", ctl_edges},
 	{"graph", ctl_graph},
 	{"lcores", ctl_lcores},
 	{"policy", ctl_policy},

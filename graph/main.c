@@ -2,6 +2,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "log.h"
+#include "log_sink.h"
 #include "router.h"
 
 #include <errno.h>
@@ -61,6 +62,9 @@ run(struct config *config)
 		fputs("cygnet: out of memory\n", stderr);
 		return EXIT_FAILURE;
 	}
+	/* EAL has the journal too: what it says at start is a router's message. */
+	if (log_sink_open(config->name) < 0)
+		fputs("cygnet: the log goes to stderr alone\n", stderr);
 	rc = rte_eal_init(argc, args);
 	config_eal_free(args);
 	if (rc < 0) {
@@ -77,9 +81,9 @@ run(struct config *config)
 		router_run(r);
 	}
 	router_stop(r);
-	config_free(config);
 	free(r);
 	rte_eal_cleanup();
+	config_free(config); /* the log has its name */
 	if (cleanup_own(prefix) < 0)
 		fprintf(stderr, "cygnet: the huge-page files of %s could not be removed\n", prefix);
 	free(prefix);

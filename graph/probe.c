@@ -11,8 +11,6 @@
 
 /* Turning it on and off, and the function that stands before those of the nodes. */
 
-#define MAX_EDGES 64
-
 static RTE_DEFINE_PER_LCORE(struct probe_lcore *, mine);
 
 static enum probe_kind
@@ -54,38 +52,55 @@ look(struct probe_lcore *l, const struct rte_node *node, struct rte_mbuf **pkts,
 		probe_capture_node(l, kind, pkts, n);
 }
 
-/* What a source gave on stands at the end of the streams of the nodes behind it. */
-static uint16_t
-source_process(struct probe_lcore *l, struct rte_graph *graph, struct rte_node *node, void **objs,
-	uint16_t n)
+/* The streams of the nodes behind a node grow by what it gives on. */
+struct streams {
+	uint16_t n;
+	uint16_t before[PROBE_EDGES_MAX];
+};
+
+static inline void
+streams_before(struct streams *s, const struct rte_node *node)
 {
-	uint16_t before[MAX_EDGES], edges = RTE_MIN(node->nb_edges, MAX_EDGES);
+	s->n = RTE_MIN(node->nb_edges, PROBE_EDGES_MAX);
+	for (uint16_t e = 0; e < s->n; e++)
+		s->before[e] = node->nodes[e]->idx;
+}
 
-	for (uint16_t e = 0; e < edges; e++)
-		before[e] = node->nodes[e]->idx;
-	n = l->process[node->id](graph, node, objs, n);
-	for (uint16_t e = 0; e < edges; e++) {
-		const struct rte_node *to = node->nodes[e];
-		bool twice = false;
-
-		for (uint16_t k = 0; k < e; k++)
-			twice |= node->nodes[k] == to;
-		if (!twice && to->idx > before[e])
-			look(l, node, (struct rte_mbuf **)to->objs + before[e],
-				to->idx - before[e]);
-	}
-	return n;
+/* How many packets took the edge; of several edges to one node the first has them all. */
+static inline uint16_t
+streams_grown(const struct streams *s, const struct rte_node *node, uint16_t e)
+{
+	for (uint16_t k = 0; k < e; k++)
+		if (node->nodes[k] == node->nodes[e])
+			return 0;
+	return RTE_MAX(node->nodes[e]->idx - s->before[e], 0);
 }
 
 static uint16_t
 probe_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
 	struct probe_lcore *l = RTE_PER_LCORE(mine);
+	bool source = l->kind[node->id] >= PROBE_SOURCE;
+	_Atomic uint64_t *counts = &l->edges[node->id * PROBE_EDGES_MAX];
+	struct streams s;
 
-	if (l->kind[node->id] >= PROBE_SOURCE)
-		return source_process(l, graph, node, objs, n);
-	look(l, node, (struct rte_mbuf **)objs, n);
-	return l->process[node->id](graph, node, objs, n);
+	if (!source)
+		look(l, node, (struct rte_mbuf **)objs, n);
+	streams_before(&s, node);
+	n = l->process[node->id](graph, node, objs, n);
+	for (uint16_t e = 0; e < s.n; e++) {
+		const struct rte_node *to = node->nodes[e];
+		uint16_t grown = streams_grown(&s, node, e);
+
+		if (grown == 0)
+			continue;
+		atomic_store_explicit(&counts[e],
+			atomic_load_explicit(&counts[e], memory_order_relaxed) + grown,
+			memory_order_relaxed);
+		if (source)
+			look(l, node, (struct rte_mbuf **)to->objs + s.before[e], grown);
+	}
+	return n;
 }
 
 /* Operations never come through a stream: their nodes call this themselves. */
@@ -160,11 +175,13 @@ probe_create(struct worker *const *lcores, unsigned int n)
 		l->w = lcores[i];
 		l->process = calloc(nodes, sizeof(*l->process));
 		l->kind = calloc(nodes, sizeof(*l->kind));
+		l->edges = calloc((size_t)nodes * PROBE_EDGES_MAX, sizeof(*l->edges));
 		l->trace = rte_malloc_socket("trace", PROBE_TRACE_RECORDS * sizeof(*l->trace),
 			RTE_CACHE_LINE_SIZE, socket);
 		l->capture = rte_malloc_socket(
 			"capture", PROBE_CAPTURE_BYTES, RTE_CACHE_LINE_SIZE, socket);
-		if (l->process == NULL || l->kind == NULL || l->trace == NULL || l->capture == NULL)
+		if (l->process == NULL || l->kind == NULL || l->edges == NULL || l->trace == NULL ||
+			l->capture == NULL)
 			goto nomem;
 	}
 	for (unsigned int i = 0; i < n; i++)
@@ -185,6 +202,7 @@ probe_destroy(struct probe *p)
 
 		free(l->process);
 		free(l->kind);
+		free(l->edges);
 		rte_free(l->trace);
 		/* Packets in clear. */
 		if (l->capture != NULL)
@@ -279,6 +297,29 @@ void
 probe_capture_stop(struct probe *p)
 {
 	want(p, p->wanted & ~PROBE_CAPTURE);
+}
+
+void
+probe_edges_start(struct probe *p)
+{
+	p->edge_users++;
+	want(p, p->wanted | PROBE_EDGES);
+}
+
+void
+probe_edges_stop(struct probe *p)
+{
+	if (--p->edge_users == 0)
+		want(p, p->wanted & ~PROBE_EDGES);
+}
+
+uint64_t
+probe_edge(const struct probe *p, unsigned int lcore, rte_node_t node, rte_edge_t edge)
+{
+	if (edge >= PROBE_EDGES_MAX)
+		return 0;
+	return atomic_load_explicit(
+		&p->per_lcore[lcore].edges[node * PROBE_EDGES_MAX + edge], memory_order_relaxed);
 }
 
 static uint64_t

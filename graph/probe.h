@@ -28,7 +28,7 @@
 #define PROBE_TRACE_MAX 200 /* packets of one trace: their ids are bytes */
 #define PROBE_HEAD 96 /* bytes of a packet in a trace's record */
 
-enum { PROBE_TRACE = 1u << 0, PROBE_CAPTURE = 1u << 1 };
+enum { PROBE_TRACE = 1u << 0, PROBE_CAPTURE = 1u << 1, PROBE_EDGES = 1u << 2 };
 
 /* A packet filter: one program for Ethernet frames, one for IP packets that a tunnel carried. */
 struct probe_filter {
@@ -110,6 +110,15 @@ void probe_capture_stop(struct probe *p);
 const struct probe_capture_record *probe_capture_peek(struct probe *p, unsigned int lcore);
 void probe_capture_next(struct probe *p, unsigned int lcore);
 uint64_t probe_capture_lost(const struct probe *p);
+
+/*
+ * Counts the packets of each edge of the graphs, for as many as ask: each start wants its stop. The counts go on from
+ * where they were. probe_edge(): of a lcore's node, by its id; edges beyond PROBE_EDGES_MAX are not counted.
+ */
+#define PROBE_EDGES_MAX 32
+void probe_edges_start(struct probe *p);
+void probe_edges_stop(struct probe *p);
+uint64_t probe_edge(const struct probe *p, unsigned int lcore, rte_node_t node, rte_edge_t edge);
 
 /* Each walk: whether what is to be seen has changed. */
 static inline bool

@@ -28,6 +28,7 @@ struct probe_lcore {
 	struct probe_ring trace_ring, capture_ring;
 	struct probe_trace_record *trace; /* [PROBE_TRACE_RECORDS] */
 	uint8_t *capture; /* [PROBE_CAPTURE_BYTES] */
+	_Atomic uint64_t *edges; /* [node id * PROBE_EDGES_MAX + edge] */
 };
 
 /* What a node means to us; nodes of plugins are plain ones. */
@@ -48,6 +49,7 @@ struct probe {
 	struct worker *const *lcores;
 	struct probe_lcore *per_lcore; /* [n] */
 	unsigned int wanted; /* PROBE_* */
+	unsigned int edge_users;
 
 	/* Of the trace; constant while it runs but for next. */
 	struct probe_filter trace_filter;

@@ -8,6 +8,8 @@
 #include "crypto.h"
 #include "lcores.h"
 #include "log.h"
+#include "metrics.h"
+#include "notify.h"
 #include "ports.h"
 #include "telemetry.h"
 
@@ -251,6 +253,10 @@ router_start(struct router *r, struct config *config)
 		rc = -EIO;
 	if (rc == 0 && (r->ctl = ctl_start(r)) == NULL)
 		rc = -EIO;
+	if (rc == 0 && config->metrics.address != NULL &&
+		(r->metrics = metrics_start(
+			 r->ctl, config->metrics.address, config->metrics.port)) == NULL)
+		rc = -EIO;
 	if (rc == 0)
 		telemetry_start(r);
 	return rc;
@@ -259,7 +265,9 @@ router_start(struct router *r, struct config *config)
 void
 router_run(struct router *r)
 {
+	r->notify = notify_ready(r->base, r->config->name);
 	event_base_dispatch(r->base);
+	notify_stopping();
 }
 
 /* Traffic stops first; then those who could change tables; then what waits for a grace period, tables last. */
@@ -269,6 +277,8 @@ router_stop(struct router *r)
 	if (r->lcores != NULL)
 		lcores_stop(r);
 	telemetry_stop();
+	notify_free(r->notify);
+	metrics_stop(r->metrics);
 	ctl_stop(r->ctl);
 	channel_stop(r->channel);
 	host_stop(r->host);

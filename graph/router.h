@@ -15,6 +15,8 @@
 struct channel;
 struct crypto;
 struct ctl;
+struct metrics;
+struct notify;
 struct sqn_store;
 
 /* The SAD's range, and charon's own default (charon.spi_min, spi_max). */
@@ -35,6 +37,8 @@ struct router {
 	struct host *host;
 	struct channel *channel; /* to the plugin */
 	struct ctl *ctl; /* cygnetctl's socket */
+	struct metrics *metrics; /* for Prometheus, when the configuration says so */
+	struct notify *notify; /* of the service manager */
 	struct rte_mempool *mbufs;
 	struct rte_ring *mappings; /* of struct sa_mapping, from workers */
 	struct {

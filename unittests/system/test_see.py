@@ -131,6 +131,45 @@ def test_errors(sites, args, code, text):
     assert text in p.stderr
 
 
+def test_top(sites):
+    """Two screens in plain text, with what flows meanwhile; the terminal's own shows the same."""
+    ping = sites.a.host.start("ping", "-q", "-i", "0.02", "-w", "6", HOST_B, name="ping")
+    out = sites.a.router.ctl("top", "-b", "-n", "2", "-d", "0.7").stdout
+    screens = out.split(f"{sites.a.router.name}  cygnet ")[1:]
+    assert len(screens) == 2
+    page = screens[1]
+    assert "2 SAs, 3 policies (complete), 1 charon" in page
+    assert re.search(r"^ +1  worker +\d+ +[\d.]+% +[\d.]+%  \[[#. ]{30}\]$", page, re.M)
+    port = re.search(r"^wan +up +(\d+) +\S+ +0 +(\d+) ", page, re.M)
+    assert 1 <= int(port[1]) <= 100 and 1 <= int(port[2]) <= 100
+    spi = {s["direction"]: s["spi"] for s in sites.a.router.sas()}
+    assert re.search(rf"^out  {spi['out']}  192\.0\.2\.2 +1 +[1-9]\d* ", page, re.M)
+    assert re.search(r"^ +1  port-tx +[1-9]\d* ", page, re.M)
+    assert page.rstrip().endswith("none")
+    script = f"stty cols 100 rows 40; {CYGNETCTL} --socket {sites.a.router.socket} top -n 1 -d 0.5"
+    drawn = run(["script", "-qec", script, "/dev/null"], env={**os.environ, "TERM": "xterm"}).stdout
+    assert "port-tx" in drawn and "q quit" in drawn
+    ping.stop()
+
+
+def test_graph_picture(sites):
+    """Lcores as groups, edges with what the ping's packets took, and the way between the lcores."""
+    ping = sites.a.host.start("ping", "-q", "-i", "0.02", "-w", "5", HOST_B, name="ping")
+    path = sites.lab.dir / "graph"
+    sites.a.router.ctl("graph", "picture", "-o", f"{path}.dot")
+    sites.a.router.ctl("graph", "picture", "-a", "-o", f"{path}.svg")
+    ping.stop()
+    dot, svg = (path.with_suffix(s).read_text() for s in (".dot", ".svg"))
+    assert 'subgraph "cluster_1"' in dot and 'subgraph "cluster_2"' in dot
+    edges = {(a, b): int(n) for a, b, n in re.findall(r'"(\S+)" -> "(\S+)" \[label=" (\d+)/s"', dot)}
+    for a, b in zip(OUTBOUND[1:7], OUTBOUND[2:8]):
+        assert edges[f"1:{a}", f"1:{b}"] > 0, (a, b)
+    assert edges["1:crypto-submit", "2:crypto-enqueue"] > 0
+    assert edges["2:crypto-enqueue", "1:crypto-complete"] > 0
+    assert ("1:ip4-input", "1:drop") not in edges
+    assert "<svg" in svg and "icmp4&#45;error" in svg
+
+
 def read_pcapng(path):
     """[(interface, direction flags, comment, frame)]: by hand, for scapy keeps no options."""
     data, at, packets, interfaces = path.read_bytes(), 0, [], []

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CYGNET_LOG_SINK_H
+#define CYGNET_LOG_SINK_H
+
+/*
+ * Where log lines go: to standard error; where that is the journal's, to the journal with fields instead (PRIORITY,
+ * CYGNET_ROUTER, CYGNET_LOGTYPE). Not to syslog as well, as DPDK does by itself. Before rte_eal_init(); name stays
+ * the caller's. Returns 0 or -ENOMEM.
+ */
+int log_sink_open(const char *name);
+
+#endif

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What watches a router from outside: Prometheus and the service manager."""
+
+import json
+import re
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from lab import REPO, run, wait_for
+from router import Router, config, port
+
+PORT = 9469
+
+
+@pytest.fixture
+def site(lab):
+    ns = lab.ns("r")
+    ns.no_ipv6()
+    far = lab.ns("far")
+    far.no_ipv6()
+    lab.veth(ns, "v-lan", far, "e0")
+    far.addr("e0", "10.1.0.2/24")
+    ns.far = far
+    return ns
+
+
+def conf(**more):
+    return config([port("lan", ["10.1.0.1/24"])], ipsec={"static-only": True}, **more)
+
+
+def get(ns, url, accept="*/*"):
+    with ns.inside():
+        request = urllib.request.Request(url, headers={"Accept": accept})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as reply:
+            return reply.headers["Content-Type"], reply.read().decode()
+
+
+def metric(text, name):
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)[1])
+
+
+def test_metrics(site):
+    """Both formats, as promtool reads them; the counters move with the packets; a Prometheus takes them."""
+    router = Router(site, conf(metrics={"port": PORT})).start()
+    url = f"http://127.0.0.1:{PORT}/metrics"
+    kind, before = get(site, url)
+    assert kind.startswith("text/plain; version=0.0.4")
+    lint = run(["sh", "-c", f"promtool check metrics <<'END'\n{before}END\n"], check=False)
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+    assert site.far.ping("10.1.0.1", count=5) == 5
+    _, after = get(site, url)
+    rx = 'cygnet_port_rx_packets_total{port="lan"}'
+    assert metric(after, rx) >= metric(before, rx) + 5
+    assert metric(after, "cygnet_policies_complete") == 1
+    kind, text = get(site, url, "application/openmetrics-text; version=1.0.0")
+    assert kind.startswith("application/openmetrics-text; version=1.0.0") and text.endswith("# EOF\n")
+    with pytest.raises(urllib.error.HTTPError):
+        get(site, f"http://127.0.0.1:{PORT}/else")
+
+    data = site.lab.dir / "prometheus"
+    site.lab.dir.joinpath("prometheus.yml").write_text(json.dumps({
+        "global": {"scrape_interval": "1s"}, "rule_files": [str(REPO / "conf/prometheus/cygnet-rules.yaml")],
+        "scrape_configs": [{"job_name": "cygnet", "static_configs": [{"targets": [f"127.0.0.1:{PORT}"]}]}]}))
+    site.start("prometheus", "--config.file", site.lab.dir / "prometheus.yml", "--storage.tsdb.path", data,
+               "--web.listen-address", "127.0.0.1:9090", name="prometheus")
+
+    def scraped():
+        try:
+            reply = json.loads(get(site, "http://127.0.0.1:9090/api/v1/query?query=cygnet_port_up")[1])
+        except OSError:
+            return None
+        return [(r["metric"]["port"], r["value"][1]) for r in reply["data"]["result"]]
+    wait_for("Prometheus to scrape", lambda: scraped() == [("lan", "1")], 20, 0.5)
+    assert router.stop() == 0
+
+
+def test_metrics_are_off_and_local_by_default(site):
+    router = Router(site, conf()).start()
+    assert str(PORT) not in site.run("ss", "-Hltn").stdout
+    assert router.stop() == 0
+    router = Router(site, conf(metrics={"port": PORT})).start()
+    assert f"127.0.0.1:{PORT}" in site.run("ss", "-Hltn").stdout
+    assert router.stop() == 0
+
+
+def test_alert_rules():
+    p = run(["promtool", "check", "rules", REPO / "conf/prometheus/cygnet-rules.yaml"])
+    assert re.search(r"\b[1-9]\d* rules found", p.stdout)
+
+
+def test_dashboard_asks_for_what_there_is(site):
+    """Each metric that the dashboard and the alerts name is one that the router has."""
+    router = Router(site, conf(metrics={"port": PORT})).start()
+    _, text = get(site, f"http://127.0.0.1:{PORT}/metrics")
+    have = set(re.findall(r"^# TYPE (\S+) ", text, re.M))
+    for file in "conf/grafana/cygnet.json", "conf/prometheus/cygnet-rules.yaml":
+        named = set(re.findall(r"\bcygnet_[a-z_]+", REPO.joinpath(file).read_text()))
+        assert named and named <= have, (file, named - have)
+    assert router.stop() == 0
+
+
+def test_service_manager_is_told(site):
+    """READY when it is up, WATCHDOG while the control thread turns, STOPPING at the end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        path = str(site.lab.dir / "notify")
+        s.bind(path)
+        s.settimeout(10)
+        router = Router(site, conf()).start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"})
+        assert "READY=1" in s.recv(4096).decode()
+        assert s.recv(4096) == b"WATCHDOG=1" == s.recv(4096)
+        assert router.stop() == 0
+        s.setblocking(False)
+        said = b""
+        while b"STOPPING" not in said:
+            said = s.recv(4096)
+
