@@ -2,8 +2,8 @@
 #ifndef CYGNET_WORKER_H
 #define CYGNET_WORKER_H
 
-#include "audit.h"
 #include "addr.h"
+#include "audit.h"
 #include "crypto_frame.h"
 #include "drop.h"
 #include "iv_random.h"

@@ -105,6 +105,12 @@ def test_cygnetctl_without_a_router(lab):
     assert run([CYGNETCTL, "--help"]).stdout.count("\n") > 10
 
 
+def lost(ping):
+    """Packets of a ping that has ended without an answer; the last may have been on its way."""
+    sent, answered = re.search(r"(\d+) packets transmitted, (\d+) received", ping.output()).groups()
+    return int(sent) - int(answered)
+
+
 def test_traffic_while_policies_and_routes_are_listed(site):
     """cygnetctl is served by the control thread; no packet waits for it."""
     router = Router(site, conf()).start()
@@ -114,7 +120,7 @@ def test_traffic_while_policies_and_routes_are_listed(site):
         for command in ("sa",), ("policy",), ("route",), ("port",), ("lcores",), ("status",), ("graph", "stats"):
             router.json(*command)
     stream.stop(signal.SIGINT)
-    assert " 0% packet loss" in stream.output(), stream.output()
+    assert lost(stream) <= 1, stream.output()
     assert router.stop() == 0
 
 
@@ -145,5 +151,5 @@ def test_routes_change_under_traffic(site):
         site.run("ip", "-batch", site.lab.dir / "del")
         wait_mirrored(0)
     stream.stop(signal.SIGINT)
-    assert " 0% packet loss" in stream.output(), stream.output()
+    assert lost(stream) <= 1, stream.output()
     assert router.stop() == 0
