@@ -12,7 +12,7 @@ struct icmp6_error {
 	uint8_t type, code;
 	uint16_t checksum;
 	uint32_t mtu; /* packet too big; else zero */
-};
+} __attribute__((packed));
 
 /* RFC 4443, 2.4 (e): never about these; and nobody before us can read one about ESP. */
 static bool

@@ -20,8 +20,12 @@ struct fragment_header {
 static uint32_t
 next_id(struct worker *w, const struct rte_ipv6_hdr *ip)
 {
+	uint32_t pair[8];
+
+	memcpy(pair, ip->src_addr, sizeof(ip->src_addr));
+	memcpy(pair + 4, ip->dst_addr, sizeof(ip->dst_addr));
 	w->fragment_id += w->n_workers;
-	return w->fragment_id + rte_jhash(ip->src_addr, 32, w->fragment_seed);
+	return w->fragment_id + rte_jhash_32b(pair, RTE_DIM(pair), w->fragment_seed);
 }
 
 /* RFC 8200, 4.5: the headers that each hop reads are in every piece. */

@@ -17,11 +17,13 @@ is_udp_esp(const struct worker *w, const struct rte_mbuf *m, const struct ip6_ch
 {
 	const struct rte_udp_hdr *udp =
 		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, c->at);
+	uint32_t spi;
 
 	if (c->fragment || rte_pktmbuf_data_len(m) < c->at + sizeof(*udp) + sizeof(uint32_t))
 		return false;
+	memcpy(&spi, udp + 1, sizeof(spi));
 	return (worker_socket_use(w, 6, ip6_hdr(m)->dst_addr, udp->dst_port) & SOCKET_DECAP) != 0 &&
-	       *(const unaligned_uint32_t *)(udp + 1) != 0;
+	       spi != 0;
 }
 
 static inline rte_edge_t
