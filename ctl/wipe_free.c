@@ -5,7 +5,17 @@
  * what they are given, and free them as they are. This free() takes the place of the C library's in the whole program.
  */
 
-#if !defined(__SANITIZE_ADDRESS__)
+/* AddressSanitizer has an allocator of its own; clang says in another way than gcc that it is there. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define OTHER_ALLOCATOR
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define OTHER_ALLOCATOR
+#endif
+
+#ifndef OTHER_ALLOCATOR
 
 #include <malloc.h>
 #include <stdlib.h>
