@@ -2,6 +2,7 @@
 """strongSwan's charon, the distribution's own, in a namespace, with our plugin."""
 
 import shutil
+import socket
 from pathlib import Path
 
 from lab import BUILD, Failed, run, wait_for
@@ -132,6 +133,11 @@ class Charon:
                 return self.socket.exists() and self.swanctl("--stats", check=False).returncode == 0
             wait_for("charon", ready, 20, 0.1)
         return self
+
+    def listens(self):
+        """Whether vici takes connections: its socket is there a moment earlier."""
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(str(self.socket)) == 0
 
     def swanctl(self, *args, check=True, timeout=30):
         """--uri stands behind the command, which must be swanctl's first argument."""

@@ -105,7 +105,7 @@ def test_sas_come_and_go_for_a_minute(sites):
         assert s.router.binary.exists(), "no build with sanitizers: ci/test makes it, or set CYGNET_BUILD_ASAN"
     sites.start().up()
     assert sites.ping(3) == 3
-    stream = sites.a.host.start("ping", "-n", "-i", "0.01", "-w", "75", "-c", "4000", "-q", PLAN["b"]["host"])
+    stream = sites.a.host.start("ping", "-n", "-i", "0.01", "-W", "5", "-c", "4000", "-q", PLAN["b"]["host"])
     server = sites.b.host.start("iperf3", "-s", "--forceflush")
     wait_for("iperf3's server", lambda: "Server listening" in server.output())
     load = sites.a.host.start("iperf3", "-c", PLAN["b"]["host"], "-u", "-b", "20M", "-l", "1000", "-t", "60", "--bidir")
@@ -153,7 +153,7 @@ def test_router_is_killed(sites):
     before = {x["spi"] for x in sites.a.router.sas()}
     with NoClear(sites):
         sites.a.router.kill()
-        wait_for("the agent to leave", lambda: not agents(sites.a), 5)
+        wait_for("the agent to leave", lambda: not agents(sites.a), 10)
         assert sites.ping(2, wait=0.3) == 0
         assert sites.a.charon.swanctl("--stats").returncode == 0
         sites.a.start_router()

@@ -113,7 +113,7 @@ def test_negotiation_before_the_agent(sites):
     sites.b.wait_backend()
     sites.b.load()
     sites.a.charon.start(wait=False)
-    wait_for("vici", sites.a.charon.socket.exists, 10, 0.002)
+    wait_for("vici", sites.a.charon.listens, 10, 0.002)
     sites.a.load(start="start")
     sites.wait_sas()
     assert "no router is there" not in sites.a.charon.output()
