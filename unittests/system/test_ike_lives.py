@@ -16,7 +16,7 @@ from lab import REPO, huge_files, keep_huge_files, run, wait_for
 from router import CYGNET
 from sites import TwoSites
 from wire import Capture, kind
-from test_ike import NoClear, agents, holders, in_files, negotiated_keys
+from test_ike import NoClear, agents, holders, in_files, negotiated_keys, wait_gone
 
 
 @pytest.fixture
@@ -136,13 +136,13 @@ def test_charon_killed_while_its_agent_hangs(sites):
 def test_agent_leaves_while_it_waits_for_the_router(sites):
     """A stopped router that is killed: the agent, in the midst of a request, goes at once, so that the next can start."""
     sites.start().up()
-    router = sites.a.router
+    router, pids = sites.a.router, agents(sites.a)
     router.process.send(signal.SIGSTOP)
     asking = subprocess.Popen([sites.a.charon.dir / "swanctl", "--list-sas", "--uri", f"unix://{sites.a.charon.socket}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               env={**sites.a.charon.env, "PATH": "/usr/sbin:/usr/bin"})
     time.sleep(0.2)
     router.kill()
-    wait_for("the agent to leave", lambda: not agents(sites.a), 0.5)
+    wait_gone(sites.a, pids)
     asking.wait(30)
     sites.a.start_router()
     sites.a.wait_backend()
@@ -199,9 +199,10 @@ def test_keys_after_cleanup(lab):
     assert len(keys) == 2
     a = sites.a.router
     assert holders(a.process.pid, keys) == keys
+    pids = agents(sites.a)
     with keep_huge_files(a.name):
         a.kill()
-        wait_for("the agent to leave", lambda: not agents(sites.a), 5)
+        wait_gone(sites.a, pids)
         assert in_files(a.name, keys) == keys
     assert sites.a.ns.run(CYGNET, "-c", a.file, "--cleanup").returncode == 0
     assert not in_files(a.name, keys) and not huge_files(a.name)
