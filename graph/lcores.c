@@ -2,9 +2,9 @@
 #include "lcores.h"
 
 #include "crypto_sync.h"
+#include "lcore_ports.h"
 #include "log.h"
 #include "node_plugins.h"
-#include "ports.h"
 #include "reassembly.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <rte_memory.h>
 
 #define HANDOVER_RING 1024
-#define MAX_PATTERNS 64
+#define MAX_PLUGINS 64
 
 static struct rte_ring *
 make_ring(const char *prefix, unsigned int from, unsigned int to, unsigned int size, int socket,
@@ -157,95 +157,46 @@ nomem:
 	return -ENOMEM;
 }
 
-/* The worker that polls the port's first queue also serves its tap. */
-static void
-connect_port(struct router *r, struct worker *w, unsigned int i)
-{
-	const struct config_port *cp = &r->config->ports[i];
-	uint16_t id = r->port_ids[i];
-	struct worker_port *wp = &w->port[id];
-	struct rte_ether_addr mac;
-
-	wp->present = true;
-	wp->device = ports_device(r, i);
-	wp->vlan = cp->vlan;
-	wp->vlans = cp->vlan == 0 ? r->vlans[id] : NULL;
-	if (rte_eth_macaddr_get(wp->device, &mac) == 0)
-		memcpy(wp->mac, &mac, sizeof(wp->mac));
-	wp->mtu = cp->mtu;
-	wp->mark = cp->mark;
-	wp->tx_queue = w->index;
-	for (unsigned int a = cp->n_addresses; a-- > 0;) {
-		if (cp->addrs[a].family == 4)
-			wp->addr4 = cp->addrs[a].v4;
-		else
-			memcpy(wp->addr6, cp->addrs[a].b, sizeof(wp->addr6));
-	}
-	if (r->config->ports[cp->vlan != 0 ? cp->parent : i].workers[0] == w->lcore) {
-		wp->host_rx = host_rx_ring(r->host, id);
-		if (wp->host_rx != NULL)
-			w->host_ports[w->n_host_ports++] = id;
-	}
-}
-
 static int
-clone_rx_nodes(struct router *r, const struct worker *w, const char **patterns, unsigned int *n)
+connect_ports(struct router *r, struct worker *w)
 {
-	for (unsigned int i = 0; i < r->config->n_ports; i++) {
-		const struct config_port *cp = &r->config->ports[i];
+	struct worker_sources *sources = lcore_sources_make(r, w, r->config, r->port_ids);
 
-		for (unsigned int q = 0; q < cp->rx_queues; q++) {
-			char suffix[32], *name;
-
-			if (cp->workers[q] != w->lcore)
-				continue;
-			snprintf(suffix, sizeof(suffix), "%u-%u", r->port_ids[i], q);
-			if (asprintf(&name, "port-rx-%s", suffix) < 0)
-				return -ENOMEM;
-			patterns[(*n)++] = name;
-			if (*n == MAX_PATTERNS)
-				return -ENOSPC;
-			if (rte_node_from_name(name) == RTE_NODE_ID_INVALID &&
-				rte_node_clone(rte_node_from_name("port-rx"), suffix) ==
-					RTE_NODE_ID_INVALID)
-				return -rte_errno;
-		}
-	}
+	if (sources == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < r->config->n_ports; i++)
+		lcore_port_fill(r, w, r->config, r->port_ids, i);
+	lcore_sources_set(r, w, sources);
 	return 0;
 }
 
 static int
 create_graph(struct router *r, struct worker *w)
 {
-	static const char *const worker_sources[] = {"crypto-complete", "early-release",
+	static const char *const worker_sources[] = {"port-rx", "crypto-complete", "early-release",
 		"handover-rx", "neigh-release", "host-rx", "reassembly-expire"};
 	static const char *const crypto_sources[] = {"crypto-enqueue", "crypto-dequeue"};
-	const char *patterns[MAX_PATTERNS + 8];
-	unsigned int n = 0, named;
+	const char *patterns[RTE_DIM(worker_sources) + RTE_DIM(crypto_sources) + MAX_PLUGINS];
+	unsigned int n = 0;
 	struct rte_graph_param param = {
 		.socket_id = (int)rte_lcore_to_socket_id(w->lcore), .node_patterns = patterns};
 	char name[RTE_GRAPH_NAMESIZE];
-	int rc = w->worker ? clone_rx_nodes(r, w, patterns, &n) : 0;
+	int rc = 0;
 
-	named = n;
-	if (rc == 0) {
-		for (unsigned int i = 0; w->crypto && i < RTE_DIM(crypto_sources); i++)
-			patterns[n++] = crypto_sources[i];
-		for (unsigned int i = 0; w->worker && i < RTE_DIM(worker_sources); i++)
-			patterns[n++] = worker_sources[i];
-		for (unsigned int i = 0; w->worker && i < r->config->n_plugins; i++)
-			if (node_plugins_is_source(&r->config->plugins[i]) && n < RTE_DIM(patterns))
-				patterns[n++] = r->config->plugins[i].node;
-		param.nb_node_patterns = n;
-		snprintf(name, sizeof(name), "%s-%u", w->worker ? "worker" : "crypto", w->lcore);
-		worker_creating = w;
-		if (rte_graph_create(name, &param) == RTE_GRAPH_ID_INVALID)
-			rc = -rte_errno;
-		else
-			w->graph = rte_graph_lookup(name);
-	}
-	while (named > 0)
-		free((void *)(uintptr_t)patterns[--named]);
+	for (unsigned int i = 0; w->worker && i < RTE_DIM(worker_sources); i++)
+		patterns[n++] = worker_sources[i];
+	for (unsigned int i = 0; w->crypto && i < RTE_DIM(crypto_sources); i++)
+		patterns[n++] = crypto_sources[i];
+	for (unsigned int i = 0; w->worker && i < r->config->n_plugins; i++)
+		if (node_plugins_is_source(&r->config->plugins[i]) && n < RTE_DIM(patterns))
+			patterns[n++] = r->config->plugins[i].node;
+	param.nb_node_patterns = n;
+	snprintf(name, sizeof(name), "%s-%u", w->worker ? "worker" : "crypto", w->lcore);
+	worker_creating = w;
+	if (rte_graph_create(name, &param) == RTE_GRAPH_ID_INVALID)
+		rc = -rte_errno;
+	else
+		w->graph = rte_graph_lookup(name);
 	if (rc < 0)
 		LOG(ERR, "graph of lcore %u: %s", w->lcore, rte_strerror(-rc));
 	return rc;
@@ -269,10 +220,10 @@ lcores_connect(struct router *r)
 			w->audit = r->audit.ring;
 			w->audit_rate = r->config->audit_rate;
 			host_punt(r->host, &w->punt);
-			for (unsigned int p = 0; p < r->config->n_ports; p++)
-				connect_port(r, w, p);
+			rc = connect_ports(r, w);
 		}
-		rc = create_graph(r, w);
+		if (rc == 0)
+			rc = create_graph(r, w);
 	}
 	return rc;
 }
@@ -336,6 +287,7 @@ lcores_destroy(struct router *r)
 		iv_random_free(&w->iv_random);
 		rte_free(w->crypto_queue.frames);
 		rte_free(w->crypto_server.sync);
+		rte_free(w->sources);
 		rte_free(w);
 	}
 	free(r->lcores);

@@ -30,11 +30,10 @@ kind_of(const char *name)
 		{"esp-encrypt-finish", PROBE_SA},
 		{"host-rx", PROBE_HOST},
 		{"ipsec-input-check", PROBE_OPENED},
+		{"port-rx", PROBE_PORT},
 		{"port-tx", PROBE_SENT},
 	};
 
-	if (strncmp(name, "port-rx-", 8) == 0)
-		return PROBE_PORT;
 	for (unsigned int i = 0; i < RTE_DIM(kinds); i++)
 		if (strcmp(kinds[i].name, name) == 0)
 			return kinds[i].kind;

@@ -59,14 +59,16 @@ static uint16_t
 host_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
 	struct worker *w = worker_of(node);
+	const struct worker_sources *sources =
+		atomic_load_explicit(&w->sources, memory_order_acquire);
 	uint16_t total = 0;
 
 	(void)n;
-	for (unsigned int k = 0; k < w->n_host_ports; k++) {
+	for (unsigned int k = 0; k < sources->n_host; k++) {
 		struct stream s = stream_begin(graph, node, objs);
-		uint16_t port = w->host_ports[k];
+		uint16_t port = sources->host[k].port;
 
-		n = rte_ring_sc_dequeue_burst(w->port[port].host_rx, objs, HOST_RX_BURST, NULL);
+		n = rte_ring_sc_dequeue_burst(sources->host[k].ring, objs, HOST_RX_BURST, NULL);
 		for (uint16_t i = 0; i < n; i++) {
 			struct pkt *p = pkt(objs[i]);
 

@@ -51,9 +51,23 @@ struct worker_port {
 	const uint8_t
 		*vlans; /* [WORKER_VLANS] of a device: port id, 0 for none; NULL: has no VLANs */
 	uint8_t addr6[16]; /* the same; unspecified: none */
-	struct rte_ring *host_rx; /* from the tap; only for the one worker that serves it */
 	/* Of a VLAN, by this worker. */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
+/*
+ * What a worker polls. A reload gives it another one, whole; the old one goes by RCU, and only then do the queues and
+ * rings that the new one has not.
+ */
+struct worker_sources {
+	unsigned int n_queues, n_host;
+	struct worker_host_rx {
+		uint16_t port;
+		struct rte_ring *ring; /* from the port's tap, which this worker alone serves */
+	} host[WORKER_MAX_PORTS];
+	struct worker_queue {
+		uint16_t port, queue; /* of a device */
+	} queues[];
 };
 
 /* IKE's socket, as charon bound it: its packets pass the policies. */
@@ -106,8 +120,7 @@ struct worker {
 	bool local_bypass; /* default action of clear packets to and from ourselves */
 
 	struct worker_port port[WORKER_MAX_PORTS];
-	uint8_t host_ports[WORKER_MAX_PORTS]; /* those whose tap this lcore serves */
-	uint8_t n_host_ports;
+	struct worker_sources *_Atomic sources; /* never NULL while the worker runs */
 	struct worker_punt punt;
 	struct rte_ring *neigh_requests; /* elements are struct neigh_request */
 	struct rte_ring *mappings; /* to the control thread; elements are struct sa_mapping */
