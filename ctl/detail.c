@@ -147,7 +147,12 @@ sa_keyed(struct table *t, const json_t *row, const struct view *view)
 		line(t, "sequence", "%s", units_member(buf, row, "sequence", false));
 	line(t, "window", "%s packets", units_member(buf, row, "window", false));
 	line(t, "MTU", "%s", units_member(buf, row, "mtu", false));
-	line(t, "path MTU", "%s", units_member(buf, row, "path_mtu", false));
+	if (json_is_integer(json_object_get(row, "path_mtu_left")))
+		line(t, "path MTU", "%s, by an ICMP error, for %s",
+			units_member(buf, row, "path_mtu", false),
+			seconds(more, row, "path_mtu_left", view->human));
+	else
+		line(t, "path MTU", "%s", units_member(buf, row, "path_mtu", false));
 	lifetimes(text, sizeof(text), json_object_get(row, "left"), view->human);
 	line(t, "lifetime left", "%s", text);
 	if (json_is_integer(json_object_get(row, "worker")))

@@ -287,6 +287,9 @@ read_ipsec(struct config_load *l)
 	if (ret == 0)
 		ret = config_bool(l, w, "static-only", raw->static_only, false, &c->static_only);
 	if (ret == 0)
+		ret = config_bool(l, w, "path-mtu-discovery", raw->path_mtu_discovery, true,
+			&c->path_mtu_discovery);
+	if (ret == 0)
 		ret = config_uint(l, w, "audit-rate", raw->audit_rate, 10, 0, 1000, &c->audit_rate);
 	if (ret == 0)
 		ret = config_uint(l, w, "reassembly-timeout", raw->reassembly_timeout, 2, 1, 60,

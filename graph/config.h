@@ -94,7 +94,8 @@ struct config {
 	unsigned int orphan_grace; /* s until the SAs of a dead owner go */
 	unsigned int reassembly_timeout; /* s that a datagram waits for its fragments */
 	enum sa_fragment fragment; /* of SAs that do not say it themselves: charon's */
-	unsigned int audit_rate; /* lines a second in the log; 0: none */
+	unsigned int audit_rate; /* lines a second and kind in the log; 0: none */
+	bool path_mtu_discovery; /* what ICMP says of the paths of SAs is believed */
 	bool static_only; /* no charon is expected: static policies are complete at start */
 	struct {
 		unsigned int sas, policies, routes, nexthops, mbufs, punt_rate, reassemblies;

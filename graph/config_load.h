@@ -62,7 +62,7 @@ struct raw_crypto {
 struct raw_ipsec {
 	char *local_action;
 	char *policies_timeout, *orphan_grace;
-	char *static_only;
+	char *static_only, *path_mtu_discovery;
 	char *fragment, *reassembly_timeout;
 	char *audit_rate;
 };

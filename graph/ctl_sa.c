@@ -89,10 +89,22 @@ errors(const struct sa_usage *use, uint64_t *sum)
 	return o;
 }
 
+/* Seconds for which an ICMP error about its path is still believed. */
+static json_t *
+path_mtu_left(const struct sa_cold *cold)
+{
+	uint64_t now = ctl_now();
+
+	return cold->path_mtu != 0 && now < cold->path_mtu_until
+		       ? json_integer((cold->path_mtu_until - now) / 1000000000)
+		       : json_null();
+}
+
 /* What only an SA with keys has. */
 static int
-add_live(json_t *row, const struct sa *sa, const struct sa_conf *conf)
+add_live(json_t *row, const struct sa *sa, const struct sa_cold *cold)
 {
+	const struct sa_conf *conf = &cold->conf;
 	uint64_t sqn = atomic_load_explicit(&sa->sqn, memory_order_relaxed);
 	uint16_t worker = atomic_load_explicit(&sa->worker, memory_order_relaxed);
 	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
@@ -104,7 +116,7 @@ add_live(json_t *row, const struct sa *sa, const struct sa_conf *conf)
 		fits = sa_room(sa, t, mtu, 0);
 	if (conf->dir == SA_DIR_IN)
 		sqn = sa->replay != NULL ? *(volatile uint64_t *)&sa->replay->top : 0;
-	more = json_pack("{so so so so sI so so so so so sI}", "encryption",
+	more = json_pack("{so so so so sI so so so so so so sI}", "encryption",
 		ctl_encryption(conf->enc_alg, conf->enc_key_len), "integrity",
 		ctl_integrity(conf->int_alg), "encapsulation", encapsulation(conf), "flags",
 		flags(conf->flags), "sequence", ctl_int(sqn), "sequence_left",
@@ -112,8 +124,8 @@ add_live(json_t *row, const struct sa *sa, const struct sa_conf *conf)
 		conf->dir == SA_DIR_IN && worker != SA_NO_WORKER ? json_integer(worker)
 								 : json_null(),
 		"mtu", fits == 0 ? json_null() : json_integer(fits), "path_mtu",
-		mtu == 0 ? json_null() : json_integer(mtu), "mark",
-		ctl_mark(conf->mark, conf->mark_mask), "if_id", (json_int_t)conf->if_id);
+		mtu == 0 ? json_null() : json_integer(mtu), "path_mtu_left", path_mtu_left(cold),
+		"mark", ctl_mark(conf->mark, conf->mark_mask), "if_id", (json_int_t)conf->if_id);
 	return json_object_update_new(row, more);
 }
 
@@ -140,7 +152,7 @@ sa_row(const struct ctl *ctl, const struct ctl_owners *owners, uint32_t slot)
 		"age", ctl_int(age), "left", lifetimes(&conf->life, age, &use), "window",
 		(json_int_t)conf->replay_window);
 	if (row != NULL && cold->state != SA_LARVAL &&
-		add_live(row, sad_hot(ctl->r->sad, slot), conf) != 0) {
+		add_live(row, sad_hot(ctl->r->sad, slot), cold) != 0) {
 		json_decref(row);
 		return NULL;
 	}

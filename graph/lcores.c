@@ -217,6 +217,7 @@ lcores_connect(struct router *r)
 			w->sa_counters = sad_worker_counters(r->sad, w->index);
 			w->neigh_requests = host_neigh_ring(r->host);
 			w->mappings = r->mappings;
+			w->path_mtus = r->config->path_mtu_discovery ? r->path_mtus : NULL;
 			w->audit = r->audit.ring;
 			w->audit_rate = r->config->audit_rate;
 			host_punt(r->host, &w->punt);

@@ -151,6 +151,21 @@ expired(void *ctx, uint32_t slot, bool hard)
 	channel_expire(r->channel, slot, hard);
 }
 
+/* RFC 4301, 8.2.1. One line a change: what is told again is not less. */
+static void
+learn_path_mtus(struct router *r)
+{
+	char peer[ADDR_STRLEN], by[ADDR_STRLEN];
+	struct sa_path_mtu told;
+
+	while (rte_ring_sc_dequeue_elem(r->path_mtus, &told, sizeof(told)) == 0)
+		if (sad_learn_mtu(r->sad, &told))
+			LOG(INFO, "SA 0x%08x: the path to %s carries %u bytes, says %s",
+				rte_be_to_cpu_32(told.spi),
+				addr_str(&sad_cold(r->sad, told.slot)->conf.dst, peer), told.mtu,
+				addr_str(&told.by, by));
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -165,6 +180,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	router_audit(r);
 	while (rte_ring_sc_dequeue_elem(r->mappings, &m, sizeof(m)) == 0)
 		channel_mapping(r->channel, &m);
+	learn_path_mtus(r);
 	channel_tick(r->channel);
 }
 
@@ -227,6 +243,9 @@ router_start(struct router *r, struct config *config)
 				AUDIT_RING, (int)rte_socket_id(), RING_F_SC_DEQ)) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0 && (r->mappings = rte_ring_create_elem("mappings", sizeof(struct sa_mapping),
+				MAPPINGS, (int)rte_socket_id(), RING_F_SC_DEQ)) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0 && (r->path_mtus = rte_ring_create_elem("path_mtus", sizeof(struct sa_path_mtu),
 				MAPPINGS, (int)rte_socket_id(), RING_F_SC_DEQ)) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0) {
@@ -295,6 +314,7 @@ router_stop(struct router *r)
 	rte_mempool_free(r->mbufs);
 	rte_free(r->sockets);
 	rte_ring_free(r->mappings);
+	rte_ring_free(r->path_mtus);
 	rte_ring_free(r->audit.ring);
 	rcu_destroy(r->rcu);
 	for (unsigned int i = 0; i < RTE_DIM(r->events); i++)

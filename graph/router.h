@@ -41,9 +41,10 @@ struct router {
 	struct notify *notify; /* of the service manager */
 	struct rte_mempool *mbufs;
 	struct rte_ring *mappings; /* of struct sa_mapping, from workers */
+	struct rte_ring *path_mtus; /* of struct sa_path_mtu, likewise */
 	struct {
 		struct rte_ring *ring; /* of struct audit_event, from workers */
-		uint64_t second, lines; /* lines written in this second */
+		uint64_t second, lines[AUDIT_KINDS]; /* lines written in this second */
 		uint64_t suppressed[AUDIT_KINDS]; /* by the control thread */
 		uint64_t told[AUDIT_KINDS], tell_at;
 	} audit;

@@ -4,6 +4,7 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include <rte_ring_elem.h>
@@ -24,7 +25,7 @@ static void
 tell_suppressed(struct router *r)
 {
 	uint64_t now[AUDIT_KINDS], any = 0;
-	char text[256];
+	char text[AUDIT_KINDS * 40];
 	size_t len = 0;
 
 	for (unsigned int k = 0; k < AUDIT_KINDS; k++) {
@@ -50,12 +51,12 @@ router_audit(struct router *r)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	if (r->audit.second != (uint64_t)ts.tv_sec) {
 		r->audit.second = ts.tv_sec;
-		r->audit.lines = 0;
+		memset(r->audit.lines, 0, sizeof(r->audit.lines));
 	}
 	for (unsigned int n = 0;
 		n < AUDIT_RING && rte_ring_sc_dequeue_elem(r->audit.ring, &e, sizeof(e)) == 0;
 		n++) {
-		if (r->audit.lines++ < r->config->audit_rate)
+		if (r->audit.lines[e.kind]++ < r->config->audit_rate)
 			LOG(WARNING, "%s",
 				audit_line(&e, port_name(r, e.in_port), line, sizeof(line)));
 		else

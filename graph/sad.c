@@ -28,19 +28,12 @@ const char *const sa_error_names[SA_ERR_MAX] = {
 	[SA_ERR_MTU] = "mtu",
 };
 
-struct out_key {
-	uint32_t spi;
-	uint32_t proto;
-	struct ip_addr dst;
-};
-
 struct sad {
 	struct sad_view view;
 	struct sad_conf conf;
 	struct sad_crypto crypto;
 	struct sa_cold *cold; /* [slots] */
 	struct sa_counters **counters; /* [worker][slots] */
-	struct rte_hash *out; /* control thread alone: outbound SAs by SPI, protocol, destination */
 	uint32_t slots;
 	uint32_t *free; /* a FIFO, so that a slot rests as long as it can */
 	uint32_t free_head, n_free;
@@ -86,10 +79,10 @@ create_hashes(struct sad *sad)
 	if (sad->view.foreign == NULL || rte_hash_rcu_qsbr_add(sad->view.foreign, &rcu) != 0)
 		return -ENOMEM;
 	p.name = "sad_out";
-	p.key_len = sizeof(struct out_key);
-	p.extra_flag = RTE_HASH_EXTRA_FLAGS_EXT_TABLE;
-	sad->out = rte_hash_create(&p);
-	return sad->out != NULL ? 0 : -ENOMEM;
+	p.key_len = sizeof(struct sad_out_key);
+	sad->view.out = rte_hash_create(&p);
+	return sad->view.out != NULL && rte_hash_rcu_qsbr_add(sad->view.out, &rcu) == 0 ? 0
+											: -ENOMEM;
 }
 
 struct sad *
@@ -164,10 +157,10 @@ sad_destroy(struct sad *sad)
 	if (sad == NULL)
 		return;
 	/* One that was created in part has no SAs, and not all that their slots are made of. */
-	for (uint32_t i = 0; sad->out != NULL && i < sad->slots; i++)
+	for (uint32_t i = 0; sad->view.out != NULL && i < sad->slots; i++)
 		clear_slot(sad, i);
 	rte_hash_free(sad->view.foreign);
-	rte_hash_free(sad->out);
+	rte_hash_free(sad->view.out);
 	for (unsigned int i = 0; sad->counters != NULL && i < sad->conf.workers; i++)
 		rte_free(sad->counters[i]);
 	free(sad->counters);
@@ -203,6 +196,7 @@ take_slot(struct sad *sad, uint32_t *slot)
 	memset(&sad->cold[*slot].conf, 0, sizeof(sad->cold[*slot].conf));
 	sad->cold[*slot].soft_sent = sad->cold[*slot].hard_sent = false;
 	sad->cold[*slot].updating = false;
+	sad->cold[*slot].path_mtu = 0;
 	sad->cold[*slot].added = now_ns();
 	return 0;
 }
@@ -273,29 +267,19 @@ sad_get_spi_within(struct sad *sad, uint64_t owner, uint8_t proto, const struct 
 	return 0;
 }
 
-static void
-out_key(struct out_key *key, uint32_t spi, uint8_t proto, const struct ip_addr *dst)
-{
-	memset(key, 0, sizeof(*key));
-	key->spi = spi;
-	key->proto = proto;
-	key->dst.family = dst->family;
-	memcpy(key->dst.b, dst->b, sizeof(key->dst.b));
-}
-
 int
 sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi, const struct ip_addr *dst,
 	uint32_t *slot)
 {
 	struct sad_foreign_key in = {spi, proto};
-	struct out_key out;
+	struct sad_out_key out;
 	void *data;
 
 	if (dir == SA_DIR_OUT) {
 		if (dst == NULL)
 			return -ENOENT;
-		out_key(&out, spi, proto, dst);
-		if (rte_hash_lookup_data(sad->out, &out, &data) < 0)
+		sad_out_key(&out, spi, proto, dst);
+		if (rte_hash_lookup_data(sad->view.out, &out, &data) < 0)
 			return -ENOENT;
 		*slot = (uintptr_t)data;
 		return 0;
@@ -317,11 +301,11 @@ index_add(struct sad *sad, uint32_t slot)
 {
 	const struct sa_conf *conf = &sad->cold[slot].conf;
 	struct sad_foreign_key in = {conf->spi, conf->proto};
-	struct out_key out;
+	struct sad_out_key out;
 
 	if (conf->dir == SA_DIR_OUT) {
-		out_key(&out, conf->spi, conf->proto, &conf->dst);
-		return rte_hash_add_key_data(sad->out, &out, (void *)(uintptr_t)slot);
+		sad_out_key(&out, conf->spi, conf->proto, &conf->dst);
+		return rte_hash_add_key_data(sad->view.out, &out, (void *)(uintptr_t)slot);
 	}
 	if (spi_is_ours(sad, conf->spi, slot))
 		return 0;
@@ -336,26 +320,32 @@ index_del(struct sad *sad, uint32_t slot)
 {
 	const struct sa_conf *conf = &sad->cold[slot].conf;
 	struct sad_foreign_key in = {conf->spi, conf->proto};
-	struct out_key out;
+	struct sad_out_key out;
 
 	if (conf->dir == SA_DIR_OUT) {
-		out_key(&out, conf->spi, conf->proto, &conf->dst);
-		rte_hash_del_key(sad->out, &out);
+		sad_out_key(&out, conf->spi, conf->proto, &conf->dst);
+		rte_hash_del_key(sad->view.out, &out);
 	} else if (rte_hash_del_key(sad->view.foreign, &in) >= 0) {
 		atomic_fetch_sub(&sad->view.n_foreign, 1);
 	}
 }
 
+/* Of the route, or what an ICMP error told, for as long as that holds and is less. */
 static void
 update_mtu(struct sad *sad, uint32_t slot)
 {
-	const struct sa_conf *conf = &sad->cold[slot].conf;
+	struct sa_cold *cold = &sad->cold[slot];
+	const struct sa_conf *conf = &cold->conf;
 	uint16_t mtu = 0;
 
 	if (conf->dir != SA_DIR_OUT)
 		return;
 	if (sad->conf.path_mtu != NULL)
 		mtu = sad->conf.path_mtu(sad->conf.path_ctx, &conf->dst);
+	if (cold->path_mtu != 0 && now_ns() >= cold->path_mtu_until)
+		cold->path_mtu = 0;
+	if (cold->path_mtu != 0 && (mtu == 0 || cold->path_mtu < mtu))
+		mtu = cold->path_mtu;
 	atomic_store_explicit(&sad->view.sas[slot].mtu, mtu, memory_order_relaxed);
 }
 
@@ -473,10 +463,27 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 	sa->reqid = new.reqid;
 	sa_fill_template(sa, &new);
 	atomic_store_explicit(&sa->active, !sa->active, memory_order_release);
+	cold->path_mtu = 0; /* that was another path */
 	update_mtu(sad, slot);
 	cold->updating = true;
 	rcu_defer(sad->conf.rcu, updated, sad, (void *)(uintptr_t)slot);
 	return 0;
+}
+
+bool
+sad_learn_mtu(struct sad *sad, const struct sa_path_mtu *told)
+{
+	struct sa_cold *cold = &sad->cold[told->slot];
+	uint16_t is = atomic_load_explicit(&sad->view.sas[told->slot].mtu, memory_order_relaxed);
+
+	/* It can be older than what its slot holds now. */
+	if (cold->state != SA_LIVE || cold->conf.spi != told->spi || cold->conf.dir != SA_DIR_OUT ||
+		(is != 0 && told->mtu >= is))
+		return false;
+	cold->path_mtu = told->mtu;
+	cold->path_mtu_until = now_ns() + SAD_PATH_MTU_SECONDS * NSEC;
+	update_mtu(sad, told->slot);
+	return true;
 }
 
 void

@@ -223,6 +223,21 @@ struct sa_mapping {
 	uint16_t reserved;
 };
 
+/*
+ * A path carries less than the route to the peer says: an ICMP error said so about a packet of that outbound SA
+ * (RFC 4301, 8.2), from a worker to the control thread, by a ring.
+ */
+struct sa_path_mtu {
+	uint32_t slot;
+	uint32_t spi; /* network order */
+	uint16_t mtu; /* layer 3, ESP included */
+	uint16_t reserved;
+	struct ip_addr by; /* who said so */
+};
+
+/* RFC 1191, 6.3; RFC 8201, 5.3: so long is an ICMP error believed, before the route's MTU is tried again. */
+#define SAD_PATH_MTU_SECONDS 600
+
 struct sa_usage {
 	uint64_t packets, bytes;
 	uint64_t last_use; /* CLOCK_MONOTONIC seconds; 0: never */
@@ -236,6 +251,8 @@ struct sa_cold {
 	uint64_t added; /* CLOCK_MONOTONIC nanoseconds: of the reservation while larval */
 	bool soft_sent, hard_sent;
 	bool updating; /* the inactive template may still be read */
+	uint16_t path_mtu; /* outbound: learned from an ICMP error; 0: nothing is */
+	uint64_t path_mtu_until; /* CLOCK_MONOTONIC nanoseconds */
 };
 
 struct sad;
@@ -295,6 +312,9 @@ struct sa_end_points {
 	uint32_t reqid; /* 0: as it is */
 };
 int sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const char **why);
+
+/* Takes over what an ICMP error told, if it is less than what the SA goes by; returns whether it was. Control thread. */
+bool sad_learn_mtu(struct sad *sad, const struct sa_path_mtu *told);
 
 /* An outbound SA may give numbers up to this one: they are on the disk. Control thread. */
 void sad_reserve(struct sad *sad, uint32_t slot, uint64_t upto);

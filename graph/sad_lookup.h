@@ -4,6 +4,8 @@
 
 #include "sad.h"
 
+#include <string.h>
+
 #include <rte_byteorder.h>
 #include <rte_hash.h>
 #include <rte_prefetch.h>
@@ -14,6 +16,7 @@ struct sad_view {
 	uint32_t spi_min; /* host order: the SPI of slot 0, generation 0 */
 	uint32_t mask; /* slots - 1 */
 	struct rte_hash *foreign; /* inbound SPIs that are not of get_spi, to their slots */
+	struct rte_hash *out; /* outbound SAs by SPI, protocol and destination, to their slots */
 	_Atomic uint32_t n_foreign;
 	_Atomic uint32_t *
 		awaited; /* [slots] network order: reserved for an inbound SA that is still to come; 0: none */
@@ -44,6 +47,38 @@ sad_lookup(const struct sad *sad, uint32_t spi, uint8_t proto)
 	key.spi = spi;
 	key.proto = proto;
 	if (rte_hash_lookup_data(v->foreign, &key, &slot) < 0)
+		return NULL;
+	sa = &v->sas[(uintptr_t)slot];
+	return atomic_load_explicit(&sa->spi, memory_order_acquire) == spi ? sa : NULL;
+}
+
+struct sad_out_key {
+	uint32_t spi; /* network order */
+	uint32_t proto;
+	struct ip_addr dst;
+};
+
+static inline void
+sad_out_key(struct sad_out_key *key, uint32_t spi, uint8_t proto, const struct ip_addr *dst)
+{
+	memset(key, 0, sizeof(*key));
+	key->spi = spi;
+	key->proto = proto;
+	key->dst.family = dst->family;
+	memcpy(key->dst.b, dst->b, sizeof(key->dst.b));
+}
+
+/* The live outbound SA to dst of that SPI (network order) and protocol, or NULL. As sad_lookup(). */
+static inline const struct sa *
+sad_lookup_out(const struct sad *sad, uint32_t spi, uint8_t proto, const struct ip_addr *dst)
+{
+	const struct sad_view *v = (const struct sad_view *)sad;
+	struct sad_out_key key;
+	const struct sa *sa;
+	void *slot;
+
+	sad_out_key(&key, spi, proto, dst);
+	if (rte_hash_lookup_data(v->out, &key, &slot) < 0)
 		return NULL;
 	sa = &v->sas[(uintptr_t)slot];
 	return atomic_load_explicit(&sa->spi, memory_order_acquire) == spi ? sa : NULL;

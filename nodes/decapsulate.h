@@ -52,9 +52,14 @@ set_tos4(struct rte_ipv4_hdr *ip, uint8_t tos)
 static inline bool
 take_inner(struct rte_mbuf *m, struct pkt *p, uint32_t payload)
 {
+	uint8_t version = *rte_pktmbuf_mtod_offset(m, const uint8_t *, payload) >> 4;
+
+	/* Refused, it stays what it was: the audit names the tunnel's ends. */
+	if (unlikely((p->next_header != IPPROTO_IPIP || version != 4) &&
+		     (p->next_header != IPPROTO_IPV6 || version != 6)))
+		return false;
 	rte_pktmbuf_adj(m, payload);
-	return (p->next_header == IPPROTO_IPIP && esp_version(m) == 4) ||
-	       (p->next_header == IPPROTO_IPV6 && esp_version(m) == 6);
+	return true;
 }
 
 /*

@@ -68,6 +68,9 @@
 	X(ESP_UNRESERVED, "esp-unreserved",                                                        \
 		"no sequence number is reserved: the state file is not written fast enough")       \
 	X(ESP_NO_HEADROOM, "esp-no-room", "no room in the buffer for ESP's header or trailer")     \
+	X(PATH_MTU, "path-mtu", "ICMP error about an SA's packet: the MTU of its path is noted")   \
+	X(PATH_MTU_REFUSED, "path-mtu-refused",                                                    \
+		"ICMP error about a packet of an SA that we did not send, or not believable")      \
 	X(AH_MALFORMED, "ah-malformed", "AH whose length does not fit its SA or packet")           \
 	X(CRYPTO_OVERLOAD, "crypto-overload", "crypto lcores are full: dropped before numbering")  \
 	X(CRYPTO_ERROR, "crypto-error", "the crypto device reported an error")                     \

@@ -4,7 +4,10 @@
 #include "stream.h"
 #include "worker.h"
 
-enum { EDGE_LOOKUP, EDGE_HOST, EDGE_DROP, EDGE_LOOKUP6 };
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+
+enum { EDGE_LOOKUP, EDGE_HOST, EDGE_DROP, EDGE_LOOKUP6, EDGE_PATH_MTU };
 
 #define PORT_BGP 179
 #define PORT_BFD 3784
@@ -61,6 +64,18 @@ verdict(struct worker *w, struct pkt *p, const struct spd_policy *policy)
 	return policy->action == SPD_DISCARD ? DROP_POLICY_DISCARD : DROP_NONE;
 }
 
+/* RFC 4301, 8.2: an ICMP error that came in clear to us, and may be about what an SA sealed. */
+static inline bool
+tells_path_mtu(const struct worker *w, const struct pkt *p, const struct spd_key *key)
+{
+	if (key == NULL || w->path_mtus == NULL ||
+		(p->flags & (PKT_F_LOCAL | PKT_F_DECRYPTED)) != PKT_F_LOCAL)
+		return false;
+	return (key->proto == IPPROTO_ICMP && key->src_port == ICMP_DEST_UNREACH &&
+		       key->dst_port == ICMP_FRAG_NEEDED) ||
+	       (key->proto == IPPROTO_ICMPV6 && key->src_port == ICMP6_PACKET_TOO_BIG);
+}
+
 static inline rte_edge_t
 check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct spd_key *key,
 	struct spd_policy *policy)
@@ -72,7 +87,8 @@ check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct sp
 		spd_batch_used(w, policy);
 	if (unlikely(reason != DROP_NONE)) {
 		p->drop = reason;
-		return EDGE_DROP;
+		return reason == DROP_POLICY_DEFAULT && tells_path_mtu(w, p, key) ? EDGE_PATH_MTU
+										  : EDGE_DROP;
 	}
 	if (p->flags & PKT_F_DECRYPTED) {
 		p->reqid = p->sa->reqid;
@@ -82,6 +98,10 @@ check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct sp
 	if (!(p->flags & PKT_F_LOCAL))
 		return likely(!ip6_is_version(m)) ? EDGE_LOOKUP : EDGE_LOOKUP6;
 	p->punt = ike ? PUNT_IKE : punt_class(key);
+	if (unlikely(tells_path_mtu(w, p, key))) {
+		p->drop = DROP_NONE;
+		return EDGE_PATH_MTU;
+	}
 	return EDGE_HOST;
 }
 
@@ -114,10 +134,11 @@ static struct rte_node_register ipsec_input_check_node = {
 	.name = "ipsec-input-check",
 	.init = worker_node_init,
 	.process = ipsec_input_check_process,
-	.nb_edges = 4,
+	.nb_edges = 5,
 	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup",
 		[EDGE_HOST] = "host-tx",
 		[EDGE_DROP] = "drop",
-		[EDGE_LOOKUP6] = "ip6-lookup"},
+		[EDGE_LOOKUP6] = "ip6-lookup",
+		[EDGE_PATH_MTU] = "path-mtu"},
 };
 RTE_NODE_REGISTER(ipsec_input_check_node);

@@ -65,7 +65,8 @@ struct pkt {
 	uint16_t clear_len; /* sealing: of the packet before it, for the counters */
 	uint16_t tfc_len; /* sealing: bytes of TFC padding */
 	uint8_t crypto_status; /* enum rte_crypto_op_status, when it comes from crypto */
-	uint8_t reserved[4];
+	uint16_t path_mtu; /* FRAGMENT: what its SA's path carries; 0: not known */
+	uint8_t reserved[2];
 	/* The crypto operation, in place: no operation pool. Not touched when crypto is done at once. */
 	_Alignas(RTE_CACHE_LINE_SIZE)
 		uint8_t op[sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op)];

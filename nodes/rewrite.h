@@ -20,9 +20,14 @@ rewrite(struct worker *w, struct rte_mbuf *m, struct pkt *p, rewrite_too_big_t t
 	struct nexthop *nh;
 	void *eth;
 
-	if (p->flags & PKT_F_OWN_L2) {
-		rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN); /* it is still there */
-		return REWRITE_TX;
+	if (unlikely(p->flags & (PKT_F_OWN_L2 | PKT_F_FRAGMENT))) {
+		if (p->flags & PKT_F_OWN_L2) {
+			rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN); /* it is still there */
+			return REWRITE_TX;
+		}
+		/* The way may be narrower further on, and of IPv6 nobody there would fragment it. */
+		if (p->path_mtu != 0)
+			p->mtu = RTE_MIN(p->mtu, p->path_mtu);
 	}
 	nh = fib_nh(w->fib, p->nexthop);
 	/* Held in one piece, for it passes the policies again. */

@@ -72,6 +72,7 @@ seal_too_big(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct s
 
 	if (how == SEAL_WHOLE) {
 		p->flags |= PKT_F_FRAGMENT;
+		p->path_mtu = atomic_load_explicit(&p->sa->mtu, memory_order_relaxed);
 		return SEAL_SUBMIT;
 	}
 	if (how == SEAL_PIECES) {

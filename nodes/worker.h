@@ -124,8 +124,11 @@ struct worker {
 	struct worker_punt punt;
 	struct rte_ring *neigh_requests; /* elements are struct neigh_request */
 	struct rte_ring *mappings; /* to the control thread; elements are struct sa_mapping */
+	struct rte_ring *
+		path_mtus; /* likewise; elements are struct sa_path_mtu; NULL: ICMP is not believed */
 	struct rte_ring *audit; /* likewise; elements are struct audit_event */
-	uint32_t audit_rate, audit_second, audit_events; /* at most so many a second; this one's */
+	uint32_t audit_rate, audit_second; /* at most so many a second of each kind */
+	uint32_t audit_events[AUDIT_KINDS]; /* this second's */
 	uint64_t audit_suppressed[AUDIT_KINDS];
 	struct reassembly *reassembly; /* of fragments to us */
 	struct rte_ring *handover; /* ESP of SAs whose window this worker owns */

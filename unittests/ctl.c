@@ -300,6 +300,7 @@ START_TEST(sa_tells_all_but_the_key)
 		"\"soft\":{\"bytes\":300,\"packets\":null,\"seconds\":null}},"
 		"\"mark\":null,\"mode\":\"tunnel\",\"mtu\":null,\"owner\":\"0x0000000000000000\","
 		"\"owner_state\":\"static\",\"packets\":7,\"path_mtu\":null,"
+		"\"path_mtu_left\":null,"
 		"\"protocol\":\"esp\",\"reqid\":5,"
 		"\"sequence\":0,\"sequence_left\":null,\"source\":\"192.0.2.1\","
 		"\"spi\":\"0xabcdef01\",\"state\":\"live\",\"window\":64,\"worker\":null}");

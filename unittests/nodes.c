@@ -31,5 +31,8 @@ main(void)
 	suite_add_tcase(s, nodes_dedicated_case());
 	suite_add_tcase(s, nodes_mtu_case());
 	suite_add_tcase(s, nodes_mtu_many_case());
+	suite_add_tcase(s, nodes_path_mtu_case());
+	suite_add_tcase(s, nodes_path_mtu_more_case());
+	suite_add_tcase(s, nodes_path_mtu_closed_case());
 	return eal_main(s);
 }

@@ -231,24 +231,54 @@ START_TEST(audit)
 	audited("audit: event=overflow protocol=esp spi=0x00002002 sqn=4294967295 source=10.1.0.2 "
 		"destination=10.2.0.2 port=p");
 	ck_assert_uint_eq(sent(LAN, got), 100);
-	/* Five a second; the rest is counted. */
+	put_ip4(WAN, &inward);
+	run();
+	audited("audit: event=clear protocol=17 spi=0x00000000 sqn=0 source=10.2.0.2 "
+		"destination=10.1.0.2 port=p");
+	e.sqn = 9;
+	e.bad_pad = 1;
+	e.pad = 8;
+	put_esp(&e, &inward);
+	run();
+	audited("audit: event=malformed protocol=esp spi=0x00001001 sqn=9 source=192.0.2.2 "
+		"destination=192.0.2.1 port=p");
+	e.sqn = 10;
+	e.bad_pad = 0;
+	e.next_header = IPPROTO_IPV6;
+	put_esp(&e, &inward);
+	run();
+	audited("audit: event=malformed protocol=esp spi=0x00001001 sqn=10 source=192.0.2.2 "
+		"destination=192.0.2.1 port=p");
+	e.next_header = 0;
+	put_ip4(WAN,
+		&(struct ip4){
+			.src = PEER, .dst = US, .proto = IPPROTO_ESP, .len = 29, .frag = 0x2000});
+	run();
+	audited("audit: event=fragment protocol=esp spi=0x00000000 sqn=0 source=192.0.2.2 "
+		"destination=192.0.2.1 port=p");
+	/* Five of a kind a second, of which there was one; the rest is counted. */
 	e.spi = 0x9999;
 	for (unsigned int i = 0; i < 10; i++)
 		put_esp(&e, &inward);
 	run();
-	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 0);
-	ck_assert_uint_eq(worker(0)->audit_suppressed[AUDIT_UNKNOWN_SPI], 10);
-	worker(0)->audit_events = 0; /* a new second */
+	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 4);
+	ck_assert_uint_eq(worker(0)->audit_suppressed[AUDIT_UNKNOWN_SPI], 6);
+	memset(worker(0)->audit_events, 0, sizeof(worker(0)->audit_events)); /* a new second */
 	for (unsigned int i = 0; i < 10; i++)
 		put_esp(&e, &inward);
 	run();
-	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 5);
-	ck_assert_uint_eq(worker(0)->audit_suppressed[AUDIT_UNKNOWN_SPI], 15);
-	/* Other drops are none of it. */
-	worker(0)->audit_events = 0; /* a new second */
-	put_ip4(WAN, &inward);
+	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 9);
+	ck_assert_uint_eq(worker(0)->audit_suppressed[AUDIT_UNKNOWN_SPI], 11);
+	/* A flood of one kind hides no other. */
+	e.spi = SPI_IN;
+	put_esp(&e, &inward);
 	run();
-	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 5);
+	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 10);
+	/* Other drops are none of it. */
+	put_ip4(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_D, .ttl = 1});
+	run();
+	ck_assert_uint_eq(rte_ring_count(world.r.audit.ring), 10);
+	ck_assert_uint_ne(sent(LAN, got), 0);
 	memset(worker(0)->drops, 0, sizeof(worker(0)->drops));
 	nothing_left();
 }

@@ -90,6 +90,7 @@ configure(const struct world_conf *conf)
 	c->local_action = conf->discard ? DEFAULT_DISCARD : DEFAULT_BYPASS;
 	c->limits.sas = 64;
 	c->audit_rate = 5;
+	c->path_mtu_discovery = true;
 	c->limits.mbufs = MBUFS;
 	c->limits.reassemblies = REASSEMBLIES;
 	c->reassembly_timeout = 2;
@@ -131,6 +132,7 @@ configure(const struct world_conf *conf)
 	world.r.audit.ring =
 		rte_ring_create_elem("audit", sizeof(struct audit_event), AUDIT_RING, 0, 0);
 	world.r.mappings = rte_ring_create_elem("mappings", sizeof(struct sa_mapping), 64, 0, 0);
+	world.r.path_mtus = rte_ring_create_elem("path_mtus", sizeof(struct sa_path_mtu), 64, 0, 0);
 	world.eventfd = eventfd(0, EFD_NONBLOCK);
 }
 
