@@ -120,6 +120,15 @@ struct spd_policy {
 	LIST_ENTRY(spd_policy) of_reqid, of_sa;
 };
 
+/*
+ * What the policies of one direction look at in IPv4 packets, ports and ranges of addresses aside: packets that agree in it,
+ * and in mark and interface id, have one policy, unless the lookup says that one with ports or a range has a say (narrow).
+ */
+struct spd_sight {
+	uint64_t addrs; /* mask of source and destination, as they stand in the header */
+	uint8_t proto; /* mask: 0 or 0xff */
+};
+
 struct spd;
 
 struct spd *spd_create(uint32_t max_policies, struct rcu *rcu);
@@ -193,12 +202,18 @@ bool spd_complete(const struct spd *spd);
 bool spd_empty(const struct spd *spd, enum spd_dir dir);
 
 /*
- * The best policy for each of n packets of one family (n at most 64); NULL where none matches. Any data-plane
- * lcore.
+ * The sight of a direction; good until the next quiescent state. What was found by means of it counts if it is still the same
+ * one after the lookup: else policies of another shape have come. Any data-plane lcore.
  */
-void spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
+const struct spd_sight *spd_sight4(const struct spd *spd, enum spd_dir dir);
+
+/*
+ * The best policy for each of n packets of one family (n at most 64); NULL where none matches. Returns a bit for each
+ * that is narrow: ports or ranges had a say. Any data-plane lcore.
+ */
+uint64_t spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
 	unsigned int n, struct spd_policy **found);
-void spd_lookup6(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
+uint64_t spd_lookup6(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
 	unsigned int n, struct spd_policy **found);
 
 #endif

@@ -19,6 +19,7 @@ struct best {
 	struct spd_policy *certain;
 	struct spd_policy *discard,
 		*protect; /* ports unknown: they would match with the right ports */
+	uint8_t narrow; /* SPD_NARROW_* of those that were looked at */
 };
 
 static inline bool
@@ -49,6 +50,7 @@ match_chain(struct best *best, struct spd_policy *p, const struct spd_key *key, 
 			return;
 		if (p->if_id != key->if_id || (key->mark & p->mark_mask) != p->mark)
 			continue;
+		best->narrow |= p->narrow;
 		if (unlikely(p->narrow & SPD_NARROW_ADDRS) && !addrs_match(p, key, family))
 			continue;
 		if (!(p->narrow & SPD_NARROW_PORTS)) {
@@ -153,7 +155,7 @@ find_chains(const struct rte_hash *hash, const void **keys, unsigned int n, void
 }
 
 /* Packets in a row often have one key: its chain is looked for once. */
-static __rte_always_inline void
+static __rte_always_inline uint64_t
 lookup_once(const struct spd_view *v, int family, const struct spd_key *const *keys, unsigned int n,
 	struct spd_policy **found)
 {
@@ -164,10 +166,11 @@ lookup_once(const struct spd_view *v, int family, const struct spd_key *const *k
 	const void *key_ptr[LOOKUP_MAX];
 	void *data[LOOKUP_MAX];
 	uint8_t which[LOOKUP_MAX]; /* key of packet i */
+	uint64_t narrow = 0;
 
 	if (n == 0 || ts->n == 0) {
 		memset(found, 0, n * sizeof(found[0]));
-		return;
+		return 0;
 	}
 	memset(best, 0, n * sizeof(best[0]));
 	for (unsigned int i = 0; i < n; i++)
@@ -195,22 +198,34 @@ lookup_once(const struct spd_view *v, int family, const struct spd_key *const *k
 			if (hits & 1ull << which[i])
 				match_chain(&best[i], data[which[i]], keys[i], family);
 	}
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++) {
 		found[i] = strictest(&best[i]);
+		narrow |= (uint64_t)(best[i].narrow != 0) << i;
+	}
+	return narrow;
 }
 
 /* The body of both; family is a constant in each, and the other one's keys take no room. */
-static __rte_always_inline void
+static __rte_always_inline uint64_t
 lookup(const struct spd_view *v, int family, const struct spd_key *const *keys, unsigned int n,
 	struct spd_policy **found)
 {
+	uint64_t narrow;
 	uint32_t moves;
 
 	do {
 		moves = atomic_load_explicit(&v->moves, memory_order_acquire);
-		lookup_once(v, family, keys, n, found);
+		narrow = lookup_once(v, family, keys, n, found);
 		atomic_thread_fence(memory_order_acquire);
 	} while (unlikely(atomic_load_explicit(&v->moves, memory_order_relaxed) != moves));
+	return narrow;
+}
+
+const struct spd_sight *
+spd_sight4(const struct spd *spd, enum spd_dir dir)
+{
+	return &atomic_load_explicit(&spd->view[dir][SPD_FAMILY4].tuples, memory_order_acquire)
+			->sight;
 }
 
 bool
@@ -222,16 +237,16 @@ spd_empty(const struct spd *spd, enum spd_dir dir)
 	       atomic_load_explicit(&v[SPD_FAMILY6].tuples, memory_order_acquire)->n == 0;
 }
 
-void
+uint64_t
 spd_lookup4(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
 	unsigned int n, struct spd_policy **found)
 {
-	lookup(&spd->view[dir][SPD_FAMILY4], SPD_FAMILY4, keys, n, found);
+	return lookup(&spd->view[dir][SPD_FAMILY4], SPD_FAMILY4, keys, n, found);
 }
 
-void
+uint64_t
 spd_lookup6(const struct spd *spd, enum spd_dir dir, const struct spd_key *const *keys,
 	unsigned int n, struct spd_policy **found)
 {
-	lookup(&spd->view[dir][SPD_FAMILY6], SPD_FAMILY6, keys, n, found);
+	return lookup(&spd->view[dir][SPD_FAMILY6], SPD_FAMILY6, keys, n, found);
 }

@@ -24,6 +24,7 @@ struct spd_tuple {
 
 /* What lcores read: sorted by best priority, never changed once published. */
 struct spd_tuples {
+	struct spd_sight sight; /* of them all */
 	uint32_t n;
 	struct spd_tuple t[];
 };

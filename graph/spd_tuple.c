@@ -87,11 +87,29 @@ defer_free(void *ctx, void *obj)
 	rte_free(obj);
 }
 
+/* Of IPv6 nobody asks. */
+static struct spd_sight
+sight_of(const struct spd_tuples *ts)
+{
+	struct spd_sight sight = {.addrs = 0};
+
+	for (uint32_t i = 0; i < ts->n; i++) {
+		const uint32_t addrs[] = {ts->t[i].src_mask.v4, ts->t[i].dst_mask.v4};
+		uint64_t mask;
+
+		memcpy(&mask, addrs, sizeof(mask));
+		sight.addrs |= mask;
+		sight.proto |= ts->t[i].shape.proto ? 0xff : 0;
+	}
+	return sight;
+}
+
 static void
 publish(struct spd *spd, struct spd_view *v, struct spd_tuples *new)
 {
 	struct spd_tuples *old = v->tuples;
 
+	new->sight = sight_of(new);
 	atomic_store_explicit(&v->tuples, new, memory_order_release);
 	rcu_defer(spd->rcu, defer_free, NULL, old);
 }

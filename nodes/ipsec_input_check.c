@@ -17,8 +17,7 @@ enum { EDGE_LOOKUP, EDGE_HOST, EDGE_DROP, EDGE_LOOKUP6, EDGE_PATH_MTU };
 static inline bool
 is_ike(const struct worker *w, const struct pkt *p, const struct spd_key *key)
 {
-	return key != NULL && (p->flags & (PKT_F_LOCAL | PKT_F_DECRYPTED)) == PKT_F_LOCAL &&
-	       spd_key_is_ike(w, key, true);
+	return !(p->flags & PKT_F_DECRYPTED) && spd_key_is_ike(w, key, true);
 }
 
 static inline enum punt_class
@@ -68,8 +67,7 @@ verdict(struct worker *w, struct pkt *p, const struct spd_policy *policy)
 static inline bool
 tells_path_mtu(const struct worker *w, const struct pkt *p, const struct spd_key *key)
 {
-	if (key == NULL || w->path_mtus == NULL ||
-		(p->flags & (PKT_F_LOCAL | PKT_F_DECRYPTED)) != PKT_F_LOCAL)
+	if (w->path_mtus == NULL || (p->flags & (PKT_F_LOCAL | PKT_F_DECRYPTED)) != PKT_F_LOCAL)
 		return false;
 	return (key->proto == IPPROTO_ICMP && key->src_port == ICMP_DEST_UNREACH &&
 		       key->dst_port == ICMP_FRAG_NEEDED) ||
@@ -77,12 +75,18 @@ tells_path_mtu(const struct worker *w, const struct pkt *p, const struct spd_key
 }
 
 static inline rte_edge_t
-check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct spd_key *key,
-	struct spd_policy *policy)
+check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy)
 {
-	bool ike = is_ike(w, p, key);
-	enum drop_reason reason = ike ? DROP_NONE : verdict(w, p, policy);
+	enum drop_reason reason = DROP_NONE;
+	struct spd_key key;
+	bool ike = false;
 
+	if (unlikely(p->flags & PKT_F_LOCAL)) {
+		spd_batch_key(w, m, &key);
+		ike = is_ike(w, p, &key);
+	}
+	if (likely(!ike))
+		reason = verdict(w, p, policy);
 	if (policy != NULL)
 		spd_batch_used(w, policy);
 	if (unlikely(reason != DROP_NONE)) {
@@ -97,8 +101,8 @@ check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct sp
 	}
 	if (!(p->flags & PKT_F_LOCAL))
 		return likely(!ip6_is_version(m)) ? EDGE_LOOKUP : EDGE_LOOKUP6;
-	p->punt = ike ? PUNT_IKE : punt_class(key);
-	if (unlikely(tells_path_mtu(w, p, key))) {
+	p->punt = ike ? PUNT_IKE : punt_class(&key);
+	if (unlikely(tells_path_mtu(w, p, &key))) {
 		p->drop = DROP_NONE;
 		return EDGE_PATH_MTU;
 	}
@@ -117,15 +121,13 @@ ipsec_input_check_process(struct rte_graph *graph, struct rte_node *node, void *
 		/* Of what is not ours only the policies count: without any, nothing is read. */
 		b.n = empty ? spd_batch_without(&objs[at], n - at, PKT_F_LOCAL) : 0;
 		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(
-				&s, at + i, check(w, objs[at + i], pkt(objs[at + i]), NULL, NULL));
+			stream_put(&s, at + i, check(w, objs[at + i], pkt(objs[at + i]), NULL));
 		if (b.n > 0)
 			continue;
-		spd_batch_fill(w, &b, &objs[at], n - at);
-		spd_batch_lookup_in(w, &b, &objs[at]);
+		spd_batch_lookup(w, &b, SPD_FWD, SPD_IN, &objs[at], n - at);
 		for (uint16_t i = 0; i < b.n; i++)
 			stream_put(&s, at + i,
-				check(w, objs[at + i], pkt(objs[at + i]), &b.key[i], b.policy[i]));
+				check(w, objs[at + i], pkt(objs[at + i]), spd_batch_policy(&b, i)));
 	}
 	return stream_end(&s, n);
 }

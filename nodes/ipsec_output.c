@@ -8,9 +8,14 @@ enum { EDGE_REWRITE, EDGE_ENCRYPT, EDGE_AH, EDGE_DROP, EDGE_REWRITE6 };
 
 /* What charon sends: it comes from the tap. */
 static inline bool
-is_ike(const struct worker *w, const struct pkt *p, const struct spd_key *key)
+is_ike(const struct worker *w, const struct rte_mbuf *m, const struct pkt *p)
 {
-	return key != NULL && p->flags & PKT_F_OWN_L2 && spd_key_is_ike(w, key, false);
+	struct spd_key key;
+
+	if (likely(!(p->flags & PKT_F_OWN_L2)))
+		return false;
+	spd_batch_key(w, m, &key);
+	return spd_key_is_ike(w, &key, false);
 }
 
 static inline rte_edge_t
@@ -39,25 +44,24 @@ drop(struct pkt *p, enum drop_reason reason)
 
 /* There is no SA: charon is to be asked for one, with what the packet was (RFC 4301, 4.4.1.1, "PFP"). */
 static void
-ask_for_sa(struct spd_policy *policy, const struct spd_key *key)
+ask_for_sa(const struct worker *w, const struct rte_mbuf *m, struct spd_policy *policy)
 {
 	uint32_t idle = SPD_ACQUIRE_IDLE;
 
 	if (atomic_load_explicit(&policy->acquire, memory_order_relaxed) != idle ||
 		!atomic_compare_exchange_strong(&policy->acquire, &idle, SPD_ACQUIRE_WRITING))
 		return;
-	policy->trigger = *key;
+	spd_batch_key(w, m, &policy->trigger);
 	atomic_store_explicit(&policy->acquire, SPD_ACQUIRE_READY, memory_order_release);
 }
 
 /* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. */
 static inline rte_edge_t
-output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct spd_key *key,
-	struct spd_policy *policy)
+output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy)
 {
 	uint32_t slot;
 
-	if (unlikely(is_ike(w, p, key)))
+	if (unlikely(is_ike(w, m, p)))
 		return pass(m);
 	/* It would tell in clear what the peer sealed. */
 	if (unlikely(p->flags & PKT_F_QUOTES) && (policy == NULL || policy->action == SPD_BYPASS))
@@ -72,19 +76,19 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, const struct s
 	slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
 	p->sa = likely(slot != SPD_NO_SA) ? sad_at(w->sad, slot) : NULL;
 	if (unlikely(p->sa == NULL)) {
-		ask_for_sa(policy, key);
+		ask_for_sa(w, m, policy);
 		return drop(p, DROP_POLICY_NO_SA);
 	}
 	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
 }
 
-/* The SAs of a batch, once each that differs from the one before. */
+/* The SAs of a batch's keys, once each that differs from the one before. */
 static inline void
 prefetch_sas(struct worker *w, const struct spd_batch *b)
 {
 	const struct spd_policy *last = NULL;
 
-	for (uint16_t i = 0; i < b->n; i++) {
+	for (uint16_t i = 0; i < b->n_keys; i++) {
 		const struct spd_policy *p = b->policy[i];
 		uint32_t slot;
 
@@ -100,14 +104,13 @@ prefetch_sas(struct worker *w, const struct spd_batch *b)
 }
 
 static inline rte_edge_t
-judge(struct worker *w, bool complete, const struct rte_mbuf *m, const struct spd_key *key,
-	struct spd_policy *policy)
+judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_policy *policy)
 {
 	struct pkt *p = pkt(m);
 
 	if (unlikely(!complete && p->in_port != PKT_PORT_HOST))
 		return drop(p, DROP_POLICY_INCOMPLETE);
-	return output(w, m, p, key, policy);
+	return output(w, m, p, policy);
 }
 
 static uint16_t
@@ -122,15 +125,14 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 		/* Of what Linux does not send only the policies count: without any, nothing is read. */
 		b.n = empty ? spd_batch_without(&objs[at], n - at, PKT_F_OWN_L2) : 0;
 		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(&s, at + i, judge(w, complete, objs[at + i], NULL, NULL));
+			stream_put(&s, at + i, judge(w, complete, objs[at + i], NULL));
 		if (b.n > 0)
 			continue;
-		spd_batch_fill(w, &b, &objs[at], n - at);
-		spd_batch_lookup(w, SPD_OUT, &b);
+		spd_batch_lookup(w, &b, SPD_OUT, SPD_OUT, &objs[at], n - at);
 		prefetch_sas(w, &b);
 		for (uint16_t i = 0; i < b.n; i++)
 			stream_put(&s, at + i,
-				judge(w, complete, objs[at + i], &b.key[i], b.policy[i]));
+				judge(w, complete, objs[at + i], spd_batch_policy(&b, i)));
 	}
 	return stream_end(&s, n);
 }

@@ -10,16 +10,21 @@
 #include "spd.h"
 #include "worker.h"
 
-/* The policies of up to 32 packets of both families at a time: what the two policy nodes share. */
+/*
+ * The policies of packets of both families at a time: what the two policy nodes share. Packets that policies cannot tell from
+ * the one before (spd_sight4()) have its key, and only keys are looked up: up to SPD_BATCH of them.
+ */
 
 #define SPD_BATCH 32
+#define SPD_BATCH_PACKETS 256
 
 struct spd_batch {
-	uint16_t n;
-	uint64_t six; /* a bit for each packet: of IPv6 */
+	uint16_t n, n_keys;
+	uint64_t six, local; /* a bit for each key: of IPv6; of packets that are ours */
 	struct spd_key key[SPD_BATCH];
 	const struct spd_key *ptr[SPD_BATCH];
 	struct spd_policy *policy[SPD_BATCH];
+	uint8_t which[SPD_BATCH_PACKETS]; /* the key of each packet */
 };
 
 /*
@@ -51,32 +56,94 @@ spd_batch_without(void *const *objs, uint16_t n, uint16_t flags)
 	return i;
 }
 
-/* Reads the selectors of the next packets. */
+/* What policies see of a packet. */
 static inline void
-spd_batch_fill(const struct worker *w, struct spd_batch *b, void **objs, uint16_t n)
+spd_batch_key(const struct worker *w, const struct rte_mbuf *m, struct spd_key *key)
 {
-	b->n = RTE_MIN(n, SPD_BATCH);
-	b->six = 0;
-	for (uint16_t i = 0; i < b->n; i++) {
-		b->ptr[i] = &b->key[i];
-		if (likely(!ip6_is_version(objs[i]))) {
-			ip4_selector(objs[i], &b->key[i]);
-		} else {
-			ip6_selector(objs[i], &b->key[i]);
-			b->six |= 1ull << i;
+	if (likely(!ip6_is_version(m)))
+		ip4_selector(m, key);
+	else
+		ip6_selector(m, key);
+	spd_batch_tag(w, pkt(m), key);
+}
+
+/* A packet as a sight shows it. */
+struct spd_batch_look {
+	uint64_t addrs;
+	uint32_t mark, if_id;
+	uint8_t proto;
+	bool local;
+};
+
+static inline bool
+spd_batch_same(const struct spd_batch_look *a, const struct spd_batch_look *b)
+{
+	return a->addrs == b->addrs && a->proto == b->proto && a->mark == b->mark &&
+	       a->if_id == b->if_id && a->local == b->local;
+}
+
+static inline void
+spd_batch_see(const struct worker *w, const struct rte_mbuf *m, const struct spd_sight *other,
+	const struct spd_sight *ours, struct spd_batch_look *look)
+{
+	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
+	const struct pkt *p = pkt(m);
+	const struct spd_sight *sight;
+	struct spd_key tag;
+
+	look->local = p->flags & PKT_F_LOCAL;
+	sight = look->local ? ours : other;
+	memcpy(&look->addrs, &ip->src_addr, sizeof(look->addrs));
+	look->addrs &= sight->addrs;
+	look->proto = ip->next_proto_id & sight->proto;
+	spd_batch_tag(w, p, &tag);
+	look->mark = tag.mark;
+	look->if_id = tag.if_id;
+}
+
+/* Reads the selectors of the next packets. Those of the sights' alike get one key; sights NULL: each has its own. */
+static inline void
+spd_batch_fill(const struct worker *w, struct spd_batch *b, void **objs, uint16_t n,
+	const struct spd_sight *const sights[2])
+{
+	struct spd_batch_look look, last = {.addrs = 0};
+	uint16_t i, k = 0;
+	bool seen = false; /* the packet before, in last */
+
+	b->six = b->local = 0;
+	n = RTE_MIN(n, SPD_BATCH_PACKETS);
+	for (i = 0; i < n; i++) {
+		bool six = ip6_is_version(objs[i]);
+
+		if (likely(sights != NULL && !six)) {
+			spd_batch_see(w, objs[i], sights[0], sights[1], &look);
+			if (likely(seen && spd_batch_same(&look, &last))) {
+				b->which[i] = k - 1;
+				continue;
+			}
+			last = look;
 		}
-		spd_batch_tag(w, pkt(objs[i]), &b->key[i]);
+		seen = !six;
+		if (k == SPD_BATCH)
+			break;
+		spd_batch_key(w, objs[i], &b->key[k]);
+		b->ptr[k] = &b->key[k];
+		b->six |= (uint64_t)six << k;
+		b->local |= (uint64_t)((pkt(objs[i])->flags & PKT_F_LOCAL) != 0) << k;
+		b->which[i] = k++;
 	}
+	b->n = i;
+	b->n_keys = k;
 }
 
 static inline uint64_t
 spd_batch_all(const struct spd_batch *b)
 {
-	return UINT64_MAX >> (64 - b->n);
+	return UINT64_MAX >> (64 - b->n_keys);
 }
 
-/* The policies of those packets alone, which are of one family. */
-static inline void
+/* The policies of those keys alone, which are of one family. Returns whether one is narrow (spd.h). */
+static inline bool
 spd_batch_lookup_some(
 	struct worker *w, enum spd_dir dir, struct spd_batch *b, uint64_t which, bool six)
 {
@@ -84,6 +151,7 @@ spd_batch_lookup_some(
 	const struct spd_key *keys[SPD_BATCH];
 	uint8_t at[SPD_BATCH];
 	unsigned int n = 0;
+	uint64_t narrow;
 
 	for (; which != 0; which &= which - 1) {
 		at[n] = __builtin_ctzll(which);
@@ -91,44 +159,64 @@ spd_batch_lookup_some(
 		n++;
 	}
 	if (n == 0)
-		return;
+		return false;
 	if (six)
-		spd_lookup6(w->spd, dir, keys, n, found);
+		narrow = spd_lookup6(w->spd, dir, keys, n, found);
 	else
-		spd_lookup4(w->spd, dir, keys, n, found);
+		narrow = spd_lookup4(w->spd, dir, keys, n, found);
 	for (unsigned int i = 0; i < n; i++)
 		b->policy[at[i]] = found[i];
+	return narrow != 0;
 }
 
-static inline void
+static inline bool
 spd_batch_lookup_which(struct worker *w, enum spd_dir dir, struct spd_batch *b, uint64_t which)
 {
-	if (likely(b->six == 0 && which == spd_batch_all(b))) {
-		spd_lookup4(w->spd, dir, b->ptr, b->n, b->policy);
-		return;
-	}
-	spd_batch_lookup_some(w, dir, b, which & ~b->six, false);
-	spd_batch_lookup_some(w, dir, b, which & b->six, true);
+	bool narrow;
+
+	if (likely(b->six == 0 && which == spd_batch_all(b)))
+		return spd_lookup4(w->spd, dir, b->ptr, b->n_keys, b->policy) != 0;
+	narrow = spd_batch_lookup_some(w, dir, b, which & ~b->six, false);
+	return spd_batch_lookup_some(w, dir, b, which & b->six, true) || narrow;
 }
 
-static inline void
-spd_batch_lookup(struct worker *w, enum spd_dir dir, struct spd_batch *b)
+static inline bool
+spd_batch_lookup_keys(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum spd_dir ours)
 {
-	spd_batch_lookup_which(w, dir, b, spd_batch_all(b));
-}
+	uint64_t local = dir != ours ? b->local : 0;
+	bool narrow = false;
 
-/* Inbound there are two views: IN for what is ours, FWD for the rest. */
-static inline void
-spd_batch_lookup_in(struct worker *w, struct spd_batch *b, void **objs)
-{
-	uint64_t local = 0;
-
-	for (uint16_t i = 0; i < b->n; i++)
-		local |= (uint64_t)((pkt(objs[i])->flags & PKT_F_LOCAL) != 0) << i;
 	if (local != 0)
-		spd_batch_lookup_which(w, SPD_IN, b, local);
+		narrow = spd_batch_lookup_which(w, ours, b, local);
 	if (local != spd_batch_all(b))
-		spd_batch_lookup_which(w, SPD_FWD, b, spd_batch_all(b) & ~local);
+		narrow |= spd_batch_lookup_which(w, dir, b, spd_batch_all(b) & ~local);
+	return narrow;
+}
+
+/*
+ * The policies of the next packets, b->n of them: those of a packet that is ours are in the direction ours, the others' in dir.
+ */
+static inline void
+spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum spd_dir ours,
+	void **objs, uint16_t n)
+{
+	const struct spd_sight *const sights[] = {
+		spd_sight4(w->spd, dir), spd_sight4(w->spd, ours)};
+
+	spd_batch_fill(w, b, objs, n, sights);
+	if (likely(!spd_batch_lookup_keys(w, b, dir, ours) &&
+		    spd_sight4(w->spd, dir) == sights[0] && spd_sight4(w->spd, ours) == sights[1]))
+		return;
+	if (b->n == b->n_keys)
+		return; /* each packet has a key of its own */
+	spd_batch_fill(w, b, objs, b->n, NULL);
+	spd_batch_lookup_keys(w, b, dir, ours);
+}
+
+static inline struct spd_policy *
+spd_batch_policy(const struct spd_batch *b, uint16_t i)
+{
+	return b->policy[b->which[i]];
 }
 
 /* Notes that the policy was used; one write a second is enough. */

@@ -104,6 +104,61 @@ START_TEST(fragments_without_ports)
 }
 END_TEST
 
+/* Packets in a row that most policies cannot tell from each other, and one can: each is judged by itself. */
+START_TEST(alike_in_a_burst)
+{
+	const struct spd_selector tcp = {
+		.proto = IPPROTO_TCP, .src_port_hi = 65535, .dst_port_hi = 65535};
+	const struct spd_selector port = {
+		.proto = IPPROTO_UDP, .src_port_hi = 65535, .dst_port_lo = 80, .dst_port_hi = 80};
+	static const struct {
+		const char *dst;
+		uint8_t proto;
+		uint16_t dport;
+		bool passes;
+	} burst[] = {{HOST_D, IPPROTO_UDP, 79, true}, {HOST_D, IPPROTO_UDP, 80, false},
+		{HOST_D, IPPROTO_UDP, 81, true}, {HOST_D, IPPROTO_TCP, 81, false},
+		{HOST_D, IPPROTO_UDP, 81, true}, {"10.3.0.3", IPPROTO_UDP, 81, false},
+		{HOST_D, IPPROTO_UDP, 81, true}};
+	uint8_t got[PACKET_MAX];
+	unsigned int refused_by[] = {0, 0, 0};
+
+	route("10.3.0.3/32", neighbour(DMZ, "10.3.0.3", 1500, true));
+	policy(SPD_OUT, SPD_BYPASS, "10.1.0.0/16 > 10.3.0.0/16", 0, NULL);
+	for (unsigned int i = 0; i < 3; i++) {
+		unsigned int sends = 0;
+
+		/* One policy more each time: of a protocol, of an address, of a port. */
+		if (i == 0)
+			policy(SPD_OUT, SPD_DISCARD, "10.1.0.0/16 > 10.3.0.0/16", 0, &tcp);
+		else if (i == 1)
+			policy(SPD_OUT, SPD_DISCARD, "10.1.0.0/16 > 10.3.0.3/32", 0, NULL);
+		else
+			policy(SPD_OUT, SPD_DISCARD, "10.1.0.0/16 > 10.3.0.0/16", 0, &port);
+		for (unsigned int round = 0; round < 20; round++)
+			for (unsigned int k = 0; k < RTE_DIM(burst); k++) {
+				bool discard = (burst[k].proto == IPPROTO_TCP) ||
+					       (i >= 1 && strcmp(burst[k].dst, HOST_D) != 0) ||
+					       (i >= 2 && burst[k].dport == 80);
+
+				put_ip4(LAN, &(struct ip4){.src = HOST_A,
+						     .dst = burst[k].dst,
+						     .proto = burst[k].proto,
+						     .dport = burst[k].dport});
+				sends += !discard;
+				refused_by[i] += discard;
+				if (i == 2)
+					ck_assert_uint_eq(discard, !burst[k].passes);
+			}
+		run();
+		drops_are(DROP_POLICY_DISCARD, refused_by[i]);
+		for (unsigned int k = 0; k < sends; k++)
+			ck_assert_uint_ne(sent(DMZ, got), 0);
+		nothing_left();
+	}
+}
+END_TEST
+
 START_TEST(no_sa)
 {
 	struct spd_policy *p;
@@ -565,6 +620,7 @@ nodes_policy_case(void)
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_test(tc, spoofed_in_clear);
 	tcase_add_test(tc, fragments_without_ports);
+	tcase_add_test(tc, alike_in_a_burst);
 	tcase_add_test(tc, no_sa);
 	tcase_add_test(tc, mismatch);
 	tcase_add_test(tc, audit);
