@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MTU: what is too large is cut up or answered, and ESP in fragments is put together.
-
-The ports are libpcap's: AF_PACKET's fanout has the kernel reassemble before cygnet sees anything.
-"""
+"""MTU: what is too large is cut up or answered, and ESP in fragments is put together."""
 
 import itertools
 import random
@@ -15,18 +12,13 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from lab import Lab, wait_for
-from router import Drops, Router, config, port
+from router import Drops, Router, config, pcap_port
 from wire import IP_ESP, IP_ICMP, Wire, is_ip
 
 LOCAL, PEER, HOST, FAR = "192.0.2.1", "192.0.2.2", "10.1.0.2", "10.2.0.9"
 KEYS = {"a": bytes(range(20)), "b": bytes(range(50, 70))}
 SPI = {"a": 0x61000001, "b": 0x61000002}  # by who seals
 AFTER = "10.3.0.9"  # behind the peer too, by an SA that fragments afterwards
-
-
-def pcap_port(name, addresses, **more):
-    return port(name, addresses, devargs=f"net_pcap_{name},rx_iface_in=v-{name},tx_iface=v-{name}",
-                netdev=f"v-{name}", **more)
 
 
 def tunnel(name, local, peer, near, far, seals, reqid, **out):
