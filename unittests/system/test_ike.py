@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -57,6 +58,14 @@ def test_families(lab, plan):
         sites.up()
         assert sites.ping(10, interval=0.05) == 10
         assert all(s.usage(d)[0] == 10 for s in sites for d in ("in", "out"))
+        # IKE's ports are charon's, and nobody's behind it: what a host sends from and to them is sealed.
+        for port in 500, 4500:
+            for payload in b"\0\0\0\0 as IKE in UDP", b"as ESP in UDP", b"\xff":
+                with sites.a.host.inside(), socket.socket(socket.AF_INET6 if ":" in sites.b.me["host"] else
+                                                          socket.AF_INET, socket.SOCK_DGRAM) as s:
+                    s.bind((sites.a.me["host"], port))
+                    s.sendto(payload, (sites.b.me["host"], port))
+        wait_for("the datagrams in the tunnel", lambda: sites.a.usage("out")[0] >= 16 and sites.b.usage("in")[0] >= 16)
         sites.a.charon.swanctl("--rekey", "--child", "net")
         wait_for("the new SAs", lambda: sum(x["packets"] == 0 for x in sites.a.router.sas()) >= 2)
         assert sites.ping(10, interval=0.05) == 10
