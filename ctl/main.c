@@ -235,7 +235,7 @@ static const struct command commands[] = {
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static const struct tool *const tools[] = {
-	&tool_doctor, &tool_picture, &tool_top, &tool_trace, &tool_capture};
+	&tool_doctor, &tool_picture, &tool_reload, &tool_top, &tool_trace, &tool_capture};
 
 #define N_TOOLS (sizeof(tools) / sizeof(tools[0]))
 

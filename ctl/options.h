@@ -62,6 +62,6 @@ struct tool {
 
 void options_tool_help(const struct tool *tool);
 
-extern const struct tool tool_capture, tool_doctor, tool_picture, tool_top, tool_trace;
+extern const struct tool tool_capture, tool_doctor, tool_picture, tool_reload, tool_top, tool_trace;
 
 #endif

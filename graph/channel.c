@@ -191,6 +191,19 @@ make_slots(struct channel *c)
 	return 0;
 }
 
+void
+channel_settings(struct channel *c)
+{
+	const struct router *r = c->router;
+
+	c->core.policies_timeout = r->config->policies_timeout;
+	c->core.orphan_grace = r->config->orphan_grace;
+	c->core.fragment = r->config->fragment;
+	c->core.bypasses = false;
+	for (unsigned int i = 0; i < WORKER_MAX_PORTS * WORKER_MAX_PORTS; i++)
+		c->core.bypasses |= r->pair_bypass[i / WORKER_MAX_PORTS][i % WORKER_MAX_PORTS];
+}
+
 static void
 init_core(struct channel *c)
 {
@@ -205,12 +218,8 @@ init_core(struct channel *c)
 	c->core.spi_min = ROUTER_SPI_MIN;
 	c->core.spi_max = ROUTER_SPI_MAX;
 	c->core.max_policies = r->config->limits.policies;
-	c->core.policies_timeout = r->config->policies_timeout;
-	c->core.orphan_grace = r->config->orphan_grace;
 	c->core.static_only = r->config->static_only;
-	c->core.fragment = r->config->fragment;
-	for (unsigned int i = 0; i < WORKER_MAX_PORTS * WORKER_MAX_PORTS; i++)
-		c->core.bypasses |= r->pair_bypass[i / WORKER_MAX_PORTS][i % WORKER_MAX_PORTS];
+	channel_settings(c);
 	channel_core_init(&c->core);
 }
 

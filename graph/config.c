@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include <rte_log.h>
+
 #define NAME_MAX_LEN 32
 #define DEVICES_MAX 8 /* crypto_server.dev_id[] */
 
@@ -21,8 +23,8 @@ fail_line(const struct config_load *l, const char *path, const char *fmt, va_lis
 	for (char *s = text; *s != '\0'; s++)
 		if ((unsigned char)*s < ' ' || *s == 0x7f)
 			*s = '?';
-	fprintf(stderr, "%s:%u: %s%s%s\n", l->t.path, config_line_of(&l->t, path), path,
-		*path != '\0' ? ": " : "", text);
+	fprintf(config_complaints(), "%s:%u: %s%s%s\n", l->t.path, config_line_of(&l->t, path),
+		path, *path != '\0' ? ": " : "", text);
 	return -EINVAL;
 }
 
@@ -264,15 +266,21 @@ read_ipsec(struct config_load *l)
 {
 	static const char *const actions[] = {"discard", "bypass", NULL};
 	static const char *const idles[] = {"back-off", "poll", NULL};
+	/* By RTE_LOG_ERR and what follows it. */
+	static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 	static const struct raw_ipsec none;
 	const struct raw_ipsec *raw = l->raw->ipsec != NULL ? l->raw->ipsec : &none;
 	const struct config_where *w = AT("ipsec", -1);
 	struct config *c = l->config;
-	unsigned int action, idle, fragment;
+	unsigned int action, idle, level, fragment;
 	int ret;
 
 	ret = config_choice(l, AT(NULL, -1), "idle", l->raw->idle, idles, IDLE_BACK_OFF, &idle);
 	c->idle = idle;
+	if (ret == 0)
+		ret = config_choice(
+			l, AT(NULL, -1), "log-level", l->raw->log_level, levels, 3, &level);
+	c->log_level = RTE_LOG_ERR + level;
 	if (ret == 0)
 		ret = config_choice(
 			l, w, "local-action", raw->local_action, actions, DEFAULT_BYPASS, &action);
@@ -373,7 +381,7 @@ config_load(const char *path)
 	config_file_free(&l);
 	free(l.by_reqid);
 	if (ret == -ENOMEM)
-		fprintf(stderr, "%s: out of memory\n", path);
+		fprintf(config_complaints(), "%s: out of memory\n", path);
 	if (ret < 0) {
 		config_free(l.config);
 		return NULL;

@@ -4,6 +4,7 @@
 
 #include "sad.h"
 #include "spd.h"
+#include "sqn_file.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@ struct config_port {
 	unsigned int n_addresses;
 	unsigned int mtu;
 	unsigned int rx_queues;
+	bool workers_given; /* by the file; else in turn */
 	unsigned int
 		*workers; /* lcore ids of the workers that poll its queues, one for each queue */
 	enum default_action default_action;
@@ -56,6 +58,7 @@ struct config_sa {
 	struct sa_conf conf;
 	uint8_t key[SA_KEY_MAX]; /* encryption key with salt, then integrity key */
 	char *name;
+	uint8_t digest[SQN_DIGEST]; /* of the key, once that is wiped */
 	char *state_file; /* where an outbound one reserves its sequence numbers, or NULL */
 	bool insecure_test;
 	bool counter; /* its nonces are counted: no number may come twice with its key */
@@ -87,6 +90,7 @@ struct config {
 		unsigned int frames; /* a worker's frames in flight */
 	} crypto;
 	enum idle_mode idle;
+	unsigned int log_level; /* RTE_LOG_* of our own lines */
 	enum default_action
 		local_action; /* clear packets to and from the router itself, no policy */
 	unsigned int
@@ -135,6 +139,9 @@ int config_plan(const struct config *config, FILE *out);
 /* The EAL argument vector of the configuration; NULL-terminated, free with config_eal_free(). */
 char **config_eal_args(const struct config *config, const char *argv0, int *argc);
 void config_eal_free(char **argv);
+
+/* Whether a port's devargs name a PCI device. */
+bool config_is_pci(const char *devargs);
 
 /* Whether the kernel keeps other work from the cpu (isolcpus= or an isolated cpuset partition). */
 bool config_cpu_isolated(unsigned int cpu);

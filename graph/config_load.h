@@ -112,7 +112,7 @@ struct raw_plugin {
 };
 
 struct raw {
-	char *name, *idle, *socket;
+	char *name, *idle, *log_level, *socket;
 	struct raw_eal *eal;
 	struct raw_lcore *lcores;
 	unsigned int n_lcores;
@@ -201,7 +201,6 @@ void config_schema_free(struct config_load *l);
 int config_read_lcores(struct config_load *l);
 int config_read_ports(struct config_load *l);
 int config_read_plugins(struct config_load *l);
-bool config_is_pci(const char *devargs);
 
 /* config_sas.c */
 int config_read_sas(struct config_load *l);

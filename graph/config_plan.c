@@ -234,7 +234,7 @@ check_devices(const struct config *c)
 {
 	for (unsigned int i = 0; i < c->n_lcores; i++)
 		if (!config_cpu_online(c->lcores[i].cpu)) {
-			fprintf(stderr,
+			fprintf(config_complaints(),
 				"%s: lcores[%u].cpu: cpu %u does not exist, or is offline\n",
 				c->path, i, c->lcores[i].cpu);
 			return -ENODEV;
@@ -243,15 +243,16 @@ check_devices(const struct config *c)
 		const char *netdev = c->ports[i].netdev;
 
 		if (netdev != NULL && if_nametoindex(netdev) == 0) {
-			fprintf(stderr, "%s: ports[%u].netdev: there is no interface '%s'\n",
-				c->path, i, netdev);
+			fprintf(config_complaints(),
+				"%s: ports[%u].netdev: there is no interface '%s'\n", c->path, i,
+				netdev);
 			return -ENODEV;
 		}
 	}
 	for (unsigned int i = 0; i < c->n_plugins; i++)
 		if (access(c->plugins[i].library, R_OK) < 0) {
-			fprintf(stderr, "%s: plugins[%u].library: %s: %s\n", c->path, i,
-				c->plugins[i].library, strerror(errno));
+			fprintf(config_complaints(), "%s: plugins[%u].library: %s: %s\n", c->path,
+				i, c->plugins[i].library, strerror(errno));
 			return -ENODEV;
 		}
 	return 0;

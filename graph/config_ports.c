@@ -237,6 +237,7 @@ read_workers(struct config_load *l, const struct config_where *w, const struct r
 	if (raw->workers != NULL && raw->n_workers != p->rx_queues)
 		return config_fail(l, w, "workers", "%u lcores for %u rx-queues: one for each",
 			raw->n_workers, p->rx_queues);
+	p->workers_given = raw->workers != NULL;
 	ret = config_alloc(&p->workers, p->rx_queues, sizeof(*p->workers));
 	for (unsigned int q = 0; ret == 0 && q < p->rx_queues; q++) {
 		const struct config_lcore *lc = NULL;

@@ -214,6 +214,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAP_OPT("eal", struct raw, eal, eal_fields),
 	LIST_OPT("lcores", struct raw, lcores, &lcore_entry),
 	STRING_OPT("idle", struct raw, idle),
+	STRING_OPT("log-level", struct raw, log_level),
 	LIST_OPT("ports", struct raw, ports, &port_entry),
 	MAP_OPT("crypto", struct raw, crypto, crypto_fields),
 	MAP_OPT("ipsec", struct raw, ipsec, ipsec_fields),

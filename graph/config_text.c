@@ -12,6 +12,14 @@
 
 #define FILE_MAX (64u << 20)
 
+_Thread_local FILE *config_complaints_to;
+
+FILE *
+config_complaints(void)
+{
+	return config_complaints_to != NULL ? config_complaints_to : stderr;
+}
+
 int
 config_text_fail(struct config_text *t, unsigned int line, const char *path, const char *fmt, ...)
 {
@@ -28,8 +36,8 @@ config_text_fail(struct config_text *t, unsigned int line, const char *path, con
 	if (t->report != NULL)
 		t->report(t->ctx, line, path, text);
 	else
-		fprintf(stderr, "%s:%u: %s%s%s\n", t->path, line, path, *path != '\0' ? ": " : "",
-			text);
+		fprintf(config_complaints(), "%s:%u: %s%s%s\n", t->path, line, path,
+			*path != '\0' ? ": " : "", text);
 	return -EINVAL;
 }
 
@@ -81,7 +89,7 @@ config_text_read(struct config_text *t)
 		return ret;
 	if (ret < 0) {
 		t->errors++;
-		fprintf(stderr, "%s: cannot be read: %s\n", t->path,
+		fprintf(config_complaints(), "%s: cannot be read: %s\n", t->path,
 			ret == -EINVAL ? "Not a regular file" : strerror(-ret));
 		return ret;
 	}

@@ -4,12 +4,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /*
  * A YAML file as text, and as a tree of nodes that know their lines: what the router's configuration and
  * cygnetctl's ike files have in common. It needs no DPDK. One thread at a time.
  */
+
+/* Where this thread's lines about wrong configurations go; NULL: to stderr. */
+extern _Thread_local FILE *config_complaints_to;
+FILE *config_complaints(void);
 
 enum config_kind { CONFIG_SCALAR, CONFIG_LIST, CONFIG_MAPPING };
 

@@ -103,6 +103,7 @@ int ctl_graph(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_lcores(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_port(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
+int ctl_reload(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_route(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_sa(struct ctl *ctl, json_t *args, struct ctl_reply *reply);
 int ctl_status(struct ctl *ctl, json_t *args, struct ctl_reply *reply);

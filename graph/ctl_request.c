@@ -17,6 +17,7 @@ static const struct ctl_command commands[] = {
 	{"lcores", ctl_lcores},
 	{"policy", ctl_policy},
 	{"port", ctl_port},
+	{"reload", ctl_reload},
 	{"route", ctl_route},
 	{"sa", ctl_sa},
 	{"status", ctl_status},

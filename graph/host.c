@@ -34,8 +34,8 @@ host_tap_of_port(struct host *h, uint16_t port_id)
 }
 
 /* A socket for the questions of the start, with answers. */
-static struct nl_sock *
-setup_socket(void)
+struct nl_sock *
+host_setup_socket(void)
 {
 	struct nl_sock *sk = nl_socket_alloc();
 
@@ -93,7 +93,7 @@ free_rings(struct host *h)
 static int
 make_taps(struct host *h, const struct host_conf *conf)
 {
-	struct nl_sock *sk = setup_socket();
+	struct nl_sock *sk = host_setup_socket();
 	int ret = sk != NULL ? 0 : -EIO;
 
 	for (unsigned int i = 0; ret == 0 && i < conf->n_ports; i++)
@@ -115,12 +115,12 @@ alloc_host(const struct host_conf *conf)
 	if (h == NULL)
 		return NULL;
 	h->thread.epfd = h->thread.eventfd = -1;
-	h->taps = calloc(conf->n_ports + 1, sizeof(*h->taps));
+	h->taps = calloc(WORKER_MAX_PORTS, sizeof(*h->taps));
 	if (h->taps == NULL) {
 		rte_free(h);
 		return NULL;
 	}
-	for (unsigned int i = 0; i < conf->n_ports; i++)
+	for (unsigned int i = 0; i < WORKER_MAX_PORTS; i++)
 		h->taps[i].fd = -1;
 	h->n_taps = conf->n_ports;
 	h->fib = conf->fib;
@@ -138,7 +138,8 @@ start_thread(struct host *h, const struct host_conf *conf)
 	t->taps = h->taps;
 	t->n_taps = h->n_taps;
 	t->rate = conf->punt_rate;
-	memcpy(t->tap_of, h->tap_of, sizeof(t->tap_of));
+	for (unsigned int i = 0; i < WORKER_MAX_PORTS; i++)
+		atomic_store(&t->tap_of[i], h->tap_of[i]);
 	t->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (t->eventfd < 0) {
 		LOG(ERR, "host thread: eventfd: %s", strerror(errno));
@@ -206,7 +207,7 @@ host_stop(struct host *h)
 void
 host_remove(const struct host_port *ports, unsigned int n_ports)
 {
-	struct nl_sock *sk = setup_socket();
+	struct nl_sock *sk = host_setup_socket();
 
 	for (unsigned int i = 0; i < n_ports; i++) {
 		host_tap_remove(ports[i].name);

@@ -55,6 +55,22 @@ void host_stop(struct host *host);
 /* Takes the taps and the deafness away as well: for a configuration that is not to come back. */
 void host_remove(const struct host_port *ports, unsigned int n_ports);
 
+/*
+ * Ports that come and go (host_ports.c). A port is opened by a thread that may wait, which makes its tap and its netdev deaf; the
+ * control thread adds it. It drops a port, waits until the host thread has left it and a grace period has passed, takes its tap
+ * back, and has it closed by the thread that may wait, which also takes the tap and the deafness out of Linux.
+ * Those that fail say why in one log line.
+ */
+struct host_tap;
+struct host_tap *host_port_open(const struct host_port *port); /* NULL: failed */
+void host_port_close(struct host_tap *tap, const struct host_port *port); /* NULL is none */
+/* The tap's addresses that are not in before are set; those of before that are no more are taken away. May wait. */
+int host_port_addresses(const struct host_port *port, const struct host_port *before);
+int host_port_add(struct host *host, const struct host_tap *tap); /* copies it */
+void host_port_drop(struct host *host, uint16_t port_id);
+bool host_port_left(const struct host *host); /* of all that were dropped */
+struct host_tap *host_port_take(struct host *host, uint16_t port_id); /* NULL: none was dropped */
+
 /* The way from workers to the host thread: rings by class, eventfd. */
 void host_punt(struct host *host, struct worker_punt *punt);
 

@@ -160,6 +160,21 @@ host_neigh_sweep(struct host *h)
 }
 
 void
+host_neigh_forget(struct host *h, const struct host_tap *tap)
+{
+	for (unsigned int i = 0; i < BUCKETS; i++) {
+		struct neighbour **link = &h->neigh->bucket[i];
+
+		while (*link != NULL) {
+			if ((*link)->tap == tap)
+				forget(h, link);
+			else
+				link = &(*link)->next;
+		}
+	}
+}
+
+void
 host_neigh_flush(struct host *h)
 {
 	if (!h->neigh_check)

@@ -86,6 +86,12 @@ want_dump(struct host *h, unsigned int what, unsigned int delay)
 	h->dump_wanted |= what;
 }
 
+void
+host_netlink_reread(struct host *h)
+{
+	want_dump(h, DUMP_ALL, SOON);
+}
+
 static struct host_link *
 find_link(struct host *h, uint32_t ifindex)
 {

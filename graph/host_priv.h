@@ -32,6 +32,8 @@ struct host_tap {
 	struct rte_mbuf *spare[8];
 	unsigned int n_spare;
 	bool gone; /* the interface was removed under us */
+	uint64_t
+		left; /* of a port that was dropped: rounds of the thread until it is not seen any more */
 };
 
 /* Counters that the thread writes and the control thread reads. */
@@ -45,7 +47,8 @@ struct host_thread {
 	struct rte_mempool *mbufs;
 	struct host_tap *taps;
 	unsigned int n_taps;
-	uint8_t tap_of[WORKER_MAX_PORTS]; /* by port id: index in taps; 0xff none */
+	_Atomic uint8_t tap_of[WORKER_MAX_PORTS]; /* by port id: index in taps; 0xff none */
+	_Atomic uint64_t rounds;
 	struct rte_ring *ring[PUNT_CLASSES];
 	unsigned int rate, room; /* room: bytes of a frame in one mbuf */
 	int epfd, eventfd;
@@ -109,9 +112,15 @@ struct host_tap *host_tap_of_ifindex(struct host *h, uint32_t ifindex);
 /* Of that DPDK port, or NULL. */
 struct host_tap *host_tap_of_port(struct host *h, uint16_t port_id);
 
+/* host.c: a socket for questions with answers; NULL after a log line. Any thread. */
+struct nl_sock *host_setup_socket(void);
+
 /* host_tap.c: open one and set it up; close; all return 0 or negative errno after a log line. */
 int host_tap_open(struct nl_sock *sk, struct host_tap *tap, const struct host_port *port);
 int host_tap_remove(const char *name);
+/* Sets what before (may be NULL) has not, then takes away what port has not. */
+int host_tap_addresses(struct nl_sock *sk, const struct host_tap *tap, const struct host_port *port,
+	const struct host_port *before);
 
 /* host_deaf.c: keeps the kernel from hearing what arrives on a netdev, for good. */
 int host_deafen(struct nl_sock *sk, const char *netdev);
@@ -120,10 +129,17 @@ int host_undeafen(struct nl_sock *sk, const char *netdev);
 /* host_thread.c. rings, taps and mempool are set by the caller. */
 int host_thread_start(struct host_thread *t, int cpu);
 void host_thread_stop(struct host_thread *t);
+unsigned int host_thread_mtu(const struct host_thread *t); /* the largest of a tap */
+/* While it runs: one more tap; one less, which it does not touch any more once host_thread_passed() what this returns. */
+int host_thread_add(struct host_thread *t, unsigned int index);
+uint64_t host_thread_drop(struct host_thread *t, const struct host_tap *tap);
+bool host_thread_passed(const struct host_thread *t, uint64_t round);
 
 /* host_netlink.c: reads all once (bounded time), then follows. */
 int host_netlink_start(struct host *h);
 void host_netlink_stop(struct host *h);
+/* Compares all with the kernel's tables, a moment later. */
+void host_netlink_reread(struct host *h);
 /* Asks the kernel to resolve an address or to confirm it. Sends, and waits for nothing. */
 void host_netlink_use(struct host *h, const struct host_tap *tap, const struct ip_addr *addr);
 
@@ -158,6 +174,8 @@ void host_neigh_msg(struct host *h, struct nlmsghdr *nlh);
 void host_neigh_sweep(struct host *h);
 /* After a batch of messages: neighbours whose subnet came or went. */
 void host_neigh_flush(struct host *h);
+/* All of a tap that goes. */
+void host_neigh_forget(struct host *h, const struct host_tap *tap);
 /* Serves the workers' requests; each tick. */
 void host_neigh_requests(struct host *h);
 /* Keeps the neighbours alive that traffic goes to; each second. */

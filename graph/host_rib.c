@@ -349,6 +349,25 @@ rib_retry(struct rib *rib)
 				rib->changed(rib->ctx, p);
 }
 
+static bool
+leads_by(const struct rib_prefix *p, uint32_t ifindex)
+{
+	for (const struct rib_route *r = p->routes; r != NULL; r = r->next)
+		for (unsigned int i = 0; i < r->n_hops; i++)
+			if (r->hops[i].ifindex == ifindex)
+				return true;
+	return false;
+}
+
+void
+rib_resettle(struct rib *rib, uint32_t ifindex)
+{
+	for (size_t i = 0; i < rib->n_buckets; i++)
+		for (struct rib_prefix *p = rib->buckets[i]; p != NULL; p = p->next)
+			if (leads_by(p, ifindex))
+				rib->changed(rib->ctx, p);
+}
+
 unsigned int
 rib_spread(const struct rib_route *route, unsigned int max, unsigned int *slots)
 {

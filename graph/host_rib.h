@@ -106,6 +106,9 @@ bool rib_sweep(struct rib *rib, uint32_t generation, size_t *cursor);
 /* Reports each prefix that was refused once more (the FIB has room again). */
 void rib_retry(struct rib *rib);
 
+/* Reports each prefix that has a route by that interface once more: what that means has changed. */
+void rib_resettle(struct rib *rib, uint32_t ifindex);
+
 size_t rib_count(const struct rib *rib);
 
 /*

@@ -359,5 +359,6 @@ host_routes_stop(struct host *h)
 	fib_nh_put(h->fib, h->nh_unreachable);
 	fib_nh_put(h->fib, h->nh_foreign);
 	for (unsigned int i = 0; i < h->n_taps; i++)
-		fib_nh_put(h->fib, h->taps[i].glean);
+		if (h->taps[i].fd >= 0)
+			fib_nh_put(h->fib, h->taps[i].glean);
 }

@@ -97,7 +97,8 @@ ipv6_on(const struct host_tap *tap)
 }
 
 static int
-add_address(struct nl_sock *sk, const struct host_tap *tap, const struct ip_addr *a, uint8_t plen)
+change_address(struct nl_sock *sk, const struct host_tap *tap, const struct ip_addr *a,
+	uint8_t plen, bool add)
 {
 	struct rtnl_addr *addr = rtnl_addr_alloc();
 	struct nl_addr *local =
@@ -109,17 +110,44 @@ add_address(struct nl_sock *sk, const struct host_tap *tap, const struct ip_addr
 		nl_addr_set_prefixlen(local, plen);
 		rtnl_addr_set_ifindex(addr, tap->ifindex);
 		rtnl_addr_set_local(addr, local);
-		err = rtnl_addr_add(sk, addr, 0);
+		err = add ? rtnl_addr_add(sk, addr, 0) : rtnl_addr_delete(sk, addr, 0);
 	}
 	nl_addr_put(local);
 	rtnl_addr_put(addr);
-	/* There since an earlier run. */
-	if (err == -NLE_EXIST)
+	/* There since an earlier run; somebody else's doing. */
+	if (err == -NLE_EXIST || (!add && (err == -NLE_NOADDR || err == -NLE_OBJ_NOTFOUND)))
 		err = 0;
 	if (err < 0)
 		LOG(ERR, "tap %s: address %s: %s", tap->name, addr_prefix_str(a, plen, text),
 			nl_geterror(err));
 	return err < 0 ? -EADDRNOTAVAIL : 0;
+}
+
+static bool
+has_address(const struct host_port *port, const struct ip_addr *a, uint8_t plen)
+{
+	for (unsigned int i = 0; port != NULL && i < port->n_addrs; i++)
+		if (addr_equal(&port->addrs[i], a) && port->plens[i] == plen)
+			return true;
+	return false;
+}
+
+int
+host_tap_addresses(struct nl_sock *sk, const struct host_tap *tap, const struct host_port *port,
+	const struct host_port *before)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
+		if (port->addrs[i].family == 6)
+			ret = ipv6_on(tap);
+	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
+		if (!has_address(before, &port->addrs[i], port->plens[i]))
+			ret = change_address(sk, tap, &port->addrs[i], port->plens[i], true);
+	for (unsigned int i = 0; ret == 0 && before != NULL && i < before->n_addrs; i++)
+		if (!has_address(port, &before->addrs[i], before->plens[i]))
+			ret = change_address(sk, tap, &before->addrs[i], before->plens[i], false);
+	return ret;
 }
 
 int
@@ -142,12 +170,7 @@ host_tap_open(struct nl_sock *sk, struct host_tap *tap, const struct host_port *
 	}
 	tap->ifindex = if_nametoindex(tap->name);
 	ret = configure(sk, tap);
-	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
-		if (port->addrs[i].family == 6)
-			ret = ipv6_on(tap);
-	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
-		ret = add_address(sk, tap, &port->addrs[i], port->plens[i]);
-	return ret;
+	return ret == 0 ? host_tap_addresses(sk, tap, port, NULL) : ret;
 }
 
 int

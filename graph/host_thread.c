@@ -38,13 +38,17 @@ static bool
 write_frame(struct host_thread *t, struct rte_mbuf *m)
 {
 	uint16_t port = pkt(m)->in_port;
+	uint8_t index;
 	struct iovec iov[MAX_SEGS];
 	unsigned int n = 0;
 	struct host_tap *tap;
 
-	if (port >= WORKER_MAX_PORTS || t->tap_of[port] == UINT8_MAX || m->nb_segs > MAX_SEGS)
+	if (port >= WORKER_MAX_PORTS || m->nb_segs > MAX_SEGS)
 		return false;
-	tap = &t->taps[t->tap_of[port]];
+	index = atomic_load_explicit(&t->tap_of[port], memory_order_acquire);
+	if (index == UINT8_MAX)
+		return false;
+	tap = &t->taps[index];
 	for (struct rte_mbuf *s = m; s != NULL && n < MAX_SEGS; s = s->next)
 		iov[n++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
 	return writev(tap->fd, iov, n) == (ssize_t)m->pkt_len;
@@ -183,6 +187,7 @@ move_packets(void *arg)
 	for (unsigned int c = 0; c < PUNT_CLASSES; c++)
 		bucket_init(&bucket[c], t->rate, rte_get_tsc_hz(), rte_rdtsc());
 	while (!atomic_load(&t->stop)) {
+		atomic_fetch_add(&t->rounds, 1);
 		bool any = serve_punted(t, bucket);
 		int n = epoll_wait(t->epfd, ev, RTE_DIM(ev), any || !may_sleep(t) ? 0 : -1);
 
@@ -194,7 +199,7 @@ move_packets(void *arg)
 				tap = &t->taps[ev[i].data.u32];
 			else if (read(t->eventfd, &wakes, sizeof(wakes)) < 0 && errno != EAGAIN)
 				LOG(ERR, "host thread: eventfd: %s", strerror(errno));
-			if (tap != NULL && !tap->gone)
+			if (tap != NULL && tap->fd >= 0 && !tap->gone)
 				serve_tap(t, tap);
 		}
 	}
@@ -209,6 +214,46 @@ watch(struct host_thread *t, int fd, uint32_t what)
 	return epoll_ctl(t->epfd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
+unsigned int
+host_thread_mtu(const struct host_thread *t)
+{
+	return t->room * RTE_DIM(t->taps[0].spare) - RTE_ETHER_HDR_LEN - RTE_VLAN_HLEN - 1;
+}
+
+int
+host_thread_add(struct host_thread *t, unsigned int index)
+{
+	/* The thread finds the tap by either of the two, and both come after all that it holds. */
+	atomic_store_explicit(&t->tap_of[t->taps[index].port_id], index, memory_order_release);
+	return watch(t, t->taps[index].fd, index);
+}
+
+uint64_t
+host_thread_drop(struct host_thread *t, const struct host_tap *tap)
+{
+	uint64_t one = 1;
+
+	atomic_store(&t->tap_of[tap->port_id], UINT8_MAX);
+	epoll_ctl(t->epfd, EPOLL_CTL_DEL, tap->fd, NULL);
+	/* The round that runs may still use it, and the one after it may have begun. */
+	if (write(t->eventfd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		LOG(ERR, "host thread: eventfd: %s", strerror(errno));
+	return atomic_load(&t->rounds) + 2;
+}
+
+/* It sleeps without an end: it is woken until it has gone that far. */
+bool
+host_thread_passed(const struct host_thread *t, uint64_t round)
+{
+	uint64_t one = 1;
+
+	if (atomic_load(&t->rounds) >= round)
+		return true;
+	if (write(t->eventfd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		LOG(ERR, "host thread: eventfd: %s", strerror(errno));
+	return false;
+}
+
 int
 host_thread_start(struct host_thread *t, int cpu)
 {
@@ -216,7 +261,7 @@ host_thread_start(struct host_thread *t, int cpu)
 	int ret;
 
 	t->room = rte_pktmbuf_data_room_size(t->mbufs) - RTE_PKTMBUF_HEADROOM;
-	max = t->room * RTE_DIM(t->taps[0].spare) - RTE_ETHER_HDR_LEN - RTE_VLAN_HLEN - 1;
+	max = host_thread_mtu(t);
 	for (unsigned int i = 0; i < t->n_taps; i++) {
 		if (t->taps[i].mtu > max) {
 			LOG(ERR, "tap %s: MTU %u: at most %u with these buffers", t->taps[i].name,

@@ -14,6 +14,38 @@
 
 #define LINE_MAX_BYTES 2048
 
+static _Thread_local bool keeping;
+static _Thread_local char kept[200];
+
+void
+log_sink_keep(void)
+{
+	kept[0] = '\0';
+	keeping = true;
+}
+
+const char *
+log_sink_kept(void)
+{
+	keeping = false;
+	return kept;
+}
+
+static void
+keep(const char *buf, size_t len)
+{
+	static const char us[] = "cygnet: ";
+
+	if (!keeping || kept[0] != '\0' || rte_log_cur_msg_loglevel() > (int)RTE_LOG_ERR)
+		return;
+	if (len > sizeof(us) - 1 && memcmp(buf, us, sizeof(us) - 1) == 0) {
+		buf += sizeof(us) - 1;
+		len -= sizeof(us) - 1;
+	}
+	snprintf(kept, sizeof(kept), "%.*s", (int)strcspn(buf, "\n"), buf);
+	(void)len;
+}
+
 /* systemd.exec(5): JOURNAL_STREAM is the device and inode of the stream that leads to the journal. */
 static bool
 is_journal(int fd)
@@ -39,6 +71,8 @@ static ssize_t
 to_journal(void *cookie, const char *buf, size_t len)
 {
 	const char *name = cookie;
+
+	keep(buf, len);
 	size_t n = len < LINE_MAX_BYTES ? len : LINE_MAX_BYTES;
 
 	while (n > 0 && buf[n - 1] == '\n')
@@ -56,6 +90,7 @@ static ssize_t
 to_stderr(void *cookie, const char *buf, size_t len)
 {
 	(void)cookie;
+	keep(buf, len);
 	return write(STDERR_FILENO, buf, len) < 0 ? 0 : (ssize_t)len;
 }
 

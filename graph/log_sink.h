@@ -9,4 +9,11 @@
  */
 int log_sink_open(const char *name);
 
+/*
+ * From here to log_sink_kept() the first line of this thread that is an error is kept, without "cygnet: ", besides its way
+ * into the log. Of at most 200 bytes; "" when there was none.
+ */
+void log_sink_keep(void);
+const char *log_sink_kept(void);
+
 #endif

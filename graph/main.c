@@ -34,7 +34,8 @@ usage(FILE *out)
 	      "  -V, --version      print the version\n"
 	      "  -h, --help         print this\n"
 	      "\n"
-	      "SIGTERM ends it. Exit codes: 0 ended as told, 1 failed, 2 bad usage or "
+	      "SIGHUP reads FILE again, SIGTERM ends it. Exit codes: 0 ended as told, 1 failed, 2 "
+	      "bad usage or "
 	      "configuration.\n",
 		out);
 }

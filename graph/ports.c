@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
@@ -110,23 +111,93 @@ ports_device(const struct router *r, unsigned int i)
 	return r->port_ids[cp->vlan != 0 ? cp->parent : i];
 }
 
+/* The array stays as long as the router: a worker may hold it. */
+int
+ports_set_vlan(struct router *r, uint16_t device, unsigned int vlan, uint16_t id)
+{
+	uint8_t *vlans = r->vlans[device];
+
+	RTE_BUILD_BUG_ON(WORKER_MAX_DEVICES + CONFIG_MAX_VLANS > WORKER_MAX_PORTS);
+	if (vlans == NULL) {
+		vlans = rte_zmalloc("vlans", WORKER_VLANS, RTE_CACHE_LINE_SIZE);
+		if (vlans == NULL)
+			return -ENOMEM;
+		r->vlans[device] = vlans;
+		for (unsigned int i = 0; i < r->n_workers; i++)
+			__atomic_store_n(
+				&r->lcores[i]->port[device].vlans, vlans, __ATOMIC_RELEASE);
+	}
+	__atomic_store_n(&vlans[vlan], (uint8_t)id, __ATOMIC_RELEASE);
+	return 0;
+}
+
 /* Its device is started already. */
 static int
 add_vlan(struct router *r, unsigned int i, uint16_t id)
 {
 	const struct config_port *cp = &r->config->ports[i];
-	uint8_t **vlans = &r->vlans[ports_device(r, i)];
 
-	RTE_BUILD_BUG_ON(WORKER_MAX_DEVICES + CONFIG_MAX_VLANS > WORKER_MAX_PORTS);
-	if (*vlans == NULL)
-		*vlans = rte_zmalloc("vlans", WORKER_VLANS, RTE_CACHE_LINE_SIZE);
-	if (*vlans == NULL) {
-		LOG(ERR, "port %s: no memory", cp->name);
-		return -ENOMEM;
-	}
-	(*vlans)[cp->vlan] = id;
 	r->port_ids[i] = id;
-	return 0;
+	if (ports_set_vlan(r, ports_device(r, i), cp->vlan, id) == 0)
+		return 0;
+	LOG(ERR, "port %s: no memory", cp->name);
+	return -ENOMEM;
+}
+
+int
+ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	const char *args = strchr(cp->devargs, ',');
+	bool pci = config_is_pci(cp->devargs);
+	int rc = 0;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(cp->devargs, ","), cp->devargs);
+	if (pci && rte_eth_dev_get_port_by_name(name, id) != 0) {
+		LOG(ERR, "port %s: %s was not there at the start: a PCI device needs a restart",
+			cp->name, name);
+		return -ENODEV;
+	}
+	/* Not by rte_dev_probe(): that asks charon's agent to make the device too, and waits for it. */
+	if (!pci)
+		rc = rte_vdev_init(name, args != NULL ? args + 1 : "");
+	if (rc == 0)
+		rc = find_port(cp, id);
+	else
+		LOG(ERR, "port %s: device \"%s\": %s", cp->name, cp->devargs, strerror(-rc));
+	if (rc == 0)
+		rc = start_port(r, cp, *id);
+	if (rc < 0 && !pci)
+		rte_vdev_uninit(name);
+	return rc;
+}
+
+void
+ports_close(const struct config_port *cp, uint16_t id)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+
+	rte_eth_dev_stop(id);
+	if (config_is_pci(cp->devargs))
+		return;
+	rte_eth_dev_close(id);
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(cp->devargs, ","), cp->devargs);
+	rte_vdev_uninit(name);
+}
+
+/* Clear forwarding with no policy needs the word of both ports, or of the pair. */
+void
+ports_pairs(const struct config *config, const uint16_t *ids,
+	bool pairs[WORKER_MAX_PORTS][WORKER_MAX_PORTS])
+{
+	memset(pairs, 0, sizeof(bool) * WORKER_MAX_PORTS * WORKER_MAX_PORTS);
+	for (unsigned int i = 0; i < config->n_ports; i++)
+		for (unsigned int k = 0; k < config->n_ports; k++)
+			pairs[ids[i]][ids[k]] = config->ports[i].default_action == DEFAULT_BYPASS &&
+						config->ports[k].default_action == DEFAULT_BYPASS;
+	for (unsigned int i = 0; i < config->n_pairs; i++)
+		pairs[ids[config->pairs[i].from]][ids[config->pairs[i].to]] =
+			config->pairs[i].action == DEFAULT_BYPASS;
 }
 
 int
@@ -145,16 +216,7 @@ ports_start(struct router *r)
 		if (rc < 0)
 			return rc;
 	}
-	/* Clear forwarding with no policy needs the word of both ports, or of the pair. */
-	for (unsigned int i = 0; i < config->n_ports; i++)
-		for (unsigned int k = 0; k < config->n_ports; k++)
-			r->pair_bypass[r->port_ids[i]][r->port_ids[k]] =
-				config->ports[i].default_action == DEFAULT_BYPASS &&
-				config->ports[k].default_action == DEFAULT_BYPASS;
-	for (unsigned int i = 0; i < config->n_pairs; i++)
-		r->pair_bypass[r->port_ids[config->pairs[i].from]]
-			      [r->port_ids[config->pairs[i].to]] =
-			config->pairs[i].action == DEFAULT_BYPASS;
+	ports_pairs(config, r->port_ids, r->pair_bypass);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "metrics.h"
 #include "notify.h"
 #include "ports.h"
+#include "reload.h"
 #include "telemetry.h"
 
 #include <errno.h>
@@ -28,16 +29,13 @@
 #define TICK_US 100000
 #define RCU_TICK_US 2000
 
-/* Room before and after a packet of the largest MTU for ESP in UDP over IPv6, padding and ICV. */
-#define PACKET_MARGIN 256
-
 static int
 create_mbufs(struct router *r)
 {
 	unsigned int room = RTE_MBUF_DEFAULT_DATAROOM;
 
 	for (unsigned int i = 0; i < r->config->n_ports; i++)
-		room = RTE_MAX(room, r->config->ports[i].mtu + PACKET_MARGIN);
+		room = RTE_MAX(room, r->config->ports[i].mtu + ROUTER_PACKET_MARGIN);
 	r->mbufs = rte_pktmbuf_pool_create("mbufs", r->config->limits.mbufs, MBUF_CACHE,
 		RTE_ALIGN(sizeof(struct pkt), RTE_MBUF_PRIV_ALIGN), room + RTE_PKTMBUF_HEADROOM,
 		(int)rte_socket_id());
@@ -204,6 +202,17 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	event_base_loopbreak(r->base);
 }
 
+static void
+on_hangup(evutil_socket_t sig, short what, void *arg)
+{
+	int rc = reload_start(arg, 0, NULL);
+
+	(void)sig;
+	(void)what;
+	if (rc < 0)
+		LOG(ERR, "SIGHUP: %s", rc == -EBUSY ? "a reload runs already" : strerror(-rc));
+}
+
 static int
 add_events(struct router *r)
 {
@@ -213,6 +222,7 @@ add_events(struct router *r)
 	r->events[1] = evsignal_new(r->base, SIGINT, on_signal, r);
 	r->events[2] = event_new(r->base, -1, EV_PERSIST, on_tick, r);
 	r->events[3] = event_new(r->base, -1, EV_PERSIST, on_rcu_tick, r);
+	r->events[4] = evsignal_new(r->base, SIGHUP, on_hangup, r);
 	for (unsigned int i = 0; i < RTE_DIM(r->events); i++)
 		if (r->events[i] == NULL)
 			return -ENOMEM;
@@ -220,6 +230,7 @@ add_events(struct router *r)
 	event_add(r->events[1], NULL);
 	event_add(r->events[2], &tick);
 	event_add(r->events[3], &rcu);
+	event_add(r->events[4], NULL);
 	return 0;
 }
 
@@ -231,6 +242,7 @@ router_start(struct router *r, struct config *config)
 
 	memset(r, 0, sizeof(*r));
 	r->config = config;
+	rte_log_set_level(cygnet_logtype, config->log_level);
 	r->epoch = rte_rand() | 1;
 	r->base = event_base_new();
 	r->rcu = rcu_create();
@@ -295,6 +307,7 @@ router_stop(struct router *r)
 {
 	if (r->lcores != NULL)
 		lcores_stop(r);
+	reload_stop(r);
 	telemetry_stop();
 	notify_free(r->notify);
 	metrics_stop(r->metrics);

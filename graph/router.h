@@ -16,12 +16,16 @@ struct channel;
 struct crypto;
 struct ctl;
 struct metrics;
+struct reload;
 struct notify;
 struct sqn_store;
 
 /* The SAD's range, and charon's own default (charon.spi_min, spi_max). */
 #define ROUTER_SPI_MIN 0xc0000000u
 #define ROUTER_SPI_MAX 0xcfffffffu
+
+/* Room before and after a packet of the largest MTU for ESP in UDP over IPv6, padding and ICV. */
+#define ROUTER_PACKET_MARGIN 256
 
 /* The running router: owned by the control thread; what lcores see of it is in their struct worker. */
 struct router {
@@ -39,6 +43,7 @@ struct router {
 	struct ctl *ctl; /* cygnetctl's socket */
 	struct metrics *metrics; /* for Prometheus, when the configuration says so */
 	struct notify *notify; /* of the service manager */
+	struct reload *reload; /* that runs, or NULL */
 	struct rte_mempool *mbufs;
 	struct rte_ring *mappings; /* of struct sa_mapping, from workers */
 	struct rte_ring *path_mtus; /* of struct sa_path_mtu, likewise */
@@ -55,7 +60,7 @@ struct router {
 	uint8_t *vlans[WORKER_MAX_DEVICES]; /* of a device: worker_port.vlans */
 	struct worker_sockets *_Atomic sockets; /* of charon */
 	bool pair_bypass[WORKER_MAX_PORTS][WORKER_MAX_PORTS];
-	struct event *events[4];
+	struct event *events[5];
 	_Atomic bool stopping;
 };
 
@@ -76,6 +81,8 @@ int router_create_state(const struct config *config);
 /* graph/channel.c: the router's end of rte_mp. Control thread. */
 struct channel *channel_start(struct router *r);
 void channel_stop(struct channel *c);
+void channel_settings(
+	struct channel *c); /* what a reload may change is read from the configuration again */
 void channel_tick(
 	struct channel *c); /* each 100 ms: owners, orphans, acquires, expiries to be sent */
 void channel_mapping(struct channel *c, const struct sa_mapping *m);

@@ -18,6 +18,17 @@ identify(const struct config_sa *cs, struct sqn_id *id)
 }
 
 int
+router_sa_digest(struct config_sa *cs)
+{
+	struct sqn_id id;
+	int rc = identify(cs, &id);
+
+	if (rc == 0)
+		memcpy(cs->digest, id.digest, sizeof(cs->digest));
+	return rc;
+}
+
+int
 router_create_state(const struct config *config)
 {
 	struct sqn_id id;
@@ -59,13 +70,15 @@ take_numbers(struct router *r, struct config_sa *cs)
 	return rc;
 }
 
-static int
-add_static_sa(struct router *r, struct config_sa *cs)
+int
+router_add_static_sa(struct router *r, struct config_sa *cs)
 {
 	int rc, numbers = -1;
 	const char *why;
 	uint32_t slot;
 
+	if (router_sa_digest(cs) < 0)
+		return -ENOMEM;
 	if (cs->state_file != NULL) {
 		numbers = take_numbers(r, cs);
 		if (numbers < 0)
@@ -91,7 +104,7 @@ router_add_static_sas(struct router *r)
 	int rc = 0;
 
 	for (unsigned int i = 0; rc == 0 && i < r->config->n_sas; i++) {
-		rc = add_static_sa(r, &r->config->sas[i]);
+		rc = router_add_static_sa(r, &r->config->sas[i]);
 		explicit_bzero(r->config->sas[i].key, sizeof(r->config->sas[i].key));
 	}
 	return rc;
@@ -109,16 +122,22 @@ router_add_static_policies(struct router *r)
 			return rc;
 		}
 	}
-	/* The last SA of a reqid is the one that policies without an SPI use. */
-	for (unsigned int i = 0; i < r->config->n_sas; i++) {
-		const struct sa_conf *sa = &r->config->sas[i].conf;
+	router_bind_static_sas(r, r->config);
+	if (r->config->static_only)
+		spd_set_complete(r->spd, true);
+	return 0;
+}
+
+/* The last SA of a reqid is the one that policies without an SPI use. */
+void
+router_bind_static_sas(struct router *r, const struct config *config)
+{
+	for (unsigned int i = 0; i < config->n_sas; i++) {
+		const struct sa_conf *sa = &config->sas[i].conf;
 		uint32_t slot;
 
 		if (sa->dir == SA_DIR_OUT &&
 			sad_find(r->sad, SA_DIR_OUT, sa->proto, sa->spi, &sa->dst, &slot) == 0)
 			spd_bind_sa(r->spd, sa, slot);
 	}
-	if (r->config->static_only)
-		spd_set_complete(r->spd, true);
-	return 0;
 }

@@ -8,4 +8,11 @@
 int router_add_static_sas(struct router *r);
 int router_add_static_policies(struct router *r);
 
+/* One of them; its digest is set, its key is the caller's to wipe. */
+int router_add_static_sa(struct router *r, struct config_sa *cs);
+/* Outbound policies get the static SAs of this configuration that are there. */
+void router_bind_static_sas(struct router *r, const struct config *config);
+/* Sets cs->digest from its key. Any thread. Returns 0 or -ENOMEM. */
+int router_sa_digest(struct config_sa *cs);
+
 #endif

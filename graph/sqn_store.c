@@ -21,9 +21,11 @@ struct entry {
 	uint32_t slot;
 	uint64_t max, reserved; /* last number there is; last that the SA may give */
 	int told; /* error that was logged last */
+	bool gone; /* its SA is */
 	/* Under the store's lock. */
 	uint64_t want, written; /* to be on the disk; there */
 	int error;
+	bool busy; /* the thread writes it */
 };
 
 struct sqn_store {
@@ -63,9 +65,11 @@ write_files(void *arg)
 			continue;
 		}
 		want = e->want;
+		e->busy = true;
 		pthread_mutex_unlock(&s->lock);
 		rc = sqn_file_write(e->path, &e->id, want);
 		pthread_mutex_lock(&s->lock);
+		e->busy = false;
 		if (rc == 0)
 			e->written = want;
 		e->error = rc; /* the control thread asks again */
@@ -206,12 +210,40 @@ tell(struct entry *e, int error)
 }
 
 void
+sqn_store_release(struct sqn_store *s, uint32_t slot)
+{
+	for (unsigned int i = 0; i < s->n; i++)
+		if (s->v[i]->slot == slot) {
+			s->v[i]->slot = NO_SLOT;
+			s->v[i]->gone = true;
+		}
+}
+
+/* Entries whose SA has gone, but for one that is being written. The lock is held. */
+static void
+forget_gone(struct sqn_store *s)
+{
+	unsigned int left = 0;
+
+	for (unsigned int i = 0; i < s->n; i++) {
+		if (s->v[i]->gone && !s->v[i]->busy)
+			close_entry(s->v[i]);
+		else
+			s->v[left++] = s->v[i];
+	}
+	s->n = left;
+}
+
+void
 sqn_store_tick(struct sqn_store *s)
 {
 	bool work = false;
 
 	if (!s->running)
 		return;
+	pthread_mutex_lock(&s->lock);
+	forget_gone(s);
+	pthread_mutex_unlock(&s->lock);
 	for (unsigned int i = 0; i < s->n; i++) {
 		struct entry *e = s->v[i];
 		uint64_t last, written;

@@ -31,6 +31,9 @@ int sqn_store_add(struct sqn_store *store, const char *path, const struct sqn_id
 /* The SA of that file has this slot now. Control thread. */
 void sqn_store_attach(struct sqn_store *store, int index, uint32_t slot);
 
+/* The SA of that slot goes: its file is closed once the thread has left it, and keeps all that was reserved. Control thread. */
+void sqn_store_release(struct sqn_store *store, uint32_t slot);
+
 /* Hands new blocks to SAs and asks for more. Control thread, each 100 ms; never waits. */
 void sqn_store_tick(struct sqn_store *store);
 

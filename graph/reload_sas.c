@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crypto.h"
+#include "log_sink.h"
+#include "reload_priv.h"
+#include "router_sas.h"
+#include "sa_setup.h"
+#include "sqn_store.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Static SAs and policies that a reload brings, takes away and changes. */
+
+static bool
+same_place(const struct sa_conf *a, const struct sa_conf *b)
+{
+	return a->dir == b->dir && a->proto == b->proto && a->spi == b->spi &&
+	       (a->dir == SA_DIR_IN || addr_equal(&a->dst, &b->dst));
+}
+
+/* Another one, which goes, has its SPI: it cannot come before that has gone. */
+static bool
+waits_for_place(const struct reload *job, const struct config_sa *sa)
+{
+	const struct config *now = job->r->config;
+
+	for (unsigned int i = 0; i < now->n_sas; i++)
+		if (job->diff.sa_after[i] == RELOAD_NONE &&
+			same_place(&now->sas[i].conf, &sa->conf))
+			return true;
+	return false;
+}
+
+/* Whether it could be added if its place were free. */
+static int
+rehearse(struct reload *job, const struct config_sa *sa)
+{
+	struct sad_crypto ops = crypto_sad_ops(job->r->crypto);
+	struct sa trial = {0};
+	const char *why = "";
+	int rc = sa_check(&sa->conf, &why);
+
+	if (rc == 0)
+		rc = ops.create(ops.ctx, &trial, &sa->conf, sa->key);
+	if (rc < 0)
+		return reload_fail(job, rc, "SA %s: %s (%s)", sa->name,
+			*why != '\0' ? why : "no crypto device takes it", strerror(-rc));
+	ops.destroy(ops.ctx, &trial);
+	return 0;
+}
+
+static void
+remove_sa(struct router *r, const struct sa_conf *conf)
+{
+	uint32_t slot;
+
+	if (sad_find(r->sad, conf->dir, conf->proto, conf->spi, &conf->dst, &slot) < 0 ||
+		sad_cold(r->sad, slot)->conf.owner != 0)
+		return;
+	spd_unbind_sa(r->spd, slot);
+	sqn_store_release(r->sqn_store, slot);
+	sad_del(r->sad, slot);
+}
+
+int
+reload_sas_add(struct reload *job)
+{
+	struct config *next = job->next;
+	int rc = 0;
+
+	for (unsigned int i = 0; rc == 0 && i < next->n_sas; i++)
+		if (job->diff.sa_before[i] == RELOAD_NONE && waits_for_place(job, &next->sas[i]))
+			rc = rehearse(job, &next->sas[i]);
+	for (unsigned int i = 0; rc == 0 && i < next->n_sas; i++) {
+		if (job->diff.sa_before[i] != RELOAD_NONE || waits_for_place(job, &next->sas[i]))
+			continue;
+		log_sink_keep();
+		rc = router_add_static_sa(job->r, &next->sas[i]);
+		if (rc < 0) {
+			reload_fail(job, rc, "%s", log_sink_kept());
+			next->n_sas = i; /* what reload_sas_undo() looks at */
+			reload_sas_undo(job);
+		}
+	}
+	return rc;
+}
+
+void
+reload_sas_undo(struct reload *job)
+{
+	for (unsigned int i = 0; i < job->next->n_sas; i++)
+		if (job->diff.sa_before[i] == RELOAD_NONE &&
+			!waits_for_place(job, &job->next->sas[i]))
+			remove_sa(job->r, &job->next->sas[i].conf);
+}
+
+static void
+undo_policies(struct reload *job, unsigned int n)
+{
+	while (n-- > 0) {
+		int k = job->diff.policy_before[n];
+
+		/* Room for what was there a moment ago. */
+		if (k == RELOAD_NONE)
+			spd_del(job->r->spd, &job->next->policies[n]);
+		else
+			spd_add(job->r->spd, &job->r->config->policies[k], NULL);
+	}
+}
+
+void
+reload_policies_undo(struct reload *job)
+{
+	undo_policies(job, job->next->n_policies);
+}
+
+int
+reload_policies_add(struct reload *job)
+{
+	const struct config *next = job->next, *now = job->r->config;
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < next->n_policies; i++) {
+		int k = job->diff.policy_before[i];
+
+		if (k == RELOAD_NONE || !reload_same_policy(&now->policies[k], &next->policies[i]))
+			rc = spd_add(job->r->spd, &next->policies[i], NULL);
+	}
+	if (rc == 0)
+		return 0;
+	undo_policies(job, i);
+	return reload_fail(job, rc, "the policies do not fit: %s", strerror(-rc));
+}
+
+void
+reload_sas_commit(struct reload *job)
+{
+	struct router *r = job->r;
+	const struct config *now = r->config;
+
+	for (unsigned int i = 0; i < now->n_policies; i++)
+		if (job->diff.policy_after[i] == RELOAD_NONE)
+			spd_del(r->spd, &now->policies[i]);
+	for (unsigned int i = 0; i < now->n_sas; i++)
+		if (job->diff.sa_after[i] == RELOAD_NONE)
+			remove_sa(r, &now->sas[i].conf);
+	/* It was rehearsed: only a table that has filled up meanwhile keeps it away. */
+	for (unsigned int i = 0; i < job->next->n_sas; i++) {
+		struct config_sa *sa = &job->next->sas[i];
+
+		log_sink_keep();
+		if (job->diff.sa_before[i] == RELOAD_NONE && waits_for_place(job, sa) &&
+			router_add_static_sa(r, sa) < 0)
+			reload_fail(job, -EIO, "%s", log_sink_kept());
+		explicit_bzero(sa->key, sizeof(sa->key));
+	}
+	router_bind_static_sas(r, job->next);
+}

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""cygnetctl reload: what changes in router.yaml while packets go, and what does not."""
+
+import copy
+import json
+import signal
+from types import SimpleNamespace
+
+import pytest
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+
+from lab import wait_for
+from peers import Streams
+from router import Router, config, port
+from wire import Wire
+
+NETS = {"a": "10.1.0", "b": "10.2.0"}
+WAN = {"a": "192.0.2.1", "b": "192.0.2.2"}
+OTHER = {"a": "b", "b": "a"}
+
+
+def key(n):
+    return "0x" + bytes((n * 17 + i * 5) & 0xFF for i in range(32)).hex()
+
+
+def pair(which, net, reqid):
+    """SAs and policies of one site for a network behind each: 10.1.NET.0/24 and 10.2.NET.0/24."""
+    sas, policies = [], []
+    for direction in "out", "in":
+        src, dst = (which, OTHER[which]) if direction == "out" else (OTHER[which], which)
+        sas.append({"name": f"{direction}-{net}", "direction": direction, "reqid": reqid,
+                    "spi": 0x51000000 + reqid * 4 + (src == "a"), "source": WAN[src], "destination": WAN[dst],
+                    "encryption": "aes256", "integrity": "sha256", "key": key(reqid),
+                    "integrity-key": key(reqid + 1), "replay-window": 1024 if direction == "in" else 0})
+        if direction == "out":
+            del sas[-1]["replay-window"]
+    for direction in "out", "in", "fwd":
+        nets = [f"{NETS[w][:-1]}{net}.0/24" for w in (which, OTHER[which])]
+        policies.append({"direction": direction, "action": "protect", "reqid": reqid,
+                         "source": nets[direction != "out"], "destination": nets[direction == "out"]})
+    return sas, policies
+
+
+def site(which):
+    sas, policies = pair(which, 0, 1)
+    return config([port("lan", [f"{NETS[which]}.1/24"]), port("wan", [f"{WAN[which]}/24"])],
+                  ipsec={"static-only": True}, sas=sas, policies=policies)
+
+
+@pytest.fixture
+def net(lab):
+    """left -- a === b -- right, by static SAs; numbered packets go both ways all the time."""
+    ns = {n: lab.ns(n) for n in ("a", "b", "left", "right", "more")}
+    for n in ns.values():
+        n.no_ipv6()
+    for host, which in ("left", "a"), ("right", "b"):
+        lab.veth(ns[which], "v-lan", ns[host], "e0")
+        ns[host].addr("e0", f"{NETS[which]}.2/24")
+        ns[host].route("default", "via", f"{NETS[which]}.1")
+    lab.veth(ns["a"], "v-wan", ns["b"], "v-wan")
+    lab.veth(ns["a"], "v-more", ns["more"], "e0")
+    routers = {w: Router(ns[w], site(w)) for w in "ab"}
+    for r in routers.values():
+        r.start(wait=False)
+    for w, r in routers.items():
+        r.wait_ready()
+        ns[w].route(f"10.{2 if w == 'a' else 1}.0.0/16", "via", WAN[OTHER[w]], "dev", "wan")
+    wait_for("the tunnel", lambda: ns["left"].ping("10.2.0.2", count=1) == 1, 15)
+    streams = Streams(SimpleNamespace(ns=ns["left"]), "10.1.0.2", SimpleNamespace(ns=ns["right"]), "10.2.0.2", 500, 200)
+    with streams:
+        yield SimpleNamespace(**ns, router=routers["a"], peer=routers["b"], r=ns["a"])
+    assert streams.sent > 500 and streams.lost == 0
+    assert [r.stop() for r in routers.values()] == [0, 0]
+
+
+def reload(router, *args):
+    return router.ctl("reload", *args, check=False)
+
+
+def taps(ns):
+    return {x["ifname"] for x in json.loads(ns.run("ip", "-j", "link").stdout)}
+
+
+def mac(ns, dev):
+    return next((x["address"] for x in json.loads(ns.run("ip", "-j", "link").stdout) if x["ifname"] == dev), "00:" * 5 + "00")
+
+
+def spis(router):
+    return {s["spi"] for s in router.sas()}
+
+
+def test_ports(net):
+    """Ports and VLANs come and go, twice with the same device; not a packet of the others is lost."""
+    router, first = net.router, copy.deepcopy(net.router.conf)
+    vlan = {"id": 7, "addresses": ["10.78.0.1/24"], "default-action": "bypass"}
+    router.conf["ports"].insert(0, port("more", ["10.77.0.1/24"], default_action="bypass", vlans=[vlan]))
+    router.conf["ports"][1]["default-action"] = "bypass"
+    router.write()
+    check = reload(router, "--check")
+    assert check.returncode == 0 and "+ port more: net_af_packet_more,iface=v-more,qpairs=1" in check.stdout, check
+    assert "+ port more.7: VLAN 7 of more" in check.stdout and "more" not in taps(net.r)
+    net.more.addr("e0", "10.77.0.2/24")
+    wire, arp = Wire(net.more, "e0"), ARP(psrc="10.78.0.2", pdst="10.78.0.1", hwsrc=net.more.mac("e0"))
+
+    def vlan_answers():
+        router_mac = bytes.fromhex(mac(net.r, "more").replace(":", ""))
+        wire.drain()
+        wire.send(Ether(dst="ff:ff:ff:ff:ff:ff", src=arp.hwsrc) / Dot1Q(vlan=7) / arp)
+        # The kernel may have taken the tag off.
+        return wire.recv(lambda f: f[12:14] in (b"\x81\x00", b"\x08\x06") and bytes([0, 2]) + router_mac + bytes([10, 78, 0, 1])
+                         in f, 0.5) is not None
+    net.more.route("10.1.0.0/24", "via", "10.77.0.1")
+    for _ in range(2):
+        router.write()
+        done = reload(router)
+        assert done.returncode == 0 and "~ port lan: default-action discard -> bypass" in done.stdout, done
+        wait_for("the new port", lambda: net.more.ping("10.77.0.1", count=1) == 1)
+        wait_for("its VLAN", vlan_answers)
+        assert net.more.ping("10.1.0.2") == 3 and net.left.ping("10.77.0.2") == 3
+        assert [p["name"] for p in router.json("port")] == ["more", "lan", "wan", "more.7"]
+        assert reload(router).stdout.strip() == "Nothing differs."
+        added, router.conf = router.conf, first
+        router.write()
+        done = reload(router)
+        assert done.returncode == 0 and "- port more.7" in done.stdout, done
+        assert not {"more", "more.7"} & taps(net.r) and [p["name"] for p in router.json("port")] == ["lan", "wan"]
+        assert net.more.ping("10.77.0.1", count=1) == 0 and not vlan_answers()
+        assert "v-more" not in net.r.run("nft", "list", "tables").stdout
+        router.conf = added
+
+
+def test_sas(net):
+    """Static SAs and policies come, change and go: those that stay are not touched."""
+    before, first = spis(net.router), {w: copy.deepcopy(r.conf) for w, r in (("a", net.router), ("b", net.peer))}
+    for which, r, host, ns in ("a", net.router, net.left, net.r), ("b", net.peer, net.right, net.b):
+        sas, policies = pair(which, 5, 2)
+        r.conf["sas"] = sas + r.conf["sas"]
+        r.conf["policies"] += policies
+        r.conf["ports"][0]["addresses"].append(f"10.{1 if which == 'a' else 2}.5.1/24")
+        r.write()
+        done = reload(r)
+        assert done.returncode == 0 and "+ SA out-5: out" in done.stdout and "+ port lan: address 10." in done.stdout, done
+        host.addr("e0", f"10.{1 if which == 'a' else 2}.5.2/24")
+    ping = ["-I", "10.1.5.2"]
+    wait_for("the second tunnel", lambda: net.left.ping("10.2.5.2", count=1, extra=ping) == 1)
+    assert net.left.ping("10.2.5.2", extra=ping) == 3
+    assert len(net.router.sas()) == 4 and before < spis(net.router)
+    # Another key at one end alone: its packets are not authentic there, and only those.
+    net.router.conf["sas"][0]["key"] = key(99)
+    net.router.write()
+    assert "~ SA out-5: made anew" in reload(net.router).stdout
+    assert net.left.ping("10.2.5.2", count=2, extra=ping) == 0
+    assert sum(s["packets"] for s in net.router.sas() if s["spi"] in before) > 300
+    for which, r in ("a", net.router), ("b", net.peer):
+        r.conf = first[which]
+        r.write()
+        done = reload(r)
+        assert done.returncode == 0 and "- SA in-5" in done.stdout and "- policies" in done.stdout, done
+        assert len(r.sas()) == 2 and len(r.policies()) == 3
+    assert spis(net.router) == before
+
+
+def test_refused(net):
+    """A file that is wrong, a port that cannot be made, a change that needs a restart: nothing changes."""
+    router, first = net.router, copy.deepcopy(net.router.conf)
+
+    def running():
+        return [p["name"] for p in router.json("port")], spis(router), len(router.policies())
+    was = running()
+    router.conf["ports"].append(port("more", ["10.77.0.1/24"], mtu="huge"))
+    router.write()
+    done = reload(router)
+    assert done.returncode == 1 and f"{router.file}:" in done.stderr and "ports[2].mtu: 'huge' is not a number" in done.stderr
+    assert done.stderr.count("\n") == 1
+    for change, said in [
+            ({"devargs": "net_af_packet_more,iface=v-nothing"}, "there is no interface 'v-nothing'"),
+            ({"devargs": "net_nosuch0"}, 'port more: device "net_nosuch0"'),
+            ({"devargs": "0000:99:00.0"}, "a PCI device needs a restart"),
+            ({"devargs": "net_null_more", "mtu": 9000}, "needs larger packet buffers: a restart"),
+            ({"name": "v-more", "devargs": "net_null_more"}, "is not a plain tap")]:
+        router.conf = copy.deepcopy(first)
+        router.conf["ports"] += [port("fine", devargs="net_null_fine"), {**port("more", mtu=1500), **change}]
+        router.write()
+        done = reload(router)
+        assert done.returncode in (1, 4) and said in done.stderr, done
+        assert running() == was and "fine" not in taps(net.r)
+    router.conf = copy.deepcopy(first)
+    router.conf.update(limits={"sas": 8192}, **{"log-level": "debug"})
+    router.conf["policies"].append({"direction": "fwd", "action": "bypass", "source": "10.9.0.0/16", "destination": "10.1.0.0/16"})
+    router.write()
+    done = reload(router)
+    assert done.returncode == 4 and "! limits.sas: 4096 -> 8192 (needs a restart)" in done.stdout, done
+    assert "+ policies[3]" in done.stdout and "nothing was changed" in done.stderr and running() == was
+    done = reload(router, "--partial")
+    assert done.returncode == 0 and len(router.policies()) == 4
+    assert router.json("status")["counts"]["sas"]["limit"] == 4096
+    # SIGHUP does the same, and says so in the log.
+    router.conf = first
+    router.write()
+    router.process.send(signal.SIGHUP)
+    wait_for("SIGHUP", lambda: len(router.policies()) == 3)
+    wait_for("the log", lambda: f"{router.file} is reloaded" in router.process.output())
+    assert "reload: ~ log-level: debug -> info" in router.process.output()
