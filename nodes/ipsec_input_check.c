@@ -91,8 +91,8 @@ check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_poli
 		spd_batch_used(w, policy);
 	if (unlikely(reason != DROP_NONE)) {
 		p->drop = reason;
-		return reason == DROP_POLICY_DEFAULT && tells_path_mtu(w, p, key) ? EDGE_PATH_MTU
-										  : EDGE_DROP;
+		return reason == DROP_POLICY_DEFAULT && tells_path_mtu(w, p, &key) ? EDGE_PATH_MTU
+										   : EDGE_DROP;
 	}
 	if (p->flags & PKT_F_DECRYPTED) {
 		p->reqid = p->sa->reqid;
