@@ -157,6 +157,17 @@ sync_done(struct channel_core *c, struct owner *o)
 	return 0;
 }
 
+/* What of its SAs it did not name is left of requests whose answers were lost. */
+static int
+sas_done(struct channel_core *c, const struct owner *o)
+{
+	unsigned int swept = channel_sweep_sas(c, o);
+
+	if (swept > 0)
+		LOG(NOTICE, "owner %016lx: %u SAs that it no longer has are deleted", o->id, swept);
+	return 0;
+}
+
 static int
 apply(struct channel_core *c, const struct ike_msg *in, uint64_t received, struct ike_msg *out)
 {
@@ -192,6 +203,8 @@ apply(struct channel_core *c, const struct ike_msg *in, uint64_t received, struc
 		return owner_socket(c, o, &in->body.socket, true);
 	case IKE_SYNC_DONE:
 		return sync_done(c, o);
+	case IKE_SAS_DONE:
+		return sas_done(c, o);
 	case IKE_PING:
 		return 0;
 	default:

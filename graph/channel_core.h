@@ -18,7 +18,8 @@
  *
  * An owner is one start of charon's plugin. While its agent's process lives it is alive. When that dies
  * its SAs and policies are orphans that keep forwarding, until a new owner's policies replace them or the
- * grace time ends: then the SAs go and the policies become DISCARD.
+ * grace time ends: then the SAs go and the policies become DISCARD. When there is no room for another owner the
+ * grace time of the one that is dead for the longest time ends at once.
  */
 
 #define CHANNEL_MAX_OWNERS 16
@@ -45,7 +46,7 @@ struct owner {
 	enum owner_state state;
 	int pid; /* of its agent */
 	uint32_t spi_min, spi_max; /* host order: of the SPIs that it gets */
-	uint32_t session; /* counts HELLOs: sockets of an older one go at SYNC_DONE */
+	uint32_t session; /* counts HELLOs: sockets of an older one go at SYNC_DONE, SAs at SAS_DONE */
 	uint32_t
 		replay_from; /* policies that were added up to this SPD order are older than the HELLO */
 	uint64_t died; /* nanoseconds */
@@ -144,6 +145,8 @@ int channel_query_sa(struct channel_core *c, const struct owner *o, const struct
 	struct ike_msg_usage *usage);
 void channel_remove_sa(struct channel_core *c, uint32_t slot);
 unsigned int channel_remove_sas_of(struct channel_core *c, uint64_t owner);
+/* Removes the SAs that the owner has neither added nor named since its HELLO; returns how many. */
+unsigned int channel_sweep_sas(struct channel_core *c, const struct owner *o);
 
 /* channel_policy.c */
 int channel_add_policy(
@@ -158,6 +161,8 @@ int channel_sweep_policies(struct channel_core *c, const struct owner *o);
 int channel_discard_policies(struct channel_core *c, uint64_t owner);
 
 /* channel_event.c */
+/* Every expiry that still stands is told to its owner once more. */
+void channel_resend(struct channel_core *c);
 void channel_acquires(struct channel_core *c);
 void channel_resyncs(struct channel_core *c);
 

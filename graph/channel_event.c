@@ -87,11 +87,11 @@ channel_core_mapping(struct channel_core *c, const struct sa_mapping *m)
 
 	/* The packet can be older than what its slot holds now. */
 	if (cold->state != SA_LIVE || cold->conf.spi != m->spi ||
-		!owner_is_alive(c, cold->conf.owner))
-		return;
+		!owner_is_alive(c, cold->conf.owner) || c->ops->room(c->ctx) <= POLITE_ROOM)
+		return; /* it comes again */
 	channel_addr_to_wire(&event.body.mapping.dst, &cold->conf.dst);
 	channel_addr_to_wire(&event.body.mapping.remote, &m->addr);
-	emit(c, IKE_EVENT_MAPPING, cold->conf.owner, &event); /* lost: it comes again */
+	emit(c, IKE_EVENT_MAPPING, cold->conf.owner, &event);
 }
 
 static bool
@@ -103,6 +103,12 @@ resend_expire(struct channel_core *c, uint32_t slot)
 		!owner_is_alive(c, cold->conf.owner))
 		return true;
 	return emit_expire(c, slot, cold->hard_sent);
+}
+
+void
+channel_resend(struct channel_core *c)
+{
+	c->resend_at = 0;
 }
 
 /*
@@ -122,7 +128,7 @@ channel_resyncs(struct channel_core *c)
 			return;
 		o->resync = false;
 		c->stats.resyncs++;
-		c->resend_at = 0;
+		channel_resend(c);
 		LOG(NOTICE, "owner %016lx: %lu events lost so far; states are compared", o->id,
 			o->lost_events);
 	}

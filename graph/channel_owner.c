@@ -24,34 +24,19 @@ owner_is_alive(const struct channel_core *c, uint64_t id)
 	return false;
 }
 
-/* A free entry, or that of the owner that is gone for the longest time. */
-static struct owner *
-take_entry(struct channel_core *c)
-{
-	struct owner *oldest = NULL;
-
-	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++) {
-		struct owner *o = &c->owners[i];
-
-		if (o->state == OWNER_NONE)
-			return o;
-		if (o->state == OWNER_GONE && (oldest == NULL || o->died < oldest->died))
-			oldest = o;
-	}
-	return oldest;
-}
-
-/*
- * An agent that was killed leaves its key slots taken, with the keys. When nobody else may be using
- * slots, all are wiped.
- */
+/* An agent that was killed leaves its key slots taken, with the keys. */
 static void
-wipe_slots(struct channel_core *c, const struct owner *except)
+free_slots(struct channel_core *c, int agent)
 {
-	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++)
-		if (&c->owners[i] != except && c->owners[i].state == OWNER_ALIVE)
-			return;
-	explicit_bzero(c->slots, IKE_KEY_SLOTS * sizeof(c->slots[0]));
+	for (unsigned int i = 0; i < IKE_KEY_SLOTS; i++) {
+		struct ike_key_slot *slot = &c->slots[i];
+
+		if (atomic_load(&slot->claimer) != (uint32_t)agent)
+			continue;
+		explicit_bzero(slot->key, sizeof(slot->key));
+		slot->len = 0;
+		atomic_store(&slot->claimer, 0);
+	}
 }
 
 /*
@@ -90,6 +75,58 @@ publish_sockets(struct channel_core *c)
 	return c->ops->set_sockets(c->ctx, &all);
 }
 
+static int
+end_grace(struct channel_core *c, struct owner *o)
+{
+	unsigned int sas;
+	/* Policies first: nothing finds a policy with neither SA nor DISCARD. */
+	int policies = channel_discard_policies(c, o->id);
+
+	if (policies < 0) {
+		LOG(ERR, "owner %016lx: no memory to end its policies; trying again", o->id);
+		return policies;
+	}
+	sas = channel_remove_sas_of(c, o->id);
+	o->state = OWNER_GONE;
+	o->missed = true;
+	o->n_sockets = 0;
+	publish_sockets(c);
+	LOG(WARNING,
+		"owner %016lx: dead for %llu s: %u SAs are deleted, %d policies discard from now "
+		"on",
+		o->id, (c->ops->now(c->ctx) - o->died) / CHANNEL_NSEC, sas, policies);
+	return 0;
+}
+
+/* The owner in that state that died first; NULL: none is. */
+static struct owner *
+longest_dead(struct channel_core *c, enum owner_state state)
+{
+	struct owner *oldest = NULL;
+
+	for (unsigned int i = 0; i < CHANNEL_MAX_OWNERS; i++) {
+		struct owner *o = &c->owners[i];
+
+		if (o->state == state && (oldest == NULL || o->died < oldest->died))
+			oldest = o;
+	}
+	return oldest;
+}
+
+/* A free entry, or that of one who is dead: a charon that dies again and again must not be locked out by its orphans. */
+static struct owner *
+take_entry(struct channel_core *c)
+{
+	struct owner *o = longest_dead(c, OWNER_NONE);
+
+	if (o == NULL)
+		o = longest_dead(c, OWNER_GONE);
+	if (o != NULL)
+		return o;
+	o = longest_dead(c, OWNER_ORPHANED);
+	return o != NULL && end_grace(c, o) == 0 ? o : NULL;
+}
+
 int
 owner_hello(struct channel_core *c, uint64_t id, int pid, uint32_t spi_min, uint32_t spi_max)
 {
@@ -107,7 +144,7 @@ owner_hello(struct channel_core *c, uint64_t id, int pid, uint32_t spi_min, uint
 	if (!known)
 		*o = (struct owner){.id = id};
 	if (o->pid != pid)
-		wipe_slots(c, o);
+		free_slots(c, o->pid);
 	LOG(INFO, "owner %016lx: agent %d%s", id, pid,
 		!known			     ? ""
 		: o->state == OWNER_ALIVE    ? ", again"
@@ -122,6 +159,9 @@ owner_hello(struct channel_core *c, uint64_t id, int pid, uint32_t spi_min, uint
 	o->resync |= o->missed;
 	o->missed = false;
 	publish_sockets(c);
+	/* What was on its way to an agent that died, or found no room behind it, nobody knows. */
+	if (known)
+		channel_resend(c);
 	return 0;
 }
 
@@ -136,31 +176,10 @@ owner_died(struct channel_core *c, unsigned int entry)
 	o->died = c->ops->now(c->ctx);
 	o->resync = false;
 	c->ops->watch(c->ctx, entry, 0);
-	wipe_slots(c, o);
+	free_slots(c, o->pid);
 	publish_sockets(c);
 	LOG(WARNING, "owner %016lx: its agent %d is dead; its SAs go on for %u s", o->id, o->pid,
 		c->orphan_grace);
-}
-
-static void
-end_grace(struct channel_core *c, struct owner *o)
-{
-	unsigned int sas;
-	/* Policies first: nothing finds a policy with neither SA nor DISCARD. */
-	int policies = channel_discard_policies(c, o->id);
-
-	if (policies < 0) {
-		LOG(ERR, "owner %016lx: no memory to end its policies; trying again", o->id);
-		return;
-	}
-	sas = channel_remove_sas_of(c, o->id);
-	o->state = OWNER_GONE;
-	o->missed = true;
-	o->n_sockets = 0;
-	publish_sockets(c);
-	LOG(WARNING,
-		"owner %016lx: dead for %u s: %u SAs are deleted, %d policies discard from now on",
-		o->id, c->orphan_grace, sas, policies);
 }
 
 void

@@ -255,6 +255,18 @@ channel_sweep_policies(struct channel_core *c, const struct owner *o)
 	return f.no_memory ? -ENOMEM : (int)f.n;
 }
 
+/* Whether the configuration, or an owner that lives, has a policy of that selector. */
+static bool
+others_have_it(struct channel_core *c, const struct spd_policy_conf *conf)
+{
+	struct spd_policy *p = NULL;
+
+	while ((p = spd_find_next(c->spd, conf, p)) != NULL)
+		if (p->conf.owner == 0 || owner_is_alive(c, p->conf.owner))
+			return true;
+	return false;
+}
+
 int
 channel_discard_policies(struct channel_core *c, uint64_t owner)
 {
@@ -265,6 +277,11 @@ channel_discard_policies(struct channel_core *c, uint64_t owner)
 	for (size_t i = 0; i < f.n; i++) {
 		bool bypass = f.v[i].action == SPD_BYPASS;
 
+		/* A DISCARD, as the newest, would win against those that have a say. */
+		if (others_have_it(c, &f.v[i])) {
+			spd_del(c->spd, &f.v[i]);
+			continue;
+		}
 		if (f.v[i].action == SPD_DISCARD)
 			continue;
 		f.v[i].action = SPD_DISCARD;

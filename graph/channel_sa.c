@@ -162,6 +162,7 @@ channel_add_sa(struct channel_core *c, const struct owner *o, const struct ike_m
 			m->id.reqid, strerror(-rc), why);
 		return rc;
 	}
+	sad_set_session(c->sad, slot, o->session);
 	if (conf.dir == SA_DIR_OUT)
 		spd_bind_sa(c->spd, &conf, slot);
 	return 0;
@@ -180,6 +181,7 @@ channel_update_sa(struct channel_core *c, const struct owner *o, const struct ik
 
 	if (rc < 0)
 		return rc;
+	sad_set_session(c->sad, slot, o->session);
 	channel_addr_from_wire(&to.src, &m->new_src);
 	channel_addr_from_wire(&to.dst, &m->new_dst);
 	rc = sad_update(c->sad, slot, &to, &why);
@@ -217,6 +219,7 @@ channel_query_sa(struct channel_core *c, const struct owner *o, const struct ike
 
 	if (rc < 0)
 		return rc;
+	sad_set_session(c->sad, slot, o->session);
 	sad_usage(c->sad, slot, &sum);
 	usage->bytes = sum.bytes;
 	usage->packets = sum.packets;
@@ -234,6 +237,24 @@ channel_remove_sas_of(struct channel_core *c, uint64_t owner)
 
 		if (cold->conf.owner != owner ||
 			(cold->state != SA_LARVAL && cold->state != SA_LIVE))
+			continue;
+		channel_remove_sa(c, slot);
+		n++;
+	}
+	return n;
+}
+
+unsigned int
+channel_sweep_sas(struct channel_core *c, const struct owner *o)
+{
+	unsigned int n = 0;
+
+	for (uint32_t slot = 0; slot < sad_slots(c->sad); slot++) {
+		const struct sa_cold *cold = sad_cold(c->sad, slot);
+
+		/* Reservations expire by themselves. */
+		if (cold->state != SA_LIVE || cold->conf.owner != o->id ||
+			cold->session == o->session)
 			continue;
 		channel_remove_sa(c, slot);
 		n++;

@@ -567,9 +567,9 @@ sad_count(const struct sad *sad, enum sa_state state)
 }
 
 void
-sad_set_owner(struct sad *sad, uint32_t slot, uint64_t owner)
+sad_set_session(struct sad *sad, uint32_t slot, uint32_t session)
 {
-	sad->cold[slot].conf.owner = owner;
+	sad->cold[slot].session = session;
 }
 
 struct sa_counters *

@@ -249,6 +249,7 @@ struct sa_cold {
 	struct sa_conf conf;
 	enum sa_state state;
 	uint64_t added; /* CLOCK_MONOTONIC nanoseconds: of the reservation while larval */
+	uint32_t session; /* of its owner, in which that named it last */
 	bool soft_sent, hard_sent;
 	bool updating; /* the inactive template may still be read */
 	uint16_t path_mtu; /* outbound: learned from an ICMP error; 0: nothing is */
@@ -337,8 +338,8 @@ const struct sa *sad_hot(const struct sad *sad, uint32_t slot);
 uint32_t sad_slots(const struct sad *sad); /* size of the array: slots are 0 .. n-1 */
 uint32_t sad_count(const struct sad *sad, enum sa_state state);
 
-/* Changes the owner (a new charon that takes over); control thread. */
-void sad_set_owner(struct sad *sad, uint32_t slot, uint64_t owner);
+/* Notes in which session its owner has named the SA last; control thread. */
+void sad_set_session(struct sad *sad, uint32_t slot, uint32_t session);
 
 /*
  * Looks at a part of the table (all of it once a second when called at each 100 ms tick): raises

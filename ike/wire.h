@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define IKE_WIRE_MAGIC 0x63796731u /* "cyg1" */
-#define IKE_WIRE_VERSION 2
+#define IKE_WIRE_VERSION 3
 #define IKE_WIRE_MAX 256 /* RTE_MP_MAX_PARAM_LEN */
 
 #define IKE_MP_REQUEST "cygnet_request" /* agent to router, answered */
@@ -42,6 +42,7 @@ enum ike_type {
 	IKE_BYPASS_SOCKET,
 	IKE_UDP_DECAP,
 	IKE_SYNC_DONE, /* the owner's policies are complete: forwarding may start */
+	IKE_SAS_DONE, /* each SA that the owner has was asked for since its HELLO: others may go */
 	IKE_PING, /* keepalive and event of nothing: the epoch is in the header */
 
 	IKE_EVENT_ACQUIRE = 64,
@@ -221,10 +222,10 @@ _Static_assert(sizeof(struct ike_msg) <= IKE_WIRE_MAX, "an rte_mp message carrie
  * The slots of shared memory (memzone IKE_KEY_MEMZONE, made by the router). The agent claims a free
  * slot with a compare-and-swap, writes the key, sends the request; the router copies the key to its
  * own stack and wipes the slot before it does anything else; the agent wipes and frees it after the
- * reply or its time-out.
+ * reply or its time-out. What an agent that was killed had claimed, the router wipes and frees.
  */
 struct ike_key_slot {
-	_Atomic uint32_t busy;
+	_Atomic uint32_t claimer; /* process id of the agent that has it; 0: free */
 	uint32_t len;
 	uint8_t key[IKE_KEY_MAX];
 	uint8_t pad[56];
@@ -257,6 +258,7 @@ ike_msg_len(uint16_t type)
 	case IKE_UDP_DECAP:
 		return sizeof(struct ike_hdr) + sizeof(struct ike_msg_socket);
 	case IKE_SYNC_DONE:
+	case IKE_SAS_DONE:
 	case IKE_PING:
 	case IKE_EVENT_RESYNC:
 	case IKE_AGENT_WAITING:

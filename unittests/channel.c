@@ -219,17 +219,25 @@ START_TEST(slots_of_a_dead_agent_are_wiped)
 	say_hello(OWNER_A, 100);
 	say_hello(OWNER_B, 101);
 	fill_slot(5, 1);
+	fill_slot(6, 1);
+	w.slots[6].claimer = 101;
 	owner_died(w.c, 0);
-	ck_assert(!slot_is_wiped(5)); /* the other's, perhaps */
-	owner_died(w.c, 1);
 	ck_assert(slot_is_wiped(5));
-	ck_assert_uint_eq(w.slots[5].busy, 0);
+	ck_assert_uint_eq(w.slots[5].claimer, 0);
+	ck_assert(!slot_is_wiped(6)); /* the other's, which lives */
+	ck_assert_uint_eq(w.slots[6].claimer, 101);
+	owner_died(w.c, 1);
+	ck_assert(slot_is_wiped(6));
+	ck_assert_uint_eq(w.slots[6].claimer, 0);
+	/* One whose death nobody has heard of yet. */
 	say_hello(OWNER_A, 102);
 	fill_slot(5, 1);
+	w.slots[5].claimer = 102;
 	say_hello(OWNER_A, 102);
 	ck_assert(!slot_is_wiped(5));
 	say_hello(OWNER_A, 103);
 	ck_assert(slot_is_wiped(5));
+	ck_assert_uint_eq(w.slots[5].claimer, 0);
 }
 END_TEST
 
@@ -374,6 +382,25 @@ START_TEST(policies_belong_to_their_owner)
 	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 1), -EEXIST);
 	ck_assert_int_eq(ask(&m, NULL), -ENOENT);
 	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_DISCARD);
+}
+END_TEST
+
+/* Two had one selector, and one of them died, unnoticed at first: at the end of its time the other's stands. */
+START_TEST(the_dead_do_not_discard_for_the_living)
+{
+	say_hello(OWNER_A, 100);
+	say_hello(OWNER_B, 101);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	add_sa(OWNER_B, IKE_DIR_OUT, htonl(0x2000), 2, PEER);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1);
+	add_policy(OWNER_B, IKE_DIR_OUT, NET, htonl(0x2000), 2);
+	add_policy(OWNER_A, IKE_DIR_OUT, "10.3.0.0", htonl(0x1000), 1);
+	owner_died(w.c, 0);
+	pass(60);
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_PROTECT);
+	ck_assert_uint_eq(bound_spi(NET), 0x2000);
+	ck_assert_uint_eq(policy(SPD_OUT, "10.3.0.0")->action, SPD_DISCARD);
+	ck_assert_uint_eq(spd_count(w.c->spd, SPD_OUT), 2);
 }
 END_TEST
 
@@ -618,11 +645,75 @@ START_TEST(entries_of_owners_are_reused)
 		ck_assert_int_eq(say_hello(1000 + i, 100 + i), 0);
 	ck_assert_int_eq(say_hello(2000, 500), -ENOSPC);
 	owner_died(w.c, 4);
-	ck_assert_int_eq(say_hello(2000, 500), -ENOSPC); /* in its grace time */
 	pass(60);
 	ck_assert_int_eq(say_hello(2000, 500), 0);
 	ck_assert_int_eq(w.watched[4], 500);
 	ck_assert_int_eq(say(IKE_PING, 1004), -EPERM);
+}
+END_TEST
+
+/* A charon that dies again and again must not be locked out by its own orphans: the oldest goes. */
+START_TEST(orphans_make_room_for_the_living)
+{
+	say_hello(OWNER_A, 100);
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1);
+	owner_died(w.c, 0);
+	for (unsigned int i = 1; i < CHANNEL_MAX_OWNERS; i++) {
+		pass(1);
+		ck_assert_int_eq(say_hello(1000 + i, 100 + i), 0);
+		owner_died(w.c, i);
+	}
+	ck_assert(sa_is_there(SA_DIR_OUT, 0x1000, PEER));
+	ck_assert_int_eq(say_hello(2000, 500), 0);
+	ck_assert_int_eq(w.watched[0], 500);
+	ck_assert(!sa_is_there(SA_DIR_OUT, 0x1000, PEER));
+	ck_assert_uint_eq(policy(SPD_OUT, NET)->action, SPD_DISCARD);
+	ck_assert_int_eq(say(IKE_PING, 2000), 0);
+	ck_assert_int_eq(say_hello(2001, 501), 0);
+	ck_assert_int_eq(w.watched[1], 501);
+}
+END_TEST
+
+/* SAs that are left of requests whose answers were lost. */
+START_TEST(sas_that_nobody_names_go)
+{
+	struct ike_msg m = request(IKE_QUERY_SA, OWNER_A), out;
+
+	say_hello(OWNER_A, 100);
+	say_hello(OWNER_B, 101);
+	m.body.sa_id.proto = 50;
+	for (unsigned int i = 0; i < 4; i++)
+		add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1000 + i), 1, PEER);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, htonl(0x1000), 1);
+	add_sa(OWNER_B, IKE_DIR_OUT, htonl(0x2000), 1, PEER);
+	ck_assert_int_eq(say(IKE_SAS_DONE, OWNER_A), 0);
+	ck_assert_uint_eq(sad_count(w.c->sad, SA_LIVE), 5);
+
+	say_hello(OWNER_A, 100);
+	addr(&m.body.sa_id.dst, PEER);
+	m.body.sa_id.spi = htonl(0x1001);
+	ck_assert_int_eq(ask(&m, NULL), 0); /* asked for */
+	m = request(IKE_UPDATE_SA, OWNER_A);
+	m.body.update_sa.id = (struct ike_msg_sa_id){.spi = htonl(0x1002), .proto = 50};
+	addr(&m.body.update_sa.id.dst, PEER);
+	addr(&m.body.update_sa.new_src, US);
+	addr(&m.body.update_sa.new_dst, PEER2);
+	ck_assert_int_eq(ask(&m, NULL), 0); /* moved */
+	add_sa(OWNER_A, IKE_DIR_OUT, htonl(0x1004), 1, PEER); /* new */
+	m = request(IKE_GET_SPI, OWNER_A);
+	m.body.sa_id.proto = 50;
+	addr(&m.body.sa_id.dst, US);
+	ck_assert_int_eq(ask(&m, &out), 0); /* reserved */
+	ck_assert_int_eq(say(IKE_SAS_DONE, OWNER_A), 0);
+	ck_assert(!sa_is_there(SA_DIR_OUT, 0x1000, PEER));
+	ck_assert_uint_eq(bound_spi(NET), 0);
+	ck_assert(!sa_is_there(SA_DIR_OUT, 0x1003, PEER));
+	ck_assert(sa_is_there(SA_DIR_OUT, 0x1001, PEER));
+	ck_assert(sa_is_there(SA_DIR_OUT, 0x1002, PEER2));
+	ck_assert(sa_is_there(SA_DIR_OUT, 0x1004, PEER));
+	ck_assert(sa_is_there(SA_DIR_OUT, 0x2000, PEER)); /* another's */
+	ck_assert_uint_eq(sad_count(w.c->sad, SA_LARVAL), 1);
 }
 END_TEST
 
@@ -789,6 +880,7 @@ main(void)
 		policies_are_checked,
 		policies_belong_to_their_owner,
 		two_owners_have_one_selector,
+		the_dead_do_not_discard_for_the_living,
 		policies_of_ranges,
 		orphans_forward_until_the_new_owner_has_its_sa,
 		an_orphan_to_another_peer_is_not_used,
@@ -798,6 +890,8 @@ main(void)
 		an_agent_that_is_started_again_keeps_all,
 		what_is_not_replayed_goes,
 		entries_of_owners_are_reused,
+		orphans_make_room_for_the_living,
+		sas_that_nobody_names_go,
 		sockets_are_merged_and_swept,
 		a_thousand_sas_beside_a_stalled_lcore,
 		garbage_is_survived,

@@ -215,6 +215,57 @@ START_TEST(an_overflow_ends_in_a_resync)
 }
 END_TEST
 
+/* Events that were under way when an agent died, or that its plugin had no room for, come again with the next HELLO. */
+START_TEST(a_hello_brings_what_was_under_way)
+{
+	struct ike_msg m = sa_request(OWNER_A, IKE_DIR_OUT, htonl(0x1000), 1, PEER);
+
+	say_hello(OWNER_A, 100);
+	m.body.add_sa.life.packets_soft = 1;
+	fill_slot(3, 1);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	sad_worker_counters(w.c->sad, 0)[slot_of(SA_DIR_OUT, 0x1000, PEER)].packets = 1;
+	for (unsigned int i = 0; i < 20; i++) {
+		sad_tick(w.c->sad, expire, NULL);
+		pass(1);
+	}
+	ck_assert_uint_eq(w.n_events, 1);
+	for (int pid = 101; pid <= 102; pid++) {
+		owner_died(w.c, 0);
+		w.n_events = 0;
+		say_hello(OWNER_A, pid);
+		pass(1);
+		pass(1);
+		ck_assert_uint_eq(w.n_events, 1);
+		ck_assert_uint_eq(w.events[0].hdr.type, IKE_EVENT_EXPIRE);
+		ck_assert_uint_eq(w.events[0].body.expire.hard, 0);
+	}
+	/* The plugin asks its agent, which lost some, to compare. */
+	w.n_events = 0;
+	say_hello(OWNER_A, 102);
+	pass(1);
+	ck_assert_uint_eq(w.n_events, 1);
+}
+END_TEST
+
+/* New addresses come again: they leave room to what does not. */
+START_TEST(mappings_leave_room)
+{
+	struct sa_mapping m = {.spi = htonl(0x1000), .port = htons(4500)};
+
+	say_hello(OWNER_A, 100);
+	add_sa(OWNER_A, IKE_DIR_IN, htonl(0x1000), 1, PEER);
+	m.slot = slot_of(SA_DIR_IN, 0x1000, PEER);
+	addr_parse("198.51.100.1", &m.addr);
+	w.max_events = 65;
+	channel_core_mapping(w.c, &m);
+	ck_assert_uint_eq(w.n_events, 1);
+	ck_assert_uint_eq(w.events[0].hdr.type, IKE_EVENT_MAPPING);
+	channel_core_mapping(w.c, &m);
+	ck_assert_uint_eq(w.n_events, 1);
+}
+END_TEST
+
 START_TEST(the_inbox_is_bounded)
 {
 	int fd = eventfd(0, EFD_NONBLOCK);
@@ -390,6 +441,8 @@ main(void)
 		expiries_go_to_the_owner,
 		expiries_of_orphans_are_carried_out,
 		an_overflow_ends_in_a_resync,
+		a_hello_brings_what_was_under_way,
+		mappings_leave_room,
 		the_inbox_is_bounded,
 		the_sender_is_bounded_and_never_blocks_us,
 		the_channel_watches_its_agents,

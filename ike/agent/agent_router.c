@@ -100,6 +100,15 @@ exchange(struct ike_msg *msg)
 	return answer.nb_received == 0 ? -ETIMEDOUT : rc;
 }
 
+/* Unless the router, which took us for dead, has done so already. */
+static void
+give_back(struct ike_key_slot *slot)
+{
+	uint32_t self = getpid();
+
+	atomic_compare_exchange_strong(&slot->claimer, &self, 0);
+}
+
 /* The router has done, or dropped, all that was sent before. */
 static void
 settled(void)
@@ -109,7 +118,7 @@ settled(void)
 		if (!router.held[i])
 			continue;
 		router.held[i] = false;
-		atomic_store(&router.slots[i].busy, 0);
+		give_back(&router.slots[i]);
 	}
 }
 
@@ -160,7 +169,7 @@ router_claim_slot(uint16_t *index)
 	for (uint16_t i = 0; i < IKE_KEY_SLOTS; i++) {
 		uint32_t unused = 0;
 
-		if (atomic_compare_exchange_strong(&router.slots[i].busy, &unused, 1)) {
+		if (atomic_compare_exchange_strong(&router.slots[i].claimer, &unused, getpid())) {
 			*index = i;
 			return &router.slots[i];
 		}
@@ -176,5 +185,5 @@ router_release_slot(struct ike_key_slot *slot, bool unanswered)
 	if (unanswered)
 		router.held[slot - router.slots] = true;
 	else
-		atomic_store(&slot->busy, 0);
+		give_back(slot);
 }
