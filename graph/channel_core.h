@@ -46,7 +46,8 @@ struct owner {
 	enum owner_state state;
 	int pid; /* of its agent */
 	uint32_t spi_min, spi_max; /* host order: of the SPIs that it gets */
-	uint32_t session; /* counts HELLOs: sockets of an older one go at SYNC_DONE, SAs at SAS_DONE */
+	uint32_t
+		session; /* counts HELLOs: sockets of an older one go at SYNC_DONE, SAs at SAS_DONE */
 	uint32_t
 		replay_from; /* policies that were added up to this SPD order are older than the HELLO */
 	uint64_t died; /* nanoseconds */

@@ -151,7 +151,7 @@ come_up(void)
 	ck_assert_str_eq(m.body.hello.build, CYGNET_VERSION);
 	m.hdr.type = IKE_AGENT_UP;
 	answer(fd, &m, 0);
-	until(fd, IKE_SYNC_DONE, &m);
+	until(fd, IKE_SAS_DONE, &m);
 	ck_assert_uint_eq(m.hdr.epoch, EPOCH);
 	answer(fd, &m, 0);
 	return fd;
@@ -309,7 +309,7 @@ START_TEST(a_doomed_sa_is_deleted_until_it_is_gone)
 	link_lock(l);
 	link_replay(l);
 	link_unlock(l);
-	until(fd, IKE_SYNC_DONE, &m);
+	until(fd, IKE_SAS_DONE, &m);
 	answer(fd, &m, 0);
 	ck_assert_uint_eq(packet(fd, &m, sizeof(m), 100), 0);
 	close(fd);
@@ -337,7 +337,7 @@ START_TEST(a_lost_part_of_a_replay_is_told_again)
 	answer(fd, &m, 0);
 	until(fd, IKE_ADD_POLICY, &m);
 	answer(fd, &m, -EEXIST);
-	until(fd, IKE_SYNC_DONE, &m);
+	until(fd, IKE_SAS_DONE, &m);
 	answer(fd, &m, 0);
 	ck_assert_uint_eq(packet(fd, &m, sizeof(m), 500), 0);
 	close(fd);

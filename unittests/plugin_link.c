@@ -284,6 +284,74 @@ START_TEST(a_change_that_timed_out_is_told_again)
 }
 END_TEST
 
+/* When each SA was asked for the router may forget the others; not when one was being renamed meanwhile. */
+START_TEST(what_was_not_asked_for_may_go)
+{
+	struct desired_sa sa = {.epoch = EPOCH, .inbound = true, .moving = true};
+	unsigned int queries;
+	struct ike_msg m;
+
+	fake_wait_up();
+	fake_wait(&fake.got[IKE_SAS_DONE], 1);
+	add_sas(EPOCH);
+	desired_request(&m, IKE_EVENT_RESYNC);
+	fake_send(&m, m.hdr.len);
+	fake_wait(&fake.got[IKE_SAS_DONE], 2);
+	ck_assert_uint_eq(fake_read(&fake.got[IKE_QUERY_SA]), 6);
+	link_lock(fake.link);
+	sa.id.spi = 1;
+	desired_add_sa(fake.desired, &sa);
+	link_unlock(fake.link);
+	queries = fake_read(&fake.got[IKE_QUERY_SA]);
+	fake_send(&m, m.hdr.len);
+	fake_wait(&fake.got[IKE_QUERY_SA], queries + 12); /* and once more, and so on */
+	ck_assert_uint_eq(fake_read(&fake.got[IKE_SAS_DONE]), 2);
+	link_lock(fake.link);
+	sa.moving = false;
+	desired_add_sa(fake.desired, &sa);
+	link_renamed(fake.link);
+	link_unlock(fake.link);
+	fake_wait(&fake.got[IKE_SAS_DONE], 3);
+	/* A query without an answer proves nothing. */
+	fake_set(IKE_QUERY_SA, SILENT);
+	fake_send(&m, m.hdr.len);
+	queries = fake_read(&fake.got[IKE_QUERY_SA]);
+	fake_wait(&fake.got[IKE_QUERY_SA], queries + 2);
+	ck_assert_uint_eq(fake_read(&fake.got[IKE_SAS_DONE]), 3);
+	fake_set(IKE_QUERY_SA, ANSWER);
+	fake_wait(&fake.got[IKE_SAS_DONE], 4);
+	ck_assert_uint_eq(fake_read(&fake.hard), 0);
+}
+END_TEST
+
+/* A table that was full: what it had no room for is offered again, until it is taken; said once. */
+START_TEST(what_was_refused_is_offered_again)
+{
+	unsigned int lines, policies;
+
+	fake_wait_up();
+	fake_wait(&fake.got[IKE_SAS_DONE], 1);
+	pthread_mutex_lock(&fake.lock);
+	fake.status[IKE_ADD_POLICY] = -ENOSPC;
+	pthread_mutex_unlock(&fake.lock);
+	add_state();
+	fake_hang_up();
+	fake_wait(&fake.got[IKE_SAS_DONE], 2);
+	usleep(20000);
+	lines = fake_read(&fake.lines);
+	fake_wait(&fake.got[IKE_SAS_DONE], 4);
+	usleep(20000);
+	ck_assert_uint_eq(fake_read(&fake.lines), lines);
+	pthread_mutex_lock(&fake.lock);
+	fake.status[IKE_ADD_POLICY] = 0;
+	pthread_mutex_unlock(&fake.lock);
+	fake_wait(&fake.lines, lines + 1);
+	policies = fake_read(&fake.got[IKE_ADD_POLICY]);
+	usleep(2 * RETRY * 1000);
+	ck_assert_uint_eq(fake_read(&fake.got[IKE_ADD_POLICY]), policies);
+}
+END_TEST
+
 /* A router that refuses a replay is not asked in a busy loop, and does not fill the log. */
 START_TEST(a_refused_replay_is_tried_again_at_leisure)
 {
@@ -529,6 +597,8 @@ main(void)
 	tcase_add_test(t, a_router_that_comes_back_is_told_all);
 	tcase_add_test(t, a_resync_replays_and_finds_what_is_gone);
 	tcase_add_test(t, a_change_that_timed_out_is_told_again);
+	tcase_add_test(t, what_was_not_asked_for_may_go);
+	tcase_add_test(t, what_was_refused_is_offered_again);
 	tcase_add_test(t, a_refused_replay_is_tried_again_at_leisure);
 	tcase_add_test(t, an_agent_that_cannot_start_is_said_once);
 	tcase_add_test(t, many_threads_get_their_own_answers);

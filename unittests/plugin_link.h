@@ -13,6 +13,7 @@
  */
 
 #define TIMEOUT 300 /* ms, of a request */
+#define RETRY 500 /* ms, between replays of which a part was refused */
 #define EPOCH 77
 
 enum what {

@@ -232,6 +232,7 @@ fake_setup(void)
 		.agent = "/nonexistent/agent",
 		.file_prefix = "test",
 		.timeout_ms = TIMEOUT,
+		.retry_ms = RETRY,
 		.start_agent = start_agent,
 		.event = on_event,
 		.log = on_log,

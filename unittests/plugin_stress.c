@@ -5,6 +5,7 @@
 #include "kernel_cygnet_ipsec.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 #include <daemon.h>
 
 /*
- * charon's rekeyings, as fast as they go, through the whole plugin to a router by an agent on whom there is no
+ * charon's rekeyings and changes of address, as fast as they go, through the whole plugin to a router by an agent on whom there is no
  * relying. When it has become calm, the router must have what charon believes in: each tunnel's policies with the
  * SPI of its SA, its SAs, and nothing else.
  */
@@ -22,6 +23,7 @@
 
 struct child {
 	uint32_t in, out; /* SPIs; 0: none */
+	host_t *us; /* our address of the SAs */
 	unsigned int installed; /* OUT, IN, FWD policies, as bits of their directions */
 };
 
@@ -29,6 +31,7 @@ struct tunnel {
 	unsigned int nr;
 	pthread_t thread;
 	struct child child;
+	host_t *us;
 	_Atomic uint32_t expired; /* inbound SPI */
 	unsigned int failed, lost;
 };
@@ -47,7 +50,7 @@ daemon_t *charon = &self;
 
 static struct tunnel tunnels[TUNNELS];
 static kernel_ipsec_t *ipsec;
-static host_t *us, *peer;
+static host_t *ours[2], *peer;
 static _Atomic uint32_t peer_spi;
 static lifetime_cfg_t life;
 static char path[] = "/tmp/cygnet-stress-XXXXXX/agent";
@@ -57,12 +60,12 @@ static void
 expire(kernel_interface_t *this, uint8_t proto, uint32_t spi, host_t *dst, bool hard)
 {
 	for (unsigned int i = 0; i < TUNNELS; i++)
-		if (tunnels[i].child.in == spi)
+		if (tunnels[i].child.in == spi && dst->ip_equals(dst, tunnels[i].child.us))
 			tunnels[i].expired = spi;
 }
 
 static bool
-add_sa(uint32_t spi, bool inbound)
+add_sa(host_t *us, uint32_t spi, bool inbound)
 {
 	static u_char key[36];
 	kernel_ipsec_sa_id_t id = {
@@ -83,7 +86,7 @@ add_sa(uint32_t spi, bool inbound)
 }
 
 static void
-del_sa(uint32_t spi, bool inbound)
+del_sa(host_t *us, uint32_t spi, bool inbound)
 {
 	kernel_ipsec_sa_id_t id = {
 		.src = inbound ? peer : us, .dst = inbound ? us : peer, .spi = spi, .proto = 50};
@@ -103,17 +106,17 @@ policy(struct tunnel *t, struct child *c, policy_dir_t dir, bool add)
 	kernel_ipsec_policy_id_t id = {.dir = dir};
 	kernel_ipsec_manage_policy_t data = {.type = POLICY_IPSEC,
 		.prio = POLICY_PRIORITY_DEFAULT,
-		.src = dir == POLICY_OUT ? us : peer,
-		.dst = dir == POLICY_OUT ? peer : us,
+		.src = dir == POLICY_OUT ? ours[0] : peer,
+		.dst = dir == POLICY_OUT ? peer : ours[0],
 		.sa = &sa};
-	char ours[] = "10.1.0.0/16", theirs[32];
+	char net[] = "10.1.0.0/16", theirs[32];
 	bool done = true;
 
 	snprintf(theirs, sizeof(theirs), "10.2.%u.0/24", t->nr);
 	id.src_ts =
-		traffic_selector_create_from_cidr(dir == POLICY_OUT ? ours : theirs, 0, 0, 65535);
+		traffic_selector_create_from_cidr(dir == POLICY_OUT ? net : theirs, 0, 0, 65535);
 	id.dst_ts =
-		traffic_selector_create_from_cidr(dir == POLICY_OUT ? theirs : ours, 0, 0, 65535);
+		traffic_selector_create_from_cidr(dir == POLICY_OUT ? theirs : net, 0, 0, 65535);
 	if (add) {
 		done = ipsec->add_policy(ipsec, &id, &data) == SUCCESS;
 		c->installed |= done << dir;
@@ -130,10 +133,10 @@ static void
 del_child(struct tunnel *t, struct child *c)
 {
 	policy(t, c, POLICY_OUT, false);
-	del_sa(c->out, false);
+	del_sa(c->us, c->out, false);
 	policy(t, c, POLICY_IN, false);
 	policy(t, c, POLICY_FWD, false);
-	del_sa(c->in, true);
+	del_sa(c->us, c->in, true);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -143,11 +146,12 @@ add_child(struct tunnel *t, struct child *c)
 {
 	uint32_t out = htonl(++peer_spi);
 
-	memset(c, 0, sizeof(*c));
-	if (ipsec->get_spi(ipsec, peer, us, 50, &c->in) == SUCCESS && add_sa(c->in, true) &&
-		policy(t, c, POLICY_IN, true) && policy(t, c, POLICY_FWD, true)) {
+	*c = (struct child){.us = t->us};
+	if (ipsec->get_spi(ipsec, peer, t->us, 50, &c->in) == SUCCESS &&
+		add_sa(t->us, c->in, true) && policy(t, c, POLICY_IN, true) &&
+		policy(t, c, POLICY_FWD, true)) {
 		c->out = out;
-		if (add_sa(out, false)) {
+		if (add_sa(t->us, out, false)) {
 			if (policy(t, c, POLICY_OUT, true))
 				return true;
 		} else {
@@ -174,9 +178,26 @@ rekey(struct tunnel *t, unsigned int nr)
 	t->child = new.in != 0 ? new : other;
 	/* The outbound half goes at once, the inbound one later. */
 	policy(t, &old, POLICY_OUT, false);
-	del_sa(old.out, false);
+	del_sa(old.us, old.out, false);
 	old.out = 0;
 	del_child(t, &old);
+}
+
+/* Whatever the backend says, charon goes on with the new address. */
+static void
+move(struct tunnel *t)
+{
+	host_t *to = t->us == ours[0] ? ours[1] : ours[0];
+	kernel_ipsec_update_sa_t in = {.new_src = peer, .new_dst = to};
+	kernel_ipsec_update_sa_t out = {.new_src = to, .new_dst = peer};
+	kernel_ipsec_sa_id_t id = {
+		.src = peer, .dst = t->us, .spi = t->child.in, .proto = IPPROTO_ESP};
+
+	ipsec->update_sa(ipsec, &id, &in);
+	id = (kernel_ipsec_sa_id_t){
+		.src = t->us, .dst = peer, .spi = t->child.out, .proto = IPPROTO_ESP};
+	ipsec->update_sa(ipsec, &id, &out);
+	t->us = t->child.us = to;
 }
 
 static void *
@@ -192,6 +213,8 @@ run(void *arg)
 		t->expired = 0;
 		if (t->child.in == 0)
 			add_child(t, &t->child);
+		else if (i % 4 == 1)
+			move(t);
 		else
 			rekey(t, i);
 	}
@@ -249,9 +272,9 @@ difference(char *text, size_t size)
 			snprintf(text, size, "tunnel %u: its policy names %08x, not %08x", i,
 				ntohl(spi), ntohl(t->child.out));
 		else if (t->child.in != 0 &&
-			 (!has_sa(t->child.in, us) || !has_sa(t->child.out, peer)))
+			 (!has_sa(t->child.in, t->us) || !has_sa(t->child.out, peer)))
 			snprintf(text, size, "tunnel %u: an SA is missing: in %d, out %d", i,
-				has_sa(t->child.in, us), has_sa(t->child.out, peer));
+				has_sa(t->child.in, t->us), has_sa(t->child.out, peer));
 	}
 	for (unsigned int i = 0; i < stress.n_sas; i++)
 		sas += !stress.sas[i].larval;
@@ -296,7 +319,8 @@ setup(void)
 	set("plugins.kernel-cygnet.agent_socket", path);
 	set("plugins.kernel-cygnet.timeout", "100");
 	lib->processor->set_threads(lib->processor, 4);
-	us = host_create_from_string("192.0.2.1", 0);
+	ours[0] = host_create_from_string("192.0.2.1", 0);
+	ours[1] = host_create_from_string("192.0.2.77", 0);
 	peer = host_create_from_string("192.0.2.2", 0);
 	memset(tunnels, 0, sizeof(tunnels));
 }
@@ -309,7 +333,8 @@ teardown(void)
 	stress_router_stop(path);
 	*strrchr(path, '/') = '\0';
 	rmdir(path);
-	us->destroy(us);
+	ours[0]->destroy(ours[0]);
+	ours[1]->destroy(ours[1]);
 	peer->destroy(peer);
 	library_deinit();
 }
@@ -326,6 +351,7 @@ storm(unsigned int seed)
 	ck_assert_ptr_nonnull(ipsec);
 	for (unsigned int i = 0; i < TUNNELS; i++) {
 		tunnels[i].nr = i;
+		tunnels[i].us = ours[0];
 		pthread_create(&tunnels[i].thread, NULL, run, &tunnels[i]);
 	}
 	for (unsigned int i = 0; i < TUNNELS; i++) {
@@ -354,6 +380,34 @@ START_TEST(states_agree_after_a_storm)
 }
 END_TEST
 
+/* charon must not believe in a policy that the router will not have, whatever the reason. */
+START_TEST(a_refused_policy_fails_its_child)
+{
+	static const int refusals[] = {-EEXIST, -ENOSPC, -ENOMEM, -EINVAL, -ENOTSUP};
+	struct tunnel *t = &tunnels[0];
+
+	stress_router_start(path, 1);
+	stress.calm = true;
+	ipsec = (kernel_ipsec_t *)kernel_cygnet_ipsec_create();
+	ck_assert_ptr_nonnull(ipsec);
+	t->us = ours[0];
+	ck_assert(add_child(t, &t->child));
+	del_child(t, &t->child);
+	for (unsigned int i = 0; i < countof(refusals); i++) {
+		stress.refusal = refusals[i];
+		ck_assert(!add_child(t, &t->child));
+		ck_assert_uint_eq(stress.n_sas + stress.n_policies, 0);
+	}
+	/* It says nothing about the policy: that is told again. */
+	stress.refusal = -EBUSY;
+	ck_assert(add_child(t, &t->child));
+	stress.refusal = 0;
+	for (unsigned int i = 0; i < 100 && stress.n_policies < 3; i++)
+		usleep(20000);
+	ck_assert_uint_eq(stress.n_policies, 3);
+}
+END_TEST
+
 int
 main(int argc, char **argv)
 {
@@ -366,6 +420,7 @@ main(int argc, char **argv)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
+	tcase_add_test(t, a_refused_policy_fails_its_child);
 	tcase_add_loop_test(t, states_agree_after_a_storm, first, first + n);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);

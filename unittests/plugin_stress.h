@@ -20,6 +20,7 @@ struct stress_sa {
 	uint32_t spi;
 	struct ike_addr dst;
 	bool larval;
+	uint32_t session; /* in which its owner named it last */
 };
 
 struct stress_policy {
@@ -30,6 +31,7 @@ struct stress_policy {
 struct stress_router {
 	pthread_mutex_t lock;
 	_Atomic bool calm, stop; /* nothing goes wrong any more; the end */
+	_Atomic int refusal; /* status of each policy that is added; 0: they are taken */
 	uint64_t epoch;
 	unsigned int n_sas, n_policies;
 	struct stress_sa sas[STRESS_MAX_SAS];

@@ -47,12 +47,37 @@ add_sa(const struct ike_msg_add_sa *m)
 		if (sa == NULL || !sa->larval)
 			return sa == NULL ? -ENOENT : -EEXIST;
 		sa->larval = false;
+		sa->session = session;
 		return 0;
 	}
 	if (sa != NULL)
 		return -EEXIST;
 	ck_assert_uint_lt(stress.n_sas, STRESS_MAX_SAS);
-	stress.sas[stress.n_sas++] = (struct stress_sa){.spi = m->id.spi, .dst = m->id.dst};
+	stress.sas[stress.n_sas++] =
+		(struct stress_sa){.spi = m->id.spi, .dst = m->id.dst, .session = session};
+	return 0;
+}
+
+static int
+query_sa(const struct ike_msg_sa_id *id)
+{
+	struct stress_sa *sa = find_sa(id);
+
+	if (sa == NULL)
+		return -ENOENT;
+	sa->session = session;
+	return 0;
+}
+
+static int
+update_sa(const struct ike_msg_update_sa *m)
+{
+	struct stress_sa *sa = find_sa(&m->id);
+
+	if (sa == NULL || sa->larval)
+		return -ENOENT;
+	sa->dst = m->new_dst;
+	sa->session = session;
 	return 0;
 }
 
@@ -92,6 +117,8 @@ add_policy(const struct ike_msg_policy *p)
 {
 	struct stress_policy *e = find_policy(p);
 
+	if (stress.refusal != 0)
+		return stress.refusal;
 	if (e == NULL) {
 		ck_assert_uint_lt(stress.n_policies, STRESS_MAX_POLICIES);
 		e = &stress.policies[stress.n_policies++];
@@ -123,6 +150,15 @@ sync_done(void)
 }
 
 static int
+sas_done(void)
+{
+	for (unsigned int i = stress.n_sas; i-- > 0;)
+		if (!stress.sas[i].larval && stress.sas[i].session != session)
+			stress.sas[i] = stress.sas[--stress.n_sas];
+	return 0;
+}
+
+static int
 apply(struct ike_msg *m)
 {
 	if (m->hdr.type != IKE_HELLO && m->hdr.epoch != stress.epoch)
@@ -138,13 +174,17 @@ apply(struct ike_msg *m)
 	case IKE_DEL_SA:
 		return del_sa(&m->body.sa_id);
 	case IKE_QUERY_SA:
-		return find_sa(&m->body.sa_id) != NULL ? 0 : -ENOENT;
+		return query_sa(&m->body.sa_id);
+	case IKE_UPDATE_SA:
+		return update_sa(&m->body.update_sa);
 	case IKE_ADD_POLICY:
 		return add_policy(&m->body.policy);
 	case IKE_DEL_POLICY:
 		return del_policy(&m->body.policy);
 	case IKE_SYNC_DONE:
 		return sync_done();
+	case IKE_SAS_DONE:
+		return sas_done();
 	default:
 		return 0;
 	}

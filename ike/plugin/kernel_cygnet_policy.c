@@ -68,7 +68,7 @@ METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this
 		return FAILED;
 	}
 	rc = tell(this, change, &best);
-	if (rc == -ENOTSUP || rc == -EINVAL || rc == -ENOSPC) {
+	if (rc < 0 && rc != -ENOTCONN && !link_is_passing(rc)) {
 		/* The router will not have it: then charon shall not believe in it. */
 		DBG1(DBG_KNL, "cygnet: policy %R === %R %N: %s", id->src_ts, id->dst_ts,
 			policy_dir_names, id->dir, strerror(-rc));

@@ -77,6 +77,8 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 		doom(this, &sa.id, sa.epoch);
 	else if (has_twin)
 		desired_add_sa(this->desired, &twin); /* refused: the one that was there stays */
+	if (has_twin)
+		link_renamed(this->link);
 	link_unlock(this->link);
 	kernel_cygnet_result(this, rc, "adding SA", id->spi);
 	return FAILED;
@@ -102,6 +104,7 @@ end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
 				sa.id.reqid = to->new_reqid;
 		}
 		desired_add_sa(this->desired, &sa);
+		link_renamed(this->link);
 		/* Its router died meanwhile: charon hears of it under the name that it has now. */
 		if (sa.epoch != link_epoch(this->link))
 			link_replay(this->link);
@@ -202,7 +205,7 @@ delete_sa(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *id)
 		epoch = was.epoch;
 	rc = link_call(this->link, &m, NULL, 0);
 	/* Without an agent the router may live all the same, and have the SA. */
-	if (rc == -ETIMEDOUT || (rc == -ENOTCONN && known)) {
+	if (rc == -ETIMEDOUT || (known && (rc == -ENOTCONN || link_is_passing(rc)))) {
 		link_lock(this->link);
 		doom(this, id, epoch);
 		link_unlock(this->link);

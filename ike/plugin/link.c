@@ -110,6 +110,12 @@ link_replay(struct link *l)
 	pthread_cond_broadcast(&l->wake);
 }
 
+void
+link_renamed(struct link *l)
+{
+	l->renamed++;
+}
+
 int
 link_send(struct link *l, struct ike_msg *msg, const void *key, size_t key_len)
 {
@@ -132,12 +138,11 @@ static bool
 is_state(uint16_t type)
 {
 	return type == IKE_ADD_POLICY || type == IKE_DEL_POLICY || type == IKE_BYPASS_SOCKET ||
-	       type == IKE_UDP_DECAP;
+	       type == IKE_UDP_DECAP || type == IKE_UPDATE_SA;
 }
 
-/* Whether that status says nothing about the request itself: to tell it again can help. */
-static bool
-is_passing(int status)
+bool
+link_is_passing(int status)
 {
 	return status == -ETIMEDOUT || status == -EBUSY || status == -EAGAIN || status == -EIO ||
 	       status == -EPERM || status == -ESTALE;
@@ -165,7 +170,7 @@ link_await(struct link *l, struct ike_msg *msg, struct pending *p, unsigned int 
 		pthread_cond_broadcast(&l->wake);
 	}
 	/* Whether the router has it, nobody knows. */
-	if (is_passing(rc) && is_state(type))
+	if (link_is_passing(rc) && is_state(type))
 		link_replay(l);
 	link_unlock(l);
 	return rc;
@@ -214,10 +219,10 @@ take_reply(struct link *l, const struct ike_msg *m)
 	}
 	/* Nobody waits: of a replay, or of a call that gave up. */
 	if (m->hdr.status < 0 && is_state(m->hdr.type)) {
-		if (is_passing(m->hdr.status))
+		if (link_is_passing(m->hdr.status))
 			link_replay(l);
 		else
-			l->refused++;
+			l->refused += m->hdr.type != IKE_UPDATE_SA;
 	}
 	link_unlock(l);
 }

@@ -23,6 +23,7 @@ struct link_conf {
 	/* How long after the start policies may still come before they are said to be complete, where that lets
 	 * pass in clear what none names. */
 	unsigned int complete_ms;
+	unsigned int retry_ms; /* between replays, while the router refuses a part; 0: no retries */
 	uint32_t spi_min, spi_max; /* host order */
 	/* For tests: gives fd, now theirs, to an agent of theirs; NULL: the real one is started. Sets *pid
 	 * (0: none to wait for). Returns 0 or a negative errno. */
@@ -55,6 +56,13 @@ void link_wait_up(struct link *l);
 
 /* Something that the router should know may not have reached it: it is told all again; lock held. */
 void link_replay(struct link *l);
+
+/* Whether that status says nothing about the request itself: to tell it again can help. */
+bool link_is_passing(int status);
+
+/* An SA is known by another name from now on, or put back: a comparison of SAs that is under way may have missed it;
+ * lock held. */
+void link_renamed(struct link *l);
 
 /*
  * A request and its reply, which replaces *msg. With the lock held, which it gives up before it waits and does

@@ -84,22 +84,28 @@ expire(struct link *l, const struct desired_sa *sa)
 	link_lock(l);
 }
 
-/* Whether each SA of this router's epoch is there still, and deletes those that charon gave up. */
+/*
+ * Whether each SA of this router's epoch is there still, and deletes those that charon gave up. When each has been asked
+ * for the router may forget what it has beside them.
+ */
 static int
 compare_sas(struct link *l, uint64_t epoch)
 {
+	unsigned int renamed = l->renamed;
 	struct desired_sa sa, was;
 	struct ike_msg msg;
 	int rc;
 
 	desired_walk_sas(l->desired);
 	while (desired_next_sa(l->desired, &sa)) {
+		renamed -=
+			sa.moving; /* then it is not to be known under which name it was asked for */
 		desired_request(&msg, sa.doomed ? IKE_DEL_SA : IKE_QUERY_SA);
 		msg.body.sa_id = sa.id;
 		rc = call_patiently(l, &msg, epoch);
-		if (!current(l, epoch) || rc == -ETIMEDOUT)
+		if (!current(l, epoch) || (rc < 0 && rc != -ENOENT))
 			return rc;
-		if (rc != -ENOENT && !(sa.doomed && rc == 0))
+		if (rc == 0 && !sa.doomed)
 			continue;
 		if (!desired_find_sa(l->desired, &sa.id, &was) || was.moving ||
 			was.epoch != sa.epoch)
@@ -107,7 +113,10 @@ compare_sas(struct link *l, uint64_t epoch)
 		if (desired_kill_sa(l->desired, &sa.id, now_ms()))
 			expire(l, &was);
 	}
-	return 0;
+	if (renamed != l->renamed)
+		return -EAGAIN;
+	desired_request(&msg, IKE_SAS_DONE);
+	return call_patiently(l, &msg, epoch);
 }
 
 /*
@@ -139,7 +148,7 @@ replay(struct link *l, uint64_t epoch)
 	unsigned int told = 0, stale = 0, refused;
 	struct desired_sa sa;
 	struct ike_msg msg;
-	bool bypasses, tell;
+	bool bypasses, tell, again;
 	int rc;
 
 	l->refused = 0;
@@ -183,8 +192,12 @@ replay(struct link *l, uint64_t epoch)
 	if (rc < 0)
 		return rc;
 	refused = l->refused < told ? l->refused : told;
+	/* A table that is full now has room one day, and nobody would hear of it. */
+	again = l->lacks > 0 && refused == l->lacks;
+	l->lacks = refused;
+	l->retry_at = link_in_ms(l->conf.retry_ms);
 	link_unlock(l);
-	link_say(l, 1,
+	link_say(l, again ? 2 : 1,
 		"router knows our %u sockets and policies, and refused %u; %u inbound SAs of a "
 		"former "
 		"router expire",
@@ -193,21 +206,28 @@ replay(struct link *l, uint64_t epoch)
 	return 0;
 }
 
-/* Reminds charon of dead SAs that it has not deleted, and waits a second or until something is to be done. */
+/*
+ * Reminds charon of dead SAs that it has not deleted, and the router of what it refused, and waits a second or until
+ * something is to be done.
+ */
 static void
 remind(struct link *l)
 {
 	struct timespec until = link_in_ms(REMIND_MS);
+	bool lacks = l->lacks > 0 && l->conf.retry_ms > 0;
 	uint64_t epoch = l->epoch;
 	struct desired_sa sa;
 
-	if (desired_dead_sas(l->desired) == 0) {
+	if (desired_dead_sas(l->desired) == 0 && !lacks) {
 		pthread_cond_wait(&l->wake, &l->lock);
 		return;
 	}
 	while (current(l, epoch) && desired_next_dead_sa(l->desired, now_ms(), &sa))
 		expire(l, &sa);
-	pthread_cond_timedwait(&l->wake, &l->lock, &until);
+	if (lacks && link_is_past(&l->retry_at))
+		link_replay(l);
+	else
+		pthread_cond_timedwait(&l->wake, &l->lock, &until);
 }
 
 /* Whether a router that was silent answers again; a reply ends its silence. */

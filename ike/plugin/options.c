@@ -4,6 +4,8 @@
 #include <daemon.h>
 #include <utils/debug.h>
 
+#define RETRY_MS 30000
+
 static int
 within(const char *name, int value, int min, int max)
 {
@@ -28,6 +30,7 @@ options_link(struct link_conf *conf)
 	conf->timeout_ms = within("timeout", OPTION_INT("timeout", 1000), 100, 60000);
 	conf->complete_ms =
 		1000 * within("complete_delay", OPTION_INT("complete_delay", 10), 0, 3600);
+	conf->retry_ms = RETRY_MS;
 	conf->spi_min =
 		lib->settings->get_int(lib->settings, "%s.spi_min", KERNEL_SPI_MIN, lib->ns);
 	conf->spi_max =
