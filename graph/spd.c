@@ -29,7 +29,7 @@ make_view(struct spd_view *v, uint32_t max, size_t key_len, const char *name, st
 
 	v->hash = rte_hash_create(&p);
 	v->tuples = rte_zmalloc("tuples", sizeof(struct spd_tuples), 0);
-	return v->hash != NULL && v->tuples != NULL &&
+	return v->hash != NULL && v->tuples != NULL && spd_filter_init(&v->filter, max) == 0 &&
 	       rte_hash_rcu_qsbr_add(v->hash, &rcu_config) == 0;
 }
 
@@ -80,6 +80,7 @@ destroy_view(struct spd_view *v)
 			rte_free(p);
 		}
 	rte_hash_free(v->hash);
+	spd_filter_free(&v->filter);
 	rte_free(v->tuples);
 }
 
@@ -208,7 +209,13 @@ link_policy(struct spd_view *v, const union spd_hash_key *key, struct spd_policy
 		atomic_store_explicit(&prev->next, p, memory_order_release);
 		return 0;
 	}
-	return rte_hash_add_key_data(v->hash, key, p) == 0 ? 0 : -ENOSPC;
+	if (at == NULL)
+		spd_filter_add(&v->filter, rte_hash_hash(v->hash, key));
+	if (rte_hash_add_key_data(v->hash, key, p) == 0)
+		return 0;
+	if (at == NULL)
+		spd_filter_del(&v->filter, rte_hash_hash(v->hash, key));
+	return -ENOSPC;
 }
 
 static void
@@ -224,6 +231,7 @@ unlink_policy(struct spd_view *v, const union spd_hash_key *key, struct spd_poli
 		rte_hash_add_key_data(v->hash, key, next); /* the key is there: cannot fail */
 	} else {
 		rte_hash_del_key(v->hash, key);
+		spd_filter_del(&v->filter, rte_hash_hash(v->hash, key));
 	}
 }
 

@@ -93,79 +93,121 @@ key_tag(const struct spd_key *k, const struct spd_tuple *t)
 	return spd_tag(k->if_id, k->mark & t->shape.mark_mask) | (t->shape.proto ? k->proto : 0);
 }
 
-/*
- * Each fills in the key of a packet in one of the shape, and says whether it is the one before it again. By halves of
- * eight bytes: what is written in smaller parts cannot be read so at once.
- */
-static __rte_always_inline bool
-same_key4(struct spd_key4 *at, const struct spd_key *k, const struct spd_tuple *t, bool first)
+/* Keys of both families as words: what is written in smaller parts cannot be read so at once. */
+struct words {
+	uint64_t w[sizeof(struct spd_key6) / sizeof(uint64_t)];
+};
+
+_Static_assert(offsetof(struct spd_key4, dst) == 4 && offsetof(struct spd_key4, tuple) == 8 &&
+		       offsetof(struct spd_key4, tag) == 12 &&
+		       offsetof(struct spd_key6, tuple) == 32 &&
+		       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	"put together so");
+
+/* The key of a packet in a shape; returns its length. */
+static __rte_always_inline size_t
+make_key(struct words *to, const struct spd_key *k, const struct spd_tuple *t, int family)
 {
-	uint64_t before[2],
-		addrs = (k->src4 & t->src_mask.v4) | (uint64_t)(k->dst4 & t->dst_mask.v4) << 32;
 	uint64_t rest = t->id | (uint64_t)key_tag(k, t) << 32;
 
-	_Static_assert(offsetof(struct spd_key4, dst) == 4 &&
-			       offsetof(struct spd_key4, tuple) == 8 &&
-			       offsetof(struct spd_key4, tag) == 12 &&
-			       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-		"put together so");
-	memcpy(at, &addrs, sizeof(addrs));
-	memcpy(&at->tuple, &rest, sizeof(rest));
-	if (first)
-		return false;
-	memcpy(before, at - 1, sizeof(before));
-	return before[0] == addrs && before[1] == rest;
-}
-
-static inline void
-fill_key6(struct spd_key6 *key, const struct spd_key *k, const struct spd_tuple *t)
-{
-	*key = (struct spd_key6){
-		.src = {k->src6[0] & t->src_mask.v6[0], k->src6[1] & t->src_mask.v6[1]},
-		.dst = {k->dst6[0] & t->dst_mask.v6[0], k->dst6[1] & t->dst_mask.v6[1]},
-		.tuple = t->id,
-		.tag = key_tag(k, t),
-	};
+	if (family == SPD_FAMILY4) {
+		to->w[0] = (k->src4 & t->src_mask.v4) | (uint64_t)(k->dst4 & t->dst_mask.v4) << 32;
+		to->w[1] = rest;
+		return sizeof(struct spd_key4);
+	}
+	to->w[0] = k->src6[0] & t->src_mask.v6[0];
+	to->w[1] = k->src6[1] & t->src_mask.v6[1];
+	to->w[2] = k->dst6[0] & t->dst_mask.v6[0];
+	to->w[3] = k->dst6[1] & t->dst_mask.v6[1];
+	to->w[4] = rest;
+	return sizeof(struct spd_key6);
 }
 
 static __rte_always_inline bool
-same_key6(struct spd_key6 *at, const struct spd_key *k, const struct spd_tuple *t, bool first)
+words_equal(const struct words *a, const struct words *b, size_t len)
 {
-	fill_key6(at, k, t);
-	return !first && memcmp(at, at - 1, sizeof(*at)) == 0;
+	uint64_t differ = 0;
+
+	for (size_t i = 0; i < len / sizeof(a->w[0]); i++)
+		differ |= a->w[i] ^ b->w[i];
+	return differ == 0;
+}
+
+#define NO_KEY LOOKUP_MAX
+
+/* The keys of a burst in one shape that may have a policy, each once. */
+struct keys {
+	unsigned int n;
+	struct words key[LOOKUP_MAX + 1];
+	uint32_t hash[LOOKUP_MAX + 1];
+	const void *ptr[LOOKUP_MAX]; /* to them */
+	void *chain[LOOKUP_MAX]; /* of each */
+	uint8_t of[LOOKUP_MAX]; /* key of each packet, or NO_KEY */
+};
+
+/*
+ * Those of the packets that no earlier tuple has settled. Packets in a row often have one key: it is looked for once.
+ * Returns whether there were such packets.
+ */
+static __rte_always_inline bool
+fill_keys(struct keys *ks, const struct spd_view *v, const struct spd_tuple *t, int family,
+	const struct spd_key *const *keys, unsigned int n, const struct best *best)
+{
+	struct words last, next;
+	bool open = false;
+	uint8_t at = NO_KEY;
+	size_t len;
+
+	ks->n = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		const struct spd_policy *certain = best[i].certain;
+
+		ks->of[i] = NO_KEY;
+		if (certain != NULL && certain->priority < t->best)
+			continue;
+		len = make_key(&next, keys[i], t, family);
+		if (!open || !words_equal(&next, &last, len)) {
+			uint32_t hash = spd_key_hash(next.w, len);
+			bool may = spd_filter_has(&v->filter, hash);
+
+			ks->hash[ks->n] = hash;
+			memcpy(&ks->key[ks->n], &next, len);
+			at = may ? ks->n : NO_KEY;
+			ks->n += may;
+			last = next;
+			open = true;
+		}
+		ks->of[i] = at;
+	}
+	return open;
 }
 
 /*
- * The chains of n keys; a bit for each that has one. In halves: with 64 keys rte_hash of 22.11 takes 64 misses
+ * The chains of the keys; a bit for each that has one. In halves: with 64 keys rte_hash of 22.11 takes 64 misses
  * for 64 hits, as 1 << 64 is 1, and then looks neither into its extra buckets nor once more after a key moved.
  */
 static inline uint64_t
-find_chains(const struct rte_hash *hash, const void **keys, unsigned int n, void **chains)
+find_chains(const struct rte_hash *hash, struct keys *ks)
 {
 	uint64_t hits = 0;
 
-	for (unsigned int at = 0; at < n; at += LOOKUP_BULK) {
+	for (unsigned int at = 0; at < ks->n; at += LOOKUP_BULK) {
 		uint64_t some = 0;
 
-		rte_hash_lookup_bulk_data(
-			hash, keys + at, RTE_MIN(n - at, LOOKUP_BULK), &some, chains + at);
+		rte_hash_lookup_with_hash_bulk_data(hash, ks->ptr + at, ks->hash + at,
+			RTE_MIN(ks->n - at, LOOKUP_BULK), &some, ks->chain + at);
 		hits |= some << at;
 	}
 	return hits;
 }
 
-/* Packets in a row often have one key: its chain is looked for once. */
 static __rte_always_inline uint64_t
 lookup_once(const struct spd_view *v, int family, const struct spd_key *const *keys, unsigned int n,
 	struct spd_policy **found)
 {
 	const struct spd_tuples *ts = atomic_load_explicit(&v->tuples, memory_order_acquire);
 	struct best best[LOOKUP_MAX];
-	struct spd_key4 key4[LOOKUP_MAX];
-	struct spd_key6 key6[LOOKUP_MAX];
-	const void *key_ptr[LOOKUP_MAX];
-	void *data[LOOKUP_MAX];
-	uint8_t which[LOOKUP_MAX]; /* key of packet i */
+	struct keys ks;
 	uint64_t narrow = 0;
 
 	if (n == 0 || ts->n == 0) {
@@ -174,29 +216,20 @@ lookup_once(const struct spd_view *v, int family, const struct spd_key *const *k
 	}
 	memset(best, 0, n * sizeof(best[0]));
 	for (unsigned int i = 0; i < n; i++)
-		key_ptr[i] = family == SPD_FAMILY4 ? (void *)&key4[i] : (void *)&key6[i];
+		ks.ptr[i] = &ks.key[i];
 	for (uint32_t t = 0; t < ts->n; t++) {
-		const struct spd_tuple *tuple = &ts->t[t];
-		unsigned int n_keys = 0;
-		bool open = false, same;
 		uint64_t hits;
 
-		for (unsigned int i = 0; i < n; i++) {
-			open |= best[i].certain == NULL || best[i].certain->priority >= tuple->best;
-			same = family == SPD_FAMILY4
-				       ? same_key4(&key4[n_keys], keys[i], tuple, n_keys == 0)
-				       : same_key6(&key6[n_keys], keys[i], tuple, n_keys == 0);
-			n_keys += !same;
-			which[i] = n_keys - 1;
-		}
-		if (!open)
+		if (!fill_keys(&ks, v, &ts->t[t], family, keys, n, best))
 			break;
-		hits = find_chains(v->hash, key_ptr, n_keys, data);
-		for (uint64_t left = hits; n_keys > 1 && left != 0; left &= left - 1)
-			rte_prefetch0(data[__builtin_ctzll(left)]);
+		if (ks.n == 0)
+			continue;
+		hits = find_chains(v->hash, &ks);
+		for (uint64_t left = hits; ks.n > 1 && left != 0; left &= left - 1)
+			rte_prefetch0(ks.chain[__builtin_ctzll(left)]);
 		for (unsigned int i = 0; i < n && hits != 0; i++)
-			if (hits & 1ull << which[i])
-				match_chain(&best[i], data[which[i]], keys[i], family);
+			if (ks.of[i] != NO_KEY && hits & 1ull << ks.of[i])
+				match_chain(&best[i], ks.chain[ks.of[i]], keys[i], family);
 	}
 	for (unsigned int i = 0; i < n; i++) {
 		found[i] = strictest(&best[i]);

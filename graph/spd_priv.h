@@ -6,6 +6,8 @@
 
 /* What the files spd*.c share; nobody else includes it. */
 
+#include <rte_hash_crc.h>
+
 struct rte_hash;
 
 union spd_mask {
@@ -49,11 +51,23 @@ union spd_hash_key {
 	struct spd_key6 v6;
 };
 
+/*
+ * Which keys there may be: a bit for each value of their hashes. Most packets have no policy in most of the tuples, and one
+ * bit says so for a tenth of what the hash table takes. A bit is set before its key is there, and cleared after it went.
+ */
+struct spd_filter {
+	_Atomic uint64_t *bits;
+	uint32_t mask; /* of a hash: number of bits - 1 */
+	uint8_t *
+		keys; /* the control thread's: how many keys a bit stands for; 255: for so many that it stays */
+};
+
 /* The policies of one direction and family. */
 struct spd_view {
 	struct spd_tuples *_Atomic tuples;
 	struct rte_hash
 		*hash; /* spd_key4 or spd_key6 to the first struct spd_policy of its chain */
+	struct spd_filter filter;
 	uint32_t count;
 	_Atomic uint32_t moves; /* of policies that were replaced further ahead in their chains */
 };
@@ -100,6 +114,31 @@ spd_shape_same(const struct spd_shape *a, const struct spd_shape *b)
 	return a->src_plen == b->src_plen && a->dst_plen == b->dst_plen && a->proto == b->proto &&
 	       a->mark_mask == b->mark_mask;
 }
+
+/* The hash of a key of that many bytes, as rte_hash_crc() with 0 makes it of them. */
+static __rte_always_inline uint32_t
+spd_key_hash(const uint64_t *key, size_t len)
+{
+	uint32_t hash = 0;
+
+	for (size_t i = 0; i < len / sizeof(*key); i++)
+		hash = rte_hash_crc_8byte(key[i], hash);
+	return hash;
+}
+
+static __rte_always_inline bool
+spd_filter_has(const struct spd_filter *f, uint32_t hash)
+{
+	uint32_t at = hash & f->mask;
+
+	return atomic_load_explicit(&f->bits[at / 64], memory_order_acquire) >> at % 64 & 1;
+}
+
+/* spd_filter.c: control thread. Room for that many keys; 0 or -ENOMEM. */
+int spd_filter_init(struct spd_filter *f, uint32_t max);
+void spd_filter_free(struct spd_filter *f);
+void spd_filter_add(struct spd_filter *f, uint32_t hash);
+void spd_filter_del(struct spd_filter *f, uint32_t hash);
 
 /* spd_tuple.c: control thread. */
 struct spd_tuple *spd_tuple_find(const struct spd_view *v, const struct spd_shape *shape);
