@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config_load.h"
+#include "fib4.h"
+#include "fib6.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -174,9 +176,8 @@ print_memory(const struct config *c, FILE *out)
 		unsigned int n;
 		uint64_t bytes;
 	} tables[] = {
-		/* 2^24 entries of four bytes, and a group of 256 for the routes longer than /24. */
 		{"routes", c->limits.routes,
-			(4ull << 24) + RTE_MIN(c->limits.routes, 1u << 15) * 256ull * 4},
+			fib4_size(c->limits.routes) + fib6_size(c->limits.routes)},
 		{"next hops", c->limits.nexthops, c->limits.nexthops * 64ull},
 		{"SAs", c->limits.sas,
 			(uint64_t)c->limits.sas *

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fib4.h"
 
+#include "fib_changes.h"
+
 #include <errno.h>
 #include <immintrin.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -23,6 +24,9 @@ struct fib4 {
 	uint32_t *table; /* [TABLE] */
 	uint32_t (*group)[GROUP]; /* next hops */
 	bool wide; /* AVX-512 may be used */
+	_Atomic uint32_t
+		any; /* next hop of 0.0.0.0/0, where an entry is 0: all of the table would have to be written */
+	fib_changes changes;
 	/* The control thread's own. */
 	struct rte_rib *rib;
 	struct rcu *rcu;
@@ -41,12 +45,26 @@ may_use_avx512(void)
 	return __builtin_cpu_supports("avx512f") && rte_vect_get_max_simd_bitwidth() >= 512;
 }
 
+static uint32_t
+group_count(uint32_t max_routes)
+{
+	return RTE_MIN(RTE_MAX(max_routes / 8, 256u), 1u << 20);
+}
+
+uint64_t
+fib4_size(uint32_t max_routes)
+{
+	/* A node of the RIB takes a cache line, and a route at worst two nodes. */
+	return TABLE * (uint64_t)sizeof(uint32_t) +
+	       group_count(max_routes) * (uint64_t)GROUP * sizeof(uint32_t) + max_routes * 128ull;
+}
+
 struct fib4 *
 fib4_create(uint32_t max_routes, struct rcu *rcu)
 {
 	/* Each route takes two nodes of the tree at most. */
 	const struct rte_rib_conf conf = {.max_nodes = 2 * (int)RTE_MAX(max_routes, 8u)};
-	uint32_t groups = RTE_MIN(RTE_MAX(max_routes / 8, 256u), 1u << 20);
+	uint32_t groups = group_count(max_routes);
 	struct fib4 *f = rte_zmalloc("fib4", sizeof(*f), RTE_CACHE_LINE_SIZE);
 
 	if (f == NULL)
@@ -161,6 +179,17 @@ nh_of(const struct rte_rib_node *node)
 	return nh;
 }
 
+/* The same, as an entry says it: what only 0.0.0.0/0 covers is 0. */
+static uint32_t
+entry_of(const struct rte_rib_node *node)
+{
+	uint8_t plen = 0;
+
+	if (node != NULL)
+		rte_rib_get_depth(node, &plen);
+	return plen != 0 ? nh_of(node) : 0;
+}
+
 /* The last route longer than /24 went: all of it goes the way of what covers it. */
 static void
 drop_group(struct fib4 *f, uint32_t at)
@@ -171,7 +200,7 @@ drop_group(struct fib4 *f, uint32_t at)
 	if (rte_rib_get_nxt(f->rib, net, 24, NULL, RTE_RIB_GET_NXT_ALL) != NULL)
 		return;
 	node = rte_rib_lookup(f->rib, net);
-	store(&f->table[at], nh_of(node) << 1);
+	store(&f->table[at], entry_of(node) << 1);
 	rcu_defer(f->rcu, group_is_free, f, (void *)(uintptr_t)(entry >> 1));
 }
 
@@ -191,8 +220,12 @@ fib4_set(struct fib4 *f, uint32_t dst, uint8_t plen, uint32_t nh, uint32_t *old)
 		}
 	}
 	rte_rib_set_nh(node, nh);
-	if (nh != *old)
+	fib_change_begins(&f->changes);
+	if (plen == 0)
+		atomic_store_explicit(&f->any, nh, memory_order_release);
+	else if (nh != *old)
 		fill_around(f, dst, plen, nh);
+	fib_change_ends(&f->changes);
 	return 0;
 }
 
@@ -204,10 +237,15 @@ fib4_del(struct fib4 *f, uint32_t dst, uint8_t plen, uint32_t *old)
 	if (node == NULL)
 		return -ENOENT;
 	*old = nh_of(node);
-	fill_around(f, dst, plen, nh_of(rte_rib_lookup_parent(node)));
+	fib_change_begins(&f->changes);
+	if (plen == 0)
+		atomic_store_explicit(&f->any, 0, memory_order_release);
+	else
+		fill_around(f, dst, plen, entry_of(rte_rib_lookup_parent(node)));
 	rte_rib_remove(f->rib, dst, plen);
 	if (plen > 24)
 		drop_group(f, dst >> 8);
+	fib_change_ends(&f->changes);
 	return 0;
 }
 
@@ -216,6 +254,8 @@ __attribute__((target("avx512f"))) static unsigned int
 lookup_wide(const struct fib4 *f, const uint32_t *dst, uint64_t *nh, unsigned int n)
 {
 	const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(GROUP - 1);
+	const __m512i any =
+		_mm512_set1_epi32((int)atomic_load_explicit(&f->any, memory_order_relaxed));
 	unsigned int i = 0;
 
 	for (; i + 16 <= n; i += 16) {
@@ -230,6 +270,7 @@ lookup_wide(const struct fib4 *f, const uint32_t *dst, uint64_t *nh, unsigned in
 
 			v = _mm512_mask_i32gather_epi32(v, groups, at, f->group, 4);
 		}
+		v = _mm512_mask_mov_epi32(v, _mm512_testn_epi32_mask(v, v), any);
 		_mm512_storeu_si512(nh + i, _mm512_cvtepu32_epi64(_mm512_castsi512_si256(v)));
 		_mm512_storeu_si512(
 			nh + i + 8, _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(v, 1)));
@@ -237,12 +278,13 @@ lookup_wide(const struct fib4 *f, const uint32_t *dst, uint64_t *nh, unsigned in
 	return i;
 }
 
-#define AHEAD 8 /* lookups whose entries are on their way */
+#define AHEAD 8u /* lookups whose entries are on their way */
 
-void
-fib4_lookup(const struct fib4 *f, const uint32_t *dst, uint64_t *nh, unsigned int n)
+static void
+lookup_once(const struct fib4 *f, const uint32_t *dst, uint64_t *nh, unsigned int n)
 {
 	unsigned int i = f->wide ? lookup_wide(f, dst, nh, n) : 0;
+	uint32_t any = atomic_load_explicit(&f->any, memory_order_relaxed);
 
 	for (unsigned int k = i; k < RTE_MIN(i + AHEAD, n); k++)
 		rte_prefetch0(&f->table[dst[k] >> 8]);
@@ -255,5 +297,19 @@ fib4_lookup(const struct fib4 *f, const uint32_t *dst, uint64_t *nh, unsigned in
 		nh[i] = entry & IS_GROUP ? __atomic_load_n(&f->group[entry >> 1][dst[i] % GROUP],
 						   __ATOMIC_RELAXED)
 					 : entry >> 1;
+		if (nh[i] == 0)
+			nh[i] = any;
+	}
+}
+
+void
+fib4_lookup(const struct fib4 *f, const uint32_t *dst, uint64_t *nh, unsigned int n)
+{
+	for (int tries = 0; tries < FIB_TRIES; tries++) {
+		uint32_t begin = fib_changes_now(&f->changes);
+
+		lookup_once(f, dst, nh, n);
+		if (!fib_changed_twice(&f->changes, begin))
+			return;
 	}
 }

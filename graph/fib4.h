@@ -23,6 +23,9 @@ struct fib4;
 struct fib4 *fib4_create(uint32_t max_routes, struct rcu *rcu);
 void fib4_destroy(struct fib4 *f);
 
+/* Memory that fib4_create() takes, in bytes. */
+uint64_t fib4_size(uint32_t max_routes);
+
 /*
  * dst in host order, its host part zero; nh is below 2^31 and not 0; *old: the next hop before, 0 when the route is
  * new. 0, or -ENOSPC: no room for the route, or no group is free (one may be a grace period later).

@@ -1,55 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "fib6.h"
+#include "fib6_priv.h"
 
 #include <errno.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
 
-#include <rte_branch_prediction.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
-#include <rte_rib6.h>
 
 #define MIN_NODES 1024u
-#define NH_BITS 28
-#define NH_MASK ((1u << NH_BITS) - 1)
-#define ROOT 0u /* never below another: 0 in an entry is no node */
-
-struct node {
-	/* Line 1 never changes while lcores see the node. */
-	_Alignas(RTE_CACHE_LINE_SIZE) uint64_t prefix[2]; /* as in the address; zero from byte on */
-	uint64_t mask[2];
-	uint32_t byte; /* of the address, that the entries are indexed by */
-	uint32_t routes, children; /* the control thread's */
-	/*
-	 * Node below in the upper half; then four bits that say how many bits of the byte the prefix of the next
-	 * hop has, and the next hop, 0 where none ends here.
-	 */
-	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t e[256];
-};
-
-struct fib6 {
-	struct node *nodes;
-	_Atomic uint32_t any; /* next hop of ::/0 */
-	/* The control thread's own. */
-	struct rte_rib6 *rib;
-	struct rcu *rcu;
-	uint32_t n_free;
-	uint32_t free[];
-};
+#define LARGE 4096u /* nodes: more of them are in no cache near the core */
 
 static uint32_t
 node_count(uint32_t max_routes)
 {
-	return RTE_MAX(max_routes / 8, MIN_NODES);
+	/* Each route takes two at most; some wait for a grace period. */
+	return 2 * max_routes + MIN_NODES;
 }
 
 uint64_t
 fib6_size(uint32_t max_routes)
 {
 	/* A node of the RIB takes two cache lines, and a route at worst two nodes. */
-	return node_count(max_routes) * (uint64_t)sizeof(struct node) + max_routes * 256ull;
+	return node_count(max_routes) * (uint64_t)sizeof(struct node) + max_routes * 256ull +
+	       (sizeof(uint64_t) << ROOT_BITS);
 }
 
 struct fib6 *
@@ -62,12 +35,15 @@ fib6_create(uint32_t max_routes, struct rcu *rcu)
 	if (f == NULL)
 		return NULL;
 	f->rcu = rcu;
+	f->n_nodes = n;
 	f->rib = rte_rib6_create("fib6", (int)rte_socket_id(), &c);
 	f->nodes = rte_zmalloc("fib6_nodes", n * sizeof(f->nodes[0]), RTE_CACHE_LINE_SIZE);
-	if (f->rib == NULL || f->nodes == NULL) {
+	f->root = rte_zmalloc("fib6_root", sizeof(uint64_t) << ROOT_BITS, RTE_CACHE_LINE_SIZE);
+	if (f->rib == NULL || f->nodes == NULL || f->root == NULL) {
 		fib6_destroy(f);
 		return NULL;
 	}
+	f->nodes[ROOT].nibble = ROOT_BITS / STRIDE - 1;
 	while (--n > ROOT)
 		f->free[f->n_free++] = n;
 	return f;
@@ -80,66 +56,44 @@ fib6_destroy(struct fib6 *f)
 		return;
 	rte_rib6_free(f->rib);
 	rte_free(f->nodes);
+	rte_free((void *)f->root);
 	rte_free(f);
 }
 
-static inline uint64_t
-entry(const _Atomic uint64_t *e)
-{
-	return atomic_load_explicit(e, memory_order_acquire);
-}
-
-static inline uint32_t
-below(uint64_t e)
-{
-	return e >> 32;
-}
-
-void
-fib6_lookup(const struct fib6 *f, const uint8_t *const *dst, uint64_t *nh, unsigned int n)
-{
-	uint32_t any = atomic_load_explicit(&f->any, memory_order_relaxed);
-
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t best = any, at = ROOT;
-		uint64_t a[2];
-
-		memcpy(a, dst[i], sizeof(a));
-		do {
-			const struct node *node = &f->nodes[at];
-			uint64_t e;
-
-			if ((((a[0] ^ node->prefix[0]) & node->mask[0]) |
-				    ((a[1] ^ node->prefix[1]) & node->mask[1])) != 0)
-				break;
-			e = entry(&node->e[dst[i][node->byte]]);
-			if ((uint32_t)e != 0)
-				best = e & NH_MASK;
-			at = below(e);
-		} while (at != ROOT);
-		nh[i] = best;
-	}
-}
-
+/* The entry of the node above gets that one below it. */
 static void
-set_below(_Atomic uint64_t *e, uint32_t node)
+set_below(struct fib6 *f, const struct node *above, _Atomic uint64_t *e, uint32_t at)
 {
 	uint64_t old = atomic_load_explicit(e, memory_order_relaxed);
+	uint32_t nibble = f->nodes[at].nibble, value = 0;
 
-	atomic_store_explicit(e, (uint64_t)node << 32 | (uint32_t)old, memory_order_release);
+	if (at != ROOT)
+		value = at | nibble << BELOW_NIBBLE_AT |
+			(nibble > above->nibble + 1 ? BELOW_SKIPS : 0);
+	atomic_store_explicit(e, (uint64_t)value << 32 | (uint32_t)old, memory_order_release);
 }
 
-/* A node for that byte of addresses that begin so; entries empty. */
 static uint32_t
-make_node(struct fib6 *f, const uint8_t addr[16], unsigned int byte)
+node_below(uint64_t e)
+{
+	return below(e) & BELOW_NODE;
+}
+
+/* A node for that nibble of addresses that begin so; entries empty. */
+static uint32_t
+make_node(struct fib6 *f, const uint8_t addr[16], unsigned int nibble)
 {
 	uint32_t at = f->free[--f->n_free];
 	struct node *node = &f->nodes[at];
+	uint8_t *mask = (uint8_t *)node->mask, *prefix = (uint8_t *)node->prefix;
 
 	memset(node, 0, sizeof(*node));
-	memcpy(node->prefix, addr, byte);
-	memset(node->mask, 0xff, byte);
-	node->byte = byte;
+	memset(mask, 0xff, nibble / 2);
+	if (nibble % 2 != 0)
+		mask[nibble / 2] = 0xf0;
+	for (unsigned int i = 0; i < sizeof(node->prefix); i++)
+		prefix[i] = addr[i] & mask[i];
+	node->nibble = nibble;
 	return at;
 }
 
@@ -151,40 +105,54 @@ free_node(void *ctx, void *obj)
 	f->free[f->n_free++] = (uintptr_t)obj;
 }
 
-/* First byte before end in which they differ, or end. */
+/* First nibble before end in which they differ, or end. */
 static unsigned int
 common(const uint8_t *a, const uint8_t *b, unsigned int end)
 {
 	unsigned int i = 0;
 
-	while (i < end && a[i] == b[i])
+	while (i < end && nibble_of(a, i) == nibble_of(b, i))
 		i++;
 	return i;
 }
 
-/* The node for that byte of the address, made where there is none. Two must be free. */
-static struct node *
-want_node(struct fib6 *f, const uint8_t addr[16], unsigned int byte)
+/* The entry of a node that an address has. */
+static _Atomic uint64_t *
+entry_of(const struct fib6 *f, struct node *node, const uint8_t addr[16])
 {
+	if (node == &f->nodes[ROOT])
+		return &f->root[first_bits(addr)];
+	return &node->e[nibble_of(addr, node->nibble)];
+}
+
+/* The node in which a prefix of that length ends, made where there is none. Two must be free. */
+static struct node *
+want_node(struct fib6 *f, const uint8_t addr[16], uint8_t plen)
+{
+	unsigned int nibble = f->nodes[ROOT].nibble;
 	struct node *node = &f->nodes[ROOT], *new, *next;
+	const uint8_t *prefix;
 	_Atomic uint64_t *e;
 	uint32_t at, made;
 	unsigned int same;
 
+	if (plen > ROOT_BITS)
+		nibble = (plen - 1) / STRIDE;
 	for (;;) {
-		if (node->byte == byte)
+		if (node->nibble == nibble)
 			return node;
-		e = &node->e[addr[node->byte]];
-		at = below(entry(e));
+		e = entry_of(f, node, addr);
+		at = node_below(entry(e));
 		if (at == ROOT) {
-			made = make_node(f, addr, byte);
+			made = make_node(f, addr, nibble);
 			node->children++;
-			set_below(e, made);
+			set_below(f, node, e, made);
 			return &f->nodes[made];
 		}
 		next = &f->nodes[at];
-		same = common(addr, (const uint8_t *)next->prefix, RTE_MIN(byte, next->byte));
-		if (same < next->byte)
+		prefix = (const uint8_t *)next->prefix;
+		same = common(addr, prefix, RTE_MIN(nibble, next->nibble));
+		if (same < next->nibble)
 			break;
 		node = next;
 	}
@@ -192,15 +160,15 @@ want_node(struct fib6 *f, const uint8_t addr[16], unsigned int byte)
 	made = make_node(f, addr, same);
 	new = &f->nodes[made];
 	new->children = 1;
-	set_below(&new->e[((const uint8_t *)next->prefix)[same]], at);
-	if (same < byte) {
-		uint32_t leaf = make_node(f, addr, byte);
+	set_below(f, new, &new->e[nibble_of(prefix, same)], at);
+	if (same < nibble) {
+		uint32_t leaf = make_node(f, addr, nibble);
 
 		new->children = 2;
-		set_below(&new->e[addr[same]], leaf);
+		set_below(f, new, &new->e[nibble_of(addr, same)], leaf);
 		new = &f->nodes[leaf];
 	}
-	set_below(e, made);
+	set_below(f, node, e, made);
 	return new;
 }
 
@@ -214,28 +182,39 @@ prune(struct fib6 *f, const uint8_t addr[16], struct node *node)
 		_Atomic uint64_t *e;
 
 		for (unsigned int i = 0; node->children > 0 && only == ROOT; i++)
-			only = below(entry(&node->e[i]));
-		while (below(entry(e = &above->e[addr[above->byte]])) != at)
-			above = &f->nodes[below(entry(e))];
-		set_below(e, only);
+			only = node_below(entry(&node->e[i]));
+		while (node_below(entry(e = entry_of(f, above, addr))) != at)
+			above = &f->nodes[node_below(entry(e))];
+		set_below(f, above, e, only);
 		above->children -= only == ROOT;
 		rcu_defer(f->rcu, free_node, f, (void *)(uintptr_t)at);
 		node = above;
 	}
 }
 
+/* Bits of the address before those that the entries of the node are indexed by. */
+static unsigned int
+bits_before(const struct fib6 *f, const struct node *node)
+{
+	return node == &f->nodes[ROOT] ? 0 : STRIDE * node->nibble;
+}
+
 /* To the entries under the prefix, whose last bits bits end in this node, where none is longer. */
 static void
-write_entries(struct node *node, const uint8_t addr[16], unsigned int bits, uint32_t value)
+write_entries(struct fib6 *f, struct node *node, const uint8_t addr[16], unsigned int bits,
+	uint32_t value)
 {
-	unsigned int n = 1u << (8 - bits), first = addr[node->byte] & ~(n - 1);
+	unsigned int stride = node == &f->nodes[ROOT] ? ROOT_BITS : STRIDE,
+		     n = 1u << (stride - bits);
+	_Atomic uint64_t *v = node == &f->nodes[ROOT] ? f->root : node->e;
+	unsigned int first = (entry_of(f, node, addr) - v) & ~(n - 1);
 
 	for (unsigned int i = first; i < first + n; i++) {
-		uint64_t e = atomic_load_explicit(&node->e[i], memory_order_relaxed);
+		uint64_t e = atomic_load_explicit(&v[i], memory_order_relaxed);
 
 		if ((uint32_t)e >> NH_BITS <= bits)
-			atomic_store_explicit(&node->e[i], (e & ~(uint64_t)UINT32_MAX) | value,
-				memory_order_release);
+			atomic_store_explicit(
+				&v[i], (e & ~(uint64_t)UINT32_MAX) | value, memory_order_release);
 	}
 }
 
@@ -277,14 +256,17 @@ fib6_set(struct fib6 *f, const uint8_t addr[16], uint8_t plen, uint32_t nh, uint
 			return -ENOSPC;
 	}
 	rte_rib6_set_nh(route, nh);
+	fib_change_begins(&f->changes);
 	if (plen == 0) {
 		atomic_store_explicit(&f->any, nh, memory_order_release);
-		return 0;
+	} else {
+		node = want_node(f, addr, plen);
+		node->routes += *old == 0;
+		plen -= bits_before(f, node);
+		write_entries(f, node, addr, plen, (uint32_t)plen << NH_BITS | nh);
 	}
-	node = want_node(f, addr, (plen - 1) / 8);
-	node->routes += *old == 0;
-	plen -= 8 * node->byte;
-	write_entries(node, addr, plen, (uint32_t)plen << NH_BITS | nh);
+	fib_change_ends(&f->changes);
+	atomic_store_explicit(&f->large, f->n_nodes - f->n_free > LARGE, memory_order_relaxed);
 	return 0;
 }
 
@@ -300,17 +282,20 @@ fib6_del(struct fib6 *f, const uint8_t addr[16], uint8_t plen, uint32_t *old)
 		return -ENOENT;
 	*old = nh_of(route);
 	above = rte_rib6_lookup_parent(route);
+	fib_change_begins(&f->changes);
 	if (plen == 0) {
 		atomic_store_explicit(&f->any, 0, memory_order_release);
 	} else {
-		node = want_node(f, addr, (plen - 1) / 8); /* it is there */
+		node = want_node(f, addr, plen); /* it is there */
 		if (above != NULL && rte_rib6_get_depth(above, &above_plen) == 0 &&
-			above_plen > 8 * node->byte)
-			value = (above_plen - 8 * node->byte) << NH_BITS | nh_of(above);
-		write_entries(node, addr, plen - 8 * node->byte, value);
+			above_plen > bits_before(f, node))
+			value = (above_plen - bits_before(f, node)) << NH_BITS | nh_of(above);
+		write_entries(f, node, addr, plen - bits_before(f, node), value);
 		node->routes--;
 		prune(f, addr, node);
 	}
+	fib_change_ends(&f->changes);
+	atomic_store_explicit(&f->large, f->n_nodes - f->n_free > LARGE, memory_order_relaxed);
 	rte_rib6_remove(f->rib, addr, plen);
 	return 0;
 }

@@ -12,11 +12,11 @@
  * Not rte_fib6: in DPDK 22.11 it hands out a freed group within the very change that frees it, clears it while
  * a lcore may still follow it, reports a change that failed halfway as done, and takes 64 MiB to begin with.
  *
- * Instead a trie of nodes of 256 entries, each node indexed by one byte of the address; bytes in which all that
+ * Instead a table by the first 16 bits, and below it a trie of nodes of 16 entries, each indexed by four bits of the address; bits in which all that
  * lies below agrees have no node, the node carries them as a prefix to be compared. An entry holds the best next
- * hop whose prefix ends in that byte, and the node below; a lookup takes the last next hop that it met. So a change
- * writes the entries of one node (eight bytes each, whole), and adds or takes away at most two nodes; those that
- * went are reused after a grace period.
+ * hop whose prefix ends in those bits, and the node below; a lookup takes the last next hop that it met. So a change
+ * writes the entries of one node (eight bytes each, whole), and adds or takes away at most two nodes, of 192 bytes; those that
+ * went are reused after a grace period. No set of routes takes more than two nodes a route.
  */
 
 struct fib6;
@@ -28,7 +28,7 @@ void fib6_destroy(struct fib6 *f);
 /* Memory that fib6_create() takes, in bytes. */
 uint64_t fib6_size(uint32_t max_routes);
 
-/* nh is below 2^28 and not 0; *old: the next hop before, 0 when the route is new. 0 or -ENOSPC. */
+/* nh is below 2^27 and not 0; *old: the next hop before, 0 when the route is new. 0 or -ENOSPC. */
 int fib6_set(struct fib6 *f, const uint8_t addr[16], uint8_t plen, uint32_t nh, uint32_t *old);
 /* *old: the next hop that it had. 0 or -ENOENT. */
 int fib6_del(struct fib6 *f, const uint8_t addr[16], uint8_t plen, uint32_t *old);
