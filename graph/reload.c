@@ -207,6 +207,7 @@ set_config(struct reload *job)
 	now->orphan_grace = next->orphan_grace;
 	now->fragment = next->fragment;
 	now->audit_rate = next->audit_rate;
+	now->path_mtu_discovery = next->path_mtu_discovery;
 	next->ports = before.ports;
 	next->n_ports = before.n_ports;
 	next->pairs = before.pairs;
@@ -231,6 +232,7 @@ set_settings(struct router *r)
 		w->idle_poll = c->idle == IDLE_POLL;
 		w->local_bypass = c->local_action == DEFAULT_BYPASS;
 		w->audit_rate = c->audit_rate;
+		w->path_mtus = w->worker && c->path_mtu_discovery ? r->path_mtus : NULL;
 	}
 	if (r->channel != NULL)
 		channel_settings(r->channel);

@@ -123,6 +123,7 @@ compare_settings(struct diff *d, const struct config *a, const struct config *b)
 {
 	static const char *const idles[] = {"back-off", "poll"};
 	static const char *const fragments[] = {"before", "after", "never"};
+	static const char *const truth[] = {"false", "true"};
 	static const char *const levels[] = {"error", "warning", "notice", "info", "debug"};
 
 	compare_text(d, '~', "idle", idles[a->idle], idles[b->idle]);
@@ -134,6 +135,8 @@ compare_settings(struct diff *d, const struct config *a, const struct config *b)
 	compare_number(d, '~', "ipsec.orphan-grace", a->orphan_grace, b->orphan_grace);
 	compare_text(d, '~', "ipsec.fragment", fragments[a->fragment], fragments[b->fragment]);
 	compare_number(d, '~', "ipsec.audit-rate", a->audit_rate, b->audit_rate);
+	compare_text(d, '~', "ipsec.path-mtu-discovery", truth[a->path_mtu_discovery],
+		truth[b->path_mtu_discovery]);
 	compare_text(d, '~', "metrics.address", a->metrics.address, b->metrics.address);
 	compare_number(d, '~', "metrics.port", a->metrics.port, b->metrics.port);
 }
