@@ -199,7 +199,7 @@ channel_settings(struct channel *c)
 	c->core.policies_timeout = r->config->policies_timeout;
 	c->core.orphan_grace = r->config->orphan_grace;
 	c->core.fragment = r->config->fragment;
-	c->core.bypasses = false;
+	c->core.bypasses = config_bypasses(r->config);
 	for (unsigned int i = 0; i < WORKER_MAX_PORTS * WORKER_MAX_PORTS; i++)
 		c->core.bypasses |= r->pair_bypass[i / WORKER_MAX_PORTS][i % WORKER_MAX_PORTS];
 }

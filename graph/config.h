@@ -128,6 +128,9 @@ struct config *config_load(const char *path);
 /* Wipes keys and frees all. */
 void config_free(struct config *config);
 
+/* Whether a policy of the file lets packets out in clear. Any thread. */
+bool config_bypasses(const struct config *config);
+
 /*
  * Prints the plan, lcore by lcore: role, cpu, NUMA node (libnuma), whether the kernel isolates the cpu
  * (isolcpus, cpuset partitions), its ports and queues, its distance to the workers or ports it serves;

@@ -168,3 +168,12 @@ config_read_policies(struct config_load *l)
 	tdestroy(root, keep);
 	return ret;
 }
+
+bool
+config_bypasses(const struct config *c)
+{
+	for (unsigned int i = 0; i < c->n_policies; i++)
+		if (c->policies[i].dir == SPD_OUT && c->policies[i].action == SPD_BYPASS)
+			return true;
+	return false;
+}

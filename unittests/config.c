@@ -198,6 +198,86 @@ START_TEST(reads_ports)
 }
 END_TEST
 
+static const struct sa_conf *
+headers(const char *dir, const char *more)
+{
+	static char text[1024];
+	static struct config *c;
+
+	snprintf(text, sizeof(text),
+		HEAD "sas: [{name: s, direction: %s, spi: 4097, " SA_ENDS GCM "%s}]\n", dir, more);
+	c = load(text);
+	ck_assert_uint_eq(c->n_sas, 1);
+	return &c->sas[0].conf;
+}
+
+/* What an outbound SA writes into its outer header, and an inbound one takes from it. */
+START_TEST(reads_headers)
+{
+	const uint32_t all = IKE_SA_COPY_DF | IKE_SA_SET_DF | IKE_SA_NO_COPY_ECN |
+			     IKE_SA_COPY_DSCP_OUT | IKE_SA_COPY_DSCP_IN | IKE_SA_COPY_LABEL;
+	static const struct {
+		const char *dir, *more;
+		uint32_t flags;
+		uint8_t dscp, ttl;
+		uint32_t label;
+	} v[] = {
+		{"out", "", IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT, 0, 64, 0},
+		{"out", ", df: copy, dscp: copy, ecn: yes, flow-label: 0, ttl: 64",
+			IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT, 0, 64, 0},
+		{"out", ", df: set", IKE_SA_SET_DF | IKE_SA_COPY_DSCP_OUT, 0, 64, 0},
+		{"out", ", df: clear", IKE_SA_COPY_DSCP_OUT, 0, 64, 0},
+		{"out", ", dscp: 0", IKE_SA_COPY_DF, 0, 64, 0},
+		{"out", ", dscp: 63", IKE_SA_COPY_DF, 63, 64, 0},
+		{"out", ", ecn: no", IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT | IKE_SA_NO_COPY_ECN, 0,
+			64, 0},
+		{"out", ", flow-label: copy",
+			IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT | IKE_SA_COPY_LABEL, 0, 64, 0},
+		{"out", ", flow-label: 0xfffff", IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT, 0, 64,
+			0xfffff},
+		{"out", ", ttl: 1", IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT, 0, 1, 0},
+		{"out", ", ttl: 255", IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_OUT, 0, 255, 0},
+		/* DF of an inbound SA is nobody's. */
+		{"in", "", IKE_SA_COPY_DF, 0, 64, 0},
+		{"in", ", dscp: copy", IKE_SA_COPY_DF | IKE_SA_COPY_DSCP_IN, 0, 64, 0},
+		{"in", ", ecn: no", IKE_SA_COPY_DF | IKE_SA_NO_COPY_ECN, 0, 64, 0},
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(v); i++) {
+		const struct sa_conf *c = headers(v[i].dir, v[i].more);
+
+		ck_assert_msg((c->flags & all) == v[i].flags, "%s: flags 0x%x", v[i].more,
+			c->flags & all);
+		ck_assert_msg(c->dscp == v[i].dscp, "%s: %u", v[i].more, c->dscp);
+		ck_assert_msg(c->ttl == v[i].ttl, "%s: %u", v[i].more, c->ttl);
+		ck_assert_msg(c->label == v[i].label, "%s: %u", v[i].more, c->label);
+	}
+}
+END_TEST
+
+/* Which files may let packets out in clear before charon has said its policies. */
+START_TEST(knows_bypasses)
+{
+	static const struct {
+		const char *policy;
+		bool bypasses;
+	} v[] = {{"{direction: out, action: bypass, " SEL "}", true},
+		{"{direction: out, action: discard, " SEL "}", false},
+		{"{direction: out, action: protect, reqid: 1, " SEL "}", false},
+		{"{direction: in, action: bypass, " SEL "}", false},
+		{"{direction: fwd, action: bypass, " SEL "}", false},
+		{"{direction: in, action: bypass, " SEL "}, {direction: out, action: bypass, " SEL
+		 "}",
+			true}};
+	char text[1024];
+
+	for (unsigned int i = 0; i < RTE_DIM(v); i++) {
+		snprintf(text, sizeof(text), HEAD "policies: [%s]\n", v[i].policy);
+		ck_assert_msg(config_bypasses(load(text)) == v[i].bypasses, "%s", v[i].policy);
+	}
+}
+END_TEST
+
 START_TEST(reads_sas_and_policies)
 {
 	static const uint8_t key[20] = {
@@ -602,6 +682,8 @@ main(void)
 	tcase_add_test(tc, fills_in_defaults);
 	tcase_add_test(tc, reads_ports);
 	tcase_add_test(tc, reads_sas_and_policies);
+	tcase_add_test(tc, reads_headers);
+	tcase_add_test(tc, knows_bypasses);
 	tcase_add_test(tc, selectors);
 	tcase_add_loop_test(tc, knows_aead, 0, RTE_DIM(ciphers));
 	tcase_add_test(tc, makes_eal_arguments);
