@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is installed beside the programs: the plugin's options as described, as installed and as read; AppArmor."""
+"""What is installed beside the programs: the plugin's options as described, as installed and as read; AppArmor; systemd's units."""
 
 import re
 import shutil
@@ -57,10 +57,33 @@ def test_options_are_in_order():
 def test_apparmor_syntax(tmp_path):
     """The additions to Debian's profile, within a profile."""
     parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin")
-    if parser is None:
-        pytest.skip("no apparmor_parser here (Debian's package apparmor)")
     profile = tmp_path / "profile"
     profile.write_text("#include <tunables/global>\n/usr/lib/ipsec/charon flags=(attach_disconnected) {\n"
                        + (REPO / "conf" / "apparmor" / "charon").read_text() + "}\n")
     p = subprocess.run([parser, "-Q", "-K", str(profile)], capture_output=True, text=True, check=False)
     assert p.returncode == 0, p.stderr
+
+
+UNITS = sorted(f.name for f in (REPO / "conf" / "systemd").iterdir())
+
+
+def verify(tmp_path, name, text):
+    """What systemd-analyze says of the unit, with programs that are there in place of ours."""
+    for program in set(re.findall(r"/usr/(?:sbin|bin|libexec/cygnet)/cygnet[\w-]*", text)):
+        text = re.sub(program + r"(?=\s)", "/usr/bin/true", text)
+    assert "/true" in text
+    unit = tmp_path / name.replace("@", "@site-a")
+    unit.write_text(text)
+    return subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)], capture_output=True, text=True,
+                          env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}, check=False)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_units(tmp_path, name):
+    """systemd knows each key and value of the unit; none need run for that."""
+    text = (REPO / "conf" / "systemd" / name).read_text()
+    p = verify(tmp_path, name, text)
+    assert p.returncode == 0 and p.stderr == "", p.stderr
+    # And it would say so.
+    p = verify(tmp_path, name, text.replace("LimitCORE=0", "LimitCORE=none\nNoSuchKey=1"))
+    assert "NoSuchKey" in p.stderr and "Failed to parse resource value" in p.stderr
