@@ -26,6 +26,9 @@ void doctor_machine(struct doctor *d);
 /* charon's side as its files and processes show it; prefix: of the router, NULL: not known. */
 void doctor_charon(struct doctor *d, const char *prefix);
 
+/* doctor_strongswan.c: whether plugin and charon are of one strongSwan. */
+void doctor_strongswan(struct doctor *d);
+
 /* doctor_router.c: what the router says of itself; the answers to "status", "lcores" and "port". */
 void doctor_status(struct doctor *d, const json_t *status);
 void doctor_lcores(struct doctor *d, const json_t *lcores);

@@ -215,6 +215,12 @@ plugin_conf(struct doctor *d, const char *prefix)
 	if (v == NULL || strcmp(v, "no") == 0 || strcmp(v, "0") == 0)
 		doctor_say(d, "plugin", DOCTOR_WRONG, "load = 10 in " PLUGIN_CONF,
 			"charon does not load it: its keys go to the Linux kernel");
+	else if (!mentions(d, PLUGIN_CONF, "kernel-cygnet!"))
+		doctor_say(d, "plugin", DOCTOR_NOTE,
+			"in " PLUGIN_CONF " make load = 10 the only line of a section "
+			"\"kernel-cygnet!\"",
+			"charon may do without it: when it is refused, keys go to the Linux "
+			"kernel");
 	v = setting(again, "file_prefix", value, sizeof(value));
 	if (prefix == NULL)
 		return;
@@ -237,4 +243,5 @@ doctor_charon(struct doctor *d, const char *prefix)
 			"systemctl start strongswan-starter; a router of static SAs needs none",
 			"it does not run");
 	plugin_conf(d, prefix);
+	doctor_strongswan(d);
 }

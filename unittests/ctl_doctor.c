@@ -135,9 +135,53 @@ START_TEST(charons_files)
 	ck_assert_uint_eq(d.wrong, 0);
 	doctor_charon(&d, "site-b");
 	HAS("plugin", "this one's file prefix is \"site-b\"", "wrong");
+	HAS("plugin", "charon may do without it", "note");
 	file(CONF, "kernel-cygnet {\n    load = no\n}\n");
 	doctor_charon(&d, "cygnet");
 	HAS("plugin", "does not load it", "wrong");
+}
+END_TEST
+
+#define PLUGINS "/usr/lib/ipsec/plugins"
+
+START_TEST(strongswan)
+{
+	doctor_strongswan(&d);
+	HAS("strongSwan", "there is no " PLUGINS, "note");
+	file(PLUGINS "/libstrongswan-kernel-cygnet.so",
+		"x cygnet: this plugin is for strongSwan 5.9.8, the daemon is %s: refused");
+	file("/usr/lib/ipsec/charon", "Starting IKE charon daemon (strongSwan 5.9.80, %s");
+	doctor_strongswan(&d);
+	HAS("strongSwan", "was built for strongSwan 5.9.8, and /usr/lib/ipsec/charon is another",
+		"wrong");
+	ck_assert_uint_eq(d.wrong, 1);
+	file("/usr/lib/ipsec/charon", "Starting IKE charon daemon (strongSwan 5.9.8, %s");
+	doctor_strongswan(&d);
+	HAS("strongSwan", "this one", "ok");
+}
+END_TEST
+
+/* As installed, and as the sample says. */
+START_TEST(strongswan_as_it_should_be)
+{
+	char command[700];
+
+	file(CONF, "kernel-cygnet! {\n    load = 10\n}\nkernel-cygnet {\n    file_prefix = a\n}\n");
+	file(PLUGINS "/libstrongswan-kernel-cygnet.so", "this plugin is for strongSwan 5.9.8, the");
+	file("/usr/lib/ipsec/x", "");
+	snprintf(command, sizeof(command), "printf '\\0005.9.8\\000' > %s/usr/lib/ipsec/charon",
+		root);
+	ck_assert_int_eq(system(command), 0);
+	doctor_charon(&d, "a");
+	HAS("strongSwan", "the plugin is for this one", "ok");
+	HAS("plugin", "looks for the router \"a\"", "ok");
+	ck_assert_ptr_null(state("plugin", "may do without it"));
+	ck_assert_uint_eq(d.wrong, 0);
+	snprintf(command, sizeof(command), "printf '\\0005.9.14\\000' > %s/usr/lib/ipsec/charon",
+		root);
+	ck_assert_int_eq(system(command), 0);
+	doctor_charon(&d, "a");
+	HAS("strongSwan", "was built for strongSwan 5.9.8", "wrong");
 }
 END_TEST
 
@@ -177,6 +221,7 @@ START_TEST(a_router_that_is_not)
 	HAS("version", "the router is 9.9.9", "wrong");
 	HAS("backend", "charon or its agent is gone", "wrong");
 	HAS("orphans", "5 SAs and policies", "note");
+	ck_assert_ptr_null(state("events", ""));
 	HAS("policies", "not complete", "wrong");
 	HAS("limits", "90 of 100 SAs", "wrong");
 	HAS("limits", "95 of 100 policies", "wrong");
@@ -191,6 +236,15 @@ START_TEST(an_agent_of_another_version)
 	       "\"owners\": [], \"refused_agent\": \"0.0.9\"");
 	HAS("version", "refused an agent of version 0.0.9", "wrong");
 	HAS("backend", "no charon has connected", "wrong");
+}
+END_TEST
+
+START_TEST(events_that_were_lost)
+{
+	status("\"version\": \"" CYGNET_VERSION "\", \"policies_complete\": true, \"owners\": "
+	       "[{\"alive\": true, \"sas\": 2, \"policies\": 3, \"lost_events\": 7}]");
+	HAS("events", "7 events for charon were lost", "note");
+	ck_assert_uint_eq(d.wrong, 0);
 }
 END_TEST
 
@@ -249,9 +303,12 @@ doctor_case(void)
 	tcase_add_test(t, a_machine_that_is_not);
 	tcase_add_test(t, huge_pages_that_all_can_read);
 	tcase_add_test(t, charons_files);
+	tcase_add_test(t, strongswan);
+	tcase_add_test(t, strongswan_as_it_should_be);
 	tcase_add_test(t, a_router_that_is_well);
 	tcase_add_test(t, a_router_that_is_not);
 	tcase_add_test(t, an_agent_of_another_version);
+	tcase_add_test(t, events_that_were_lost);
 	tcase_add_test(t, lcores);
 	tcase_add_test(t, shown);
 	return t;

@@ -46,6 +46,7 @@ def test_doctor(site):
              "deaf ports", "lan: v-lan has an address"),
             (("ip", "link", "set", "v-wan", "mtu", "1300"), ("ip", "link", "set", "v-wan", "mtu", "1500"),
              "MTU", "wan believes in 1500 bytes, and its interface v-wan takes 1300"),
+            (("ip", "link", "set", "v-wan", "down"), ("ip", "link", "set", "v-wan", "up"), "ports", "wan: its interface v-wan is down"),
             (("ip", "link", "set", "lan", "down"), ("ip", "link", "set", "lan", "up"), "taps", "lan: its tap is down"),
     ):
         ns.run(*break_it)

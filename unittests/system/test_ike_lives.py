@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from charon import AGENT, psk_child
+from charon import AGENT, CHARON, PLUGIN, psk_child
 from lab import REPO, huge_files, keep_huge_files, run, wait_for
 from router import CYGNET
 from sites import TwoSites
@@ -287,17 +287,47 @@ def test_orphans_go_after_their_grace_time(lab):
 
 
 def test_plugin_of_another_strongswan(sites):
-    """Refused with one line that names both versions; charon lives."""
-    other = REPO / "build-newest" / "ike" / "plugin" / "libstrongswan-kernel-cygnet.so"
-    if not other.exists():
-        pytest.skip("no plugin for another strongSwan (ci/test builds it, with Debian's newest)")
+    """Refused with one line that names both versions. As the sample configuration has it ("kernel-cygnet!") charon then does not
+    start; without the mark it goes on with another backend."""
     sites.a.start_router()
-    sites.a.make_charon()
-    shutil.copy(other, sites.a.charon.dir / "plugins")
-    sites.a.charon.start()
-    lines = [line for line in sites.a.charon.output().splitlines() if "refused" in line]
-    lines += [line for line in sites.a.charon.process.output().splitlines() if "refused" in line]
-    assert lines and all(re.search(r"for strongSwan \d+\.\d+\S*, the daemon is 5\.9\.\d+", line) for line in lines), lines
-    assert sites.a.charon.swanctl("--stats").returncode == 0
+    c = sites.a.make_charon()
+    running = re.search(rb"5\.9\.\d+|6\.\d+\.\d+", run([CHARON, "--version"]).stdout.encode()).group()
+    other = running[:-1] + (b"1" if running[-1:] != b"1" else b"2")
+    so = c.dir / "plugins" / PLUGIN.name
+    so.write_bytes(so.read_bytes().replace(running, other))
+
+    def refused():
+        lines = [line for line in (c.output() + c.process.output()).splitlines() if "refused" in line]
+        return len(set(line.split("cygnet:")[1] for line in lines)) == 1 and \
+            f"for strongSwan {other.decode()}, the daemon is {running.decode()}" in lines[0]
+    c.start()
+    assert refused() and c.swanctl("--stats").returncode == 0
     assert not agents(sites.a)
-    assert sites.a.charon.stop() == 0
+    assert c.stop() == 0
+    c.log.unlink(missing_ok=True)
+    c.conf.write_text(c.conf.read_text().replace(" kernel-cygnet kernel-netlink", " kernel-cygnet! kernel-netlink"))
+    c.start(wait=False)
+    wait_for("charon to end", lambda: not c.process.alive(), 10)
+    assert c.process.popen.returncode == 66  # SS_RC_INITIALIZATION_FAILED
+    assert refused() and "loading critical plugin 'kernel-cygnet' failed" in c.output()
+
+
+def test_installed_sample_is_critical(sites):
+    """The same with load_modular, as Debian has it, and the very file that is installed."""
+    c = sites.a.make_charon()
+    text = re.sub(r"load = random .* vici\n", "load_modular = yes\n", c.conf.read_text())
+    sample = (REPO / "conf" / "strongswan.d" / "charon" / "kernel-cygnet.conf").read_text()
+    sample = sample.replace("file_prefix = site-a", f"file_prefix = {sites.a.router.name}\nagent = {AGENT}")
+    others = "".join(f"{p} {{\nload = yes\n}}\n" for p in ("random nonce openssl aes sha1 sha2 hmac kdf gcm pem pkcs1 x509 pubkey "
+                                                          "kernel-netlink socket-default").split())
+    text = text.replace("vici {", "vici {\nload = yes", 1)
+    c.conf.write_text(re.sub(r"plugins \{\n\t\tkernel-cygnet \{.*?\}\n", lambda m: "plugins {\n" + sample + others, text, flags=re.S))
+    sites.a.start_router()
+    c.start()
+    sites.a.wait_backend()
+    assert re.search(r"loaded plugins: charon kernel-cygnet ", c.output())
+    assert c.stop() == 0
+    (c.dir / "plugins" / PLUGIN.name).unlink()
+    c.start(wait=False)
+    wait_for("charon to end", lambda: not c.process.alive(), 10)
+    assert c.process.popen.returncode == 66
