@@ -18,6 +18,7 @@ import dpdk_programs as dpdk
 import fixed
 import loads
 import report
+import tables
 import traffic
 from lab import BUILD, REPO, Failed, Lab
 from rows import Row, load_rows, plan
@@ -36,6 +37,7 @@ def arguments():
     p.add_argument("--against", metavar="DIR", action="append", default=[],
                    help="a build of another version, measured beside this one")
     p.add_argument("--no-peers", action="store_true", help="cygnet alone")
+    p.add_argument("--tables", action="store_true", help="policies, SAs and routes alone: lookups and updates, a minute")
     p.add_argument("--list", action="store_true", help="say which rows there are, measure nothing")
     return p.parse_args()
 
@@ -108,11 +110,18 @@ def main():
         return 0
     if os.geteuid() != 0:
         sys.exit("ci/bench: run as root")
-    subprocess.run([REPO / "ci" / "setup", *([] if args.no_peers else ["--bench"])], check=True)
+    subprocess.run([REPO / "ci" / "setup", *([] if args.no_peers or args.tables else ["--bench"])], check=True)
     if "CYGNET_BUILD" not in os.environ:
         subprocess.run([REPO / "ci" / "build", BUILD], check=True, stdout=subprocess.DEVNULL)
     result = {"machine": report.machine(), "rows": [], "floor": {}, "crypto": {}, "load": [], "fixed": {}}
     print(report.machine_text(result["machine"]))
+    if args.tables:
+        with Lab("bench") as lab:
+            result["tables"] = tables.measure(lab, args.quick)
+        print(tables.text(result["tables"]))
+        if args.json:
+            Path(args.json).write_text(json.dumps(result, indent=1, default=str) + "\n")
+        return 0
     with Lab("bench") as lab, tempfile.TemporaryDirectory(dir=lab.dir) as captures:
         b = Bench(args, lab, Path(captures))
         for row in rows:

@@ -17,6 +17,7 @@
 
 #define LARVAL_SECONDS 165
 #define NSEC 1000000000ull
+#define SLOT_ANY UINT32_MAX
 
 const char *const sa_error_names[SA_ERR_MAX] = {
 	[SA_ERR_REPLAY] = "replay",
@@ -35,8 +36,12 @@ struct sad {
 	struct sa_cold *cold; /* [slots] */
 	struct sa_counters **counters; /* [worker][slots] */
 	uint32_t slots;
-	uint32_t *free; /* a FIFO, so that a slot rests as long as it can */
-	uint32_t free_head, n_free;
+	/* Free slots in a ring whose end is the number of slots: first out is who came first, so that a slot rests as long as
+	 * it can. [slots + 1] */
+	struct {
+		uint32_t next, before;
+	} * free;
+	uint32_t n_free;
 	uint32_t tick_at;
 	uint32_t count[SA_DYING + 1];
 };
@@ -85,6 +90,17 @@ create_hashes(struct sad *sad)
 											: -ENOMEM;
 }
 
+static void
+put_slot(struct sad *sad, uint32_t slot)
+{
+	uint32_t end = sad->slots, last = sad->free[end].before;
+
+	sad->free[slot].before = last;
+	sad->free[slot].next = end;
+	sad->free[last].next = sad->free[end].before = slot;
+	sad->n_free++;
+}
+
 struct sad *
 sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 {
@@ -107,7 +123,7 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 	sad->view.sas = rte_zmalloc("sas", slots * sizeof(struct sa), RTE_CACHE_LINE_SIZE);
 	sad->view.awaited = calloc(slots, sizeof(*sad->view.awaited));
 	sad->cold = calloc(slots, sizeof(*sad->cold));
-	sad->free = calloc(slots, sizeof(*sad->free));
+	sad->free = calloc(slots + 1, sizeof(*sad->free));
 	sad->counters = calloc(conf->workers, sizeof(*sad->counters));
 	if (sad->view.sas == NULL || sad->cold == NULL || sad->free == NULL ||
 		sad->counters == NULL || sad->view.awaited == NULL)
@@ -118,9 +134,10 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 		if (sad->counters[i] == NULL)
 			goto nomem;
 	}
+	sad->free[slots].next = sad->free[slots].before = slots;
 	for (uint32_t i = 0; i < slots; i++)
-		sad->free[i] = i;
-	sad->n_free = sad->count[SA_FREE] = slots;
+		put_slot(sad, i);
+	sad->count[SA_FREE] = slots;
 	if (create_hashes(sad) < 0)
 		goto nomem;
 	return sad;
@@ -182,16 +199,20 @@ free_slot(void *ctx, void *obj)
 	clear_slot(sad, slot);
 	memset(&sad->cold[slot].conf, 0, sizeof(sad->cold[slot].conf));
 	set_state(sad, slot, SA_FREE);
-	sad->free[(sad->free_head + sad->n_free++) % sad->slots] = slot;
+	put_slot(sad, slot);
 }
 
+/* The wanted slot, if it is free, else the one that rested longest. */
 static int
-take_slot(struct sad *sad, uint32_t *slot)
+take_slot(struct sad *sad, uint32_t wanted, uint32_t *slot)
 {
 	if (sad->n_free == 0)
 		return -ENOSPC;
-	*slot = sad->free[sad->free_head];
-	sad->free_head = (sad->free_head + 1) % sad->slots;
+	*slot = wanted < sad->slots && sad->cold[wanted].state == SA_FREE
+			? wanted
+			: sad->free[sad->slots].next;
+	sad->free[sad->free[*slot].before].next = sad->free[*slot].next;
+	sad->free[sad->free[*slot].next].before = sad->free[*slot].before;
 	sad->n_free--;
 	memset(&sad->cold[*slot].conf, 0, sizeof(sad->cold[*slot].conf));
 	sad->cold[*slot].soft_sent = sad->cold[*slot].hard_sent = false;
@@ -241,13 +262,13 @@ sad_get_spi_within(struct sad *sad, uint64_t owner, uint8_t proto, const struct 
 {
 	uint32_t slot, other, try, first, n;
 	struct sa_cold *cold;
-	int rc = take_slot(sad, &slot);
+	int rc = take_slot(sad, SLOT_ANY, &slot);
 
 	if (rc < 0)
 		return rc;
 	n = generations(sad, slot, min, max, &first);
 	if (n == 0) {
-		sad->free[(sad->free_head + sad->n_free++) % sad->slots] = slot;
+		put_slot(sad, slot);
 		return -ENOSPC;
 	}
 	/* A static SA may have taken the number: another generation then. */
@@ -371,7 +392,9 @@ sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool fr
 		return -ENOENT;
 	} else {
 		*why = "all SA slots are taken";
-		rc = take_slot(sad, slot);
+		/* An SPI that somebody else chose is found as fast as ours when it lies where ours would. */
+		rc = take_slot(
+			sad, conf->dir == SA_DIR_IN ? slot_of_spi(sad, conf->spi) : SLOT_ANY, slot);
 		if (rc < 0)
 			return rc;
 	}

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <netinet/in.h>
+
 #include <rte_byteorder.h>
 #include <rte_hash.h>
 #include <rte_prefetch.h>
@@ -40,7 +42,8 @@ sad_lookup(const struct sad *sad, uint32_t spi, uint8_t proto)
 	void *slot;
 
 	if (likely(atomic_load_explicit(&sa->spi, memory_order_acquire) == spi &&
-		    sa->dir == SA_DIR_IN && spi != 0))
+		    sa->dir == SA_DIR_IN && spi != 0 &&
+		    ((sa->flags & SA_F_AH) != 0) == (proto == IPPROTO_AH)))
 		return sa;
 	if (atomic_load_explicit(&v->n_foreign, memory_order_relaxed) == 0)
 		return NULL;

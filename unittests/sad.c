@@ -171,6 +171,50 @@ START_TEST(finds_foreign_spis)
 }
 END_TEST
 
+/* One SPI, two protocols: each has its SA, wherever the first of them lies. */
+START_TEST(one_spi_of_both_protocols)
+{
+	for (uint32_t spi = 4711; spi < 4711 + SLOTS; spi += 7) {
+		struct sa_conf esp = sa_in(spi), ah = sa_in(spi);
+		uint32_t a, b;
+
+		ah.proto = IPPROTO_AH;
+		ah.enc_alg = 0;
+		ah.enc_key_len = 0;
+		ah.int_alg = AUTH_HMAC_SHA1_96;
+		ah.int_key_len = 20;
+		ah_keys = true;
+		a = must_add(&ah);
+		ah_keys = false;
+		b = must_add(&esp);
+		must(lookup(spi) == hot(b));
+		must(sad_lookup(sad, rte_cpu_to_be_32(spi), IPPROTO_AH) == hot(a));
+		ck_assert_int_eq(sad_del(sad, a), 0);
+		must(lookup(spi) == hot(b));
+		must(sad_lookup(sad, rte_cpu_to_be_32(spi), IPPROTO_AH) == NULL);
+		ck_assert_int_eq(sad_del(sad, b), 0);
+		must(lookup(spi) == NULL);
+		eal_settle(rcu);
+	}
+}
+END_TEST
+
+/* SPIs in a row that others chose need no hash. */
+START_TEST(foreign_spis_have_their_slots)
+{
+	const struct sad_view *v = (const struct sad_view *)sad;
+
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		struct sa_conf conf = sa_in(1000 + i);
+
+		must_add(&conf);
+	}
+	ck_assert_uint_eq(v->n_foreign, 0);
+	for (uint32_t i = 0; i < SLOTS; i++)
+		must(lookup(1000 + i)->spi == rte_cpu_to_be_32(1000 + i));
+}
+END_TEST
+
 START_TEST(get_spi_avoids_a_foreign_spi)
 {
 	struct ip_addr dst = ip("192.0.2.2");
@@ -180,12 +224,17 @@ START_TEST(get_spi_avoids_a_foreign_spi)
 
 	sad_destroy(sad);
 	sad = sad_create(&conf, &crypto);
-	/* Seven of eight slots hold numbers of the eighth. */
+	/* Seven of eight slots hold numbers of the eighth, which was taken when they came. */
+	for (uint32_t i = 0; i < 8; i++)
+		must(sad_get_spi_within(sad, OWNER, 50, &dst, 4096 + 8 * 8, UINT32_MAX, &spi) == 0);
+	for (uint32_t i = 0; i < 7; i++)
+		must(sad_del(sad, i) == 0);
 	for (uint32_t i = 0; i < 7; i++) {
 		struct sa_conf sa = sa_in(4096 + 8 * (i + 1) - 1);
 
 		must_add(&sa);
 	}
+	must(sad_del(sad, 7) == 0);
 	for (unsigned int i = 0; i < 5000; i++) {
 		must(sad_get_spi(sad, OWNER, 50, &dst, &spi) == 0);
 		spi = rte_be_to_cpu_32(spi);
@@ -629,6 +678,8 @@ main(void)
 	tcase_add_test(tc, refuses_what_was_not_reserved);
 	tcase_add_test(tc, finds_outbound_sas_by_peer);
 	tcase_add_test(tc, finds_foreign_spis);
+	tcase_add_test(tc, one_spi_of_both_protocols);
+	tcase_add_test(tc, foreign_spis_have_their_slots);
 	tcase_add_test(tc, get_spi_avoids_a_foreign_spi);
 	tcase_add_test(tc, keeps_directions_apart);
 	tcase_add_test(tc, adds_all_or_nothing);

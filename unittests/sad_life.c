@@ -153,7 +153,7 @@ START_TEST(time_runs_out)
 	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
 	/* The slot's next SA begins anew. */
 	for (unsigned int i = 1; i < SLOTS; i++) {
-		struct sa_conf conf = sa_in(1000 + i);
+		struct sa_conf conf = sa_out(1000 + i, "192.0.2.1");
 
 		must_add(&conf);
 	}
