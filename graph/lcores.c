@@ -68,14 +68,9 @@ make_frames(struct router *r, struct worker *w)
 {
 	struct crypto_queue *q = &w->crypto_queue;
 	int socket = (int)rte_lcore_to_socket_id(w->lcore);
-	/* One more than may be in flight: the open one is nobody else's. */
-	uint32_t frames = frames_of(r->config), n = rte_align32pow2(frames + 1);
+	int rc = crypto_queue_init(q, frames_of(r->config), socket);
 
-	q->size = frames;
 	q->limit = r->config->crypto.frames * CRYPTO_FRAME_SIZE;
-	q->mask = n - 1;
-	q->frames =
-		rte_zmalloc_socket("frames", n * sizeof(*q->frames), RTE_CACHE_LINE_SIZE, socket);
 	w->handover =
 		make_ring("handover", w->index, w->index, HANDOVER_RING, socket, RING_F_SC_DEQ);
 	/* The limit is the router's; datagrams are spread over the workers. */
@@ -85,7 +80,7 @@ make_frames(struct router *r, struct worker *w)
 		(r->config->limits.reassemblies + r->n_workers - 1) / r->n_workers,
 		r->config->reassembly_timeout * w->tsc_hz, (uint32_t)r->epoch, r->mbufs, w->drops,
 		socket);
-	return q->frames != NULL && w->handover != NULL && w->reassembly != NULL ? 0 : -ENOMEM;
+	return rc == 0 && w->handover != NULL && w->reassembly != NULL ? 0 : -ENOMEM;
 }
 
 static int
@@ -264,7 +259,7 @@ free_packets(struct worker *w)
 	struct rte_mbuf *m;
 
 	for (uint64_t i = q->tail; q->frames != NULL && i <= q->head; i++)
-		rte_pktmbuf_free_bulk(q->frames[i & q->mask].pkts, q->frames[i & q->mask].n);
+		rte_pktmbuf_free_bulk(crypto_frame_at(q, i)->pkts, crypto_frame_at(q, i)->n);
 	while (w->handover != NULL && rte_ring_dequeue(w->handover, (void **)&m) == 0)
 		rte_pktmbuf_free(m);
 	rte_pktmbuf_free_bulk(w->hold.pkts, w->hold.n);
@@ -286,7 +281,7 @@ lcores_destroy(struct router *r)
 			rte_ring_free(w->crypto_queue.to_server[k]);
 		rte_ring_free(w->handover);
 		iv_random_free(&w->iv_random);
-		rte_free(w->crypto_queue.frames);
+		crypto_queue_free(&w->crypto_queue);
 		rte_free(w->crypto_server.sync);
 		rte_free(w->sources);
 		rte_free(w);

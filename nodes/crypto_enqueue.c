@@ -6,18 +6,52 @@
 
 #include <rte_cryptodev.h>
 
-#define FRAMES_PER_CALL 4
+/* What is done at a time: while that is, the payloads of as many more are fetched. */
+#define CHUNK 16
+/* Bytes of a packet that are fetched: more comes by itself when the device is at it. */
+#define FETCH (4 * RTE_CACHE_LINE_SIZE)
 
 /* Packets in a row, from at on, of one SA. */
-static uint16_t
+static inline uint16_t
 run_of(const struct crypto_frame *f, uint16_t at)
 {
-	const struct sa *sa = pkt(f->pkts[at])->sa;
+	const struct sa *sa = f->item[at].sa;
 	uint16_t end = at + 1;
 
-	while (end < f->n && pkt(f->pkts[end])->sa == sa)
+	while (end < f->n && f->item[end].sa == sa)
 		end++;
 	return end - at;
+}
+
+/* The payloads of some packets, which a worker's core has written, and which are going to be written here. */
+static inline void
+fetch(const struct crypto_frame *f, uint16_t from, uint16_t end)
+{
+	for (uint16_t i = from; i < end && i < f->n; i++) {
+		const struct crypto_item *item = &f->item[i];
+		uint8_t *to;
+
+		if (item->sa->sync == SA_SYNC_NO)
+			continue;
+		to = item->esp + RTE_MIN(item->len, (uint32_t)FETCH);
+		for (uint8_t *line = item->esp + sizeof(struct rte_esp_hdr); line < to;
+			line += RTE_CACHE_LINE_SIZE)
+			prefetch_write(line);
+		prefetch_write(to - 1);
+	}
+}
+
+/* Before packets up to end are worked on, those after them are sent for: of this frame, or of the next. */
+static inline void
+fetch_ahead(struct crypto_server *s, const struct crypto_frame *f, uint16_t end)
+{
+	if (s->fetched < f->n) {
+		fetch(f, s->fetched, end + CHUNK);
+		s->fetched = end + CHUNK;
+	} else if (end >= f->n && s->work + 1 < s->n_work) {
+		fetch(s->frames[s->work + 1], 0, CHUNK);
+		s->fetched_next = CHUNK;
+	}
 }
 
 /*
@@ -27,11 +61,11 @@ run_of(const struct crypto_frame *f, uint16_t at)
 static uint16_t
 make_ops(struct crypto_server *s, struct crypto_frame *f, struct rte_crypto_op **ops)
 {
-	uint8_t dev = pkt(f->pkts[s->at])->sa->dev;
+	uint8_t dev = f->item[s->at].sa->dev;
 	uint16_t n = 0;
 
 	for (uint16_t at = s->at, run; at < f->n; at += run) {
-		const struct sa *sa = pkt(f->pkts[at])->sa;
+		const struct sa *sa = f->item[at].sa;
 
 		run = run_of(f, at);
 		if (sa->dev != dev || crypto_sync_wants(sa, run))
@@ -49,52 +83,64 @@ make_ops(struct crypto_server *s, struct crypto_frame *f, struct rte_crypto_op *
 	return n;
 }
 
+/* A run of packets of one SA at once, by pieces. */
+static inline void
+work_at_once(struct worker *w, struct crypto_server *s, struct crypto_frame *f, uint16_t run)
+{
+	const struct sa *sa = f->item[s->at].sa;
+
+	for (uint16_t end = s->at + run, n; s->at < end; s->at += n) {
+		n = RTE_MIN(end - s->at, CHUNK);
+		fetch_ahead(s, f, s->at + n);
+		crypto_sync_items(
+			s->sync, s->dev_id[sa->dev], sa, &f->item[s->at], &f->pkts[s->at], n);
+		if (unlikely(w->probe_crypto != NULL))
+			w->probe_crypto(w, s->dequeue, &f->pkts[s->at], n);
+	}
+}
+
 /* Does a frame's packets from s->at on: at once where the device can, else by its queue; false when that is full. */
 static bool
 work(struct worker *w, struct crypto_server *s, struct crypto_frame *f)
 {
 	struct rte_crypto_op *ops[CRYPTO_FRAME_SIZE];
+	uint16_t done = 0;
+	bool all = true;
 
 	while (s->at < f->n) {
-		const struct sa *sa = pkt(f->pkts[s->at])->sa;
+		const struct sa *sa = f->item[s->at].sa;
 		uint16_t run = run_of(f, s->at), n;
 
 		if (likely(crypto_sync_wants(sa, run))) {
-			crypto_sync_run(s->sync, s->dev_id[sa->dev], sa, &f->pkts[s->at], run);
-			if (unlikely(w->probe_crypto != NULL))
-				w->probe_crypto(w, s->dequeue, &f->pkts[s->at], run);
-			s->at += run;
-			crypto_frame_done(f, run);
+			work_at_once(w, s, f, run);
+			done += run;
 			continue;
 		}
 		n = make_ops(s, f, ops);
 		run = rte_cryptodev_enqueue_burst(s->dev_id[sa->dev], s->qp[sa->dev], ops, n);
 		s->in_flight[sa->dev] += run;
 		s->at += run;
-		if (run < n)
-			return false;
+		if (run < n) {
+			all = false;
+			break;
+		}
 	}
-	return true;
+	/* The last touch, if that was the rest of it: then it is the worker's. */
+	if (done > 0)
+		crypto_frame_done(f, done);
+	return all;
 }
 
-/* Frames of the workers, in turn, to the crypto devices. */
+/* The next frames of the workers, in turn; returns their packets. */
 static uint16_t
-crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+take_frames(struct worker *w, const struct rte_node *node, struct crypto_server *s)
 {
-	struct worker *w = worker_of(node);
-	struct crypto_server *s = &w->crypto_server;
-	struct crypto_frame *f;
+	uint16_t n = 0;
 
-	(void)graph;
-	(void)objs;
-	n = 0;
-	if (s->stalled != NULL) {
-		if (!work(w, s, s->stalled))
-			return 0;
-		s->stalled = NULL;
-	}
-	for (int i = 0, empty = 0; i < FRAMES_PER_CALL && empty < s->n_clients;) {
+	s->work = s->n_work = 0;
+	for (int empty = 0; s->n_work < RTE_DIM(s->frames) && empty < s->n_clients;) {
 		struct rte_ring *ring = s->from_client[s->next_client];
+		struct crypto_frame *f;
 
 		s->next_client = s->next_client + 1 == s->n_clients ? 0 : s->next_client + 1;
 		if (rte_ring_sc_dequeue(ring, (void **)&f) != 0) {
@@ -102,15 +148,32 @@ crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **ob
 			continue;
 		}
 		empty = 0;
-		i++;
+		s->frames[s->n_work++] = f;
 		n += f->n;
 		if (unlikely(w->probe_crypto != NULL))
 			w->probe_crypto(w, node, f->pkts, f->n);
-		s->at = s->made = 0;
-		if (!work(w, s, f)) {
-			s->stalled = f;
+	}
+	return n;
+}
+
+/* Frames to the crypto devices. */
+static uint16_t
+crypto_enqueue_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct worker *w = worker_of(node);
+	struct crypto_server *s = &w->crypto_server;
+
+	(void)graph;
+	(void)objs;
+	n = 0;
+	if (s->work == s->n_work)
+		n = take_frames(w, node, s);
+	for (; s->work < s->n_work; s->work++) {
+		if (!work(w, s, s->frames[s->work]))
 			break;
-		}
+		s->at = s->made = 0;
+		s->fetched = s->fetched_next;
+		s->fetched_next = 0;
 	}
 	w->work += n;
 	return n;

@@ -16,7 +16,11 @@
  * A worker has a FIFO of frames. It fills the open one, gives it to the least loaded crypto lcore by a
  * single-producer ring when it is full or the walk ends, and collects frames strictly in the order in
  * which it submitted them, so packets of an SA keep their order however many crypto lcores work on
- * them. A frame's done count is the only thing that both sides write.
+ * them.
+ *
+ * What one core wrote is far away for another. So a frame tells a crypto lcore all that it must know of a packet, and
+ * of the packet itself only the payload is touched there, unless something goes wrong. Frames that came back last are
+ * used first. A frame's done count is the only thing that both sides write.
  *
  * Admission comes before sequence numbers: crypto_admit() promises room for a number of packets until
  * the end of the walk, and what it does not admit is dropped without having taken a number.
@@ -27,17 +31,45 @@
 #define CRYPTO_FRAME_SIZE 64
 #define CRYPTO_MAX_FRAMES 1024
 
+struct sa;
+
+/* ESP of one packet. All but the SA is there only if that has a device that works at once (crypto_sync.h). */
+struct crypto_item {
+	const struct sa *sa;
+	uint8_t *esp; /* its header */
+	uint64_t iv; /* as it stands in the packet, where it has eight bytes */
+	uint32_t aad[3]; /* network order: SPI, with ESN the number's high half, its low half */
+	uint32_t len; /* from the header on, with the ICV */
+};
+
 struct crypto_frame {
 	_Alignas(RTE_CACHE_LINE_SIZE) uint16_t n;
 	uint16_t server; /* which crypto lcore has it */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint16_t done; /* == n: may be collected */
-	_Alignas(RTE_CACHE_LINE_SIZE) struct rte_mbuf *pkts[CRYPTO_FRAME_SIZE];
+	_Alignas(RTE_CACHE_LINE_SIZE) struct crypto_item item[CRYPTO_FRAME_SIZE];
+	struct rte_mbuf *pkts[CRYPTO_FRAME_SIZE];
 };
+
+/* For what is going to be written, and was written by another core: it comes to be this one's at once. */
+static inline void
+prefetch_write(const void *at)
+{
+#ifdef RTE_ARCH_X86
+	/* x86-64-v3 does not promise it, but where it is not known it does nothing. */
+	asm volatile("prefetchw %0" ::"m"(*(const char *)at));
+#else
+	__builtin_prefetch(at, 1, 3);
+#endif
+}
 
 /* A worker's end. */
 struct crypto_queue {
-	struct crypto_frame *frames; /* FIFO: a ring array of size a power of two */
-	uint32_t mask;
+	struct crypto_frame *frames; /* the memory of all: size, and one that is open */
+	struct crypto_frame *
+		*order; /* those in flight, then the open one: a FIFO, in a power of two */
+	struct crypto_frame **idle; /* the others: a stack */
+	uint32_t mask; /* of order */
+	uint32_t n_idle;
 	uint32_t size; /* frames that may be in flight; many may be small */
 	uint32_t limit; /* packets that may be; 0: as many as fit into the frames */
 	uint32_t packets; /* that are, and that are admitted */
@@ -61,9 +93,12 @@ struct crypto_server {
 	uint16_t n_devs;
 	uint8_t dev_id[8];
 	uint32_t in_flight[8]; /* operations in each device */
-	struct crypto_frame *stalled; /* a frame that a device took in part */
+	struct crypto_frame *frames[4]; /* taken from the rings */
+	uint16_t n_work, work; /* how many, and which is in work: a device may take it in part */
 	uint16_t at; /* how far the frame in work is */
 	uint16_t made; /* and its operations */
+	uint16_t fetched; /* payloads of it that are on their way to this core */
+	uint16_t fetched_next; /* and of the next one */
 	const struct rte_node *dequeue; /* crypto-dequeue of this lcore */
 	struct crypto_sync *sync; /* for devices that work at once (crypto_sync.h) */
 };
@@ -74,7 +109,7 @@ crypto_admit(struct crypto_queue *q, unsigned int n)
 {
 	uint64_t used = q->head - q->tail;
 	uint64_t room = (q->size - used) * CRYPTO_FRAME_SIZE;
-	uint64_t taken = q->frames[q->head & q->mask].n + q->admitted;
+	uint64_t taken = q->order[q->head & q->mask]->n + q->admitted;
 
 	if (used >= q->size || room <= taken)
 		return 0;
@@ -85,6 +120,17 @@ crypto_admit(struct crypto_queue *q, unsigned int n)
 	q->admitted += n;
 	q->packets += n;
 	return n;
+}
+
+/* The frames that may be in flight, and one more; on the socket. 0 or -ENOMEM. */
+int crypto_queue_init(struct crypto_queue *q, uint32_t size, int socket);
+void crypto_queue_free(struct crypto_queue *q);
+
+/* Of the frames submitted ever, from tail on, or the open one at head. */
+static inline struct crypto_frame *
+crypto_frame_at(const struct crypto_queue *q, uint64_t i)
+{
+	return q->order[i & q->mask];
 }
 
 /* Gives the open frame to a crypto lcore, if it holds anything. */
@@ -99,15 +145,21 @@ crypto_frame_done(struct crypto_frame *f, uint16_t n)
 		memory_order_release);
 }
 
-/* Puts an admitted packet into the open frame. */
-static inline void
+/* Puts an admitted packet into the open frame; returns its item there, to be filled in before crypto_pushed(). */
+static inline struct crypto_item *
 crypto_push(struct crypto_queue *q, struct rte_mbuf *m)
 {
-	struct crypto_frame *f = &q->frames[q->head & q->mask];
+	struct crypto_frame *f = crypto_frame_at(q, q->head);
 
-	f->pkts[f->n++] = m;
+	f->pkts[f->n] = m;
+	return &f->item[f->n];
+}
+
+static inline void
+crypto_pushed(struct crypto_queue *q)
+{
 	q->admitted--;
-	if (f->n == CRYPTO_FRAME_SIZE)
+	if (++crypto_frame_at(q, q->head)->n == CRYPTO_FRAME_SIZE)
 		crypto_flush(q);
 }
 
@@ -127,7 +179,7 @@ crypto_done(struct crypto_queue *q)
 
 	if (q->tail == q->head)
 		return NULL;
-	f = &q->frames[q->tail & q->mask];
+	f = crypto_frame_at(q, q->tail);
 	return atomic_load_explicit(&f->done, memory_order_acquire) == f->n ? f : NULL;
 }
 
@@ -138,6 +190,7 @@ crypto_collected(struct crypto_queue *q, struct crypto_frame *f)
 	q->packets -= f->n;
 	f->n = 0;
 	atomic_store_explicit(&f->done, 0, memory_order_relaxed);
+	q->idle[q->n_idle++] = f;
 	q->tail++;
 }
 

@@ -7,6 +7,7 @@
 enum { EDGE_SEALED, EDGE_OPENED };
 
 #define AHEAD 3
+#define AHEAD_ITEMS 8
 #define SESSION_LINES 5 /* cryptodev's own, the driver's, and the round keys */
 
 /* With many SAs the keys are in no cache; all the same when the one before has them. */
@@ -15,6 +16,22 @@ prefetch_session(const struct sa *sa)
 {
 	for (unsigned int i = 0; i < SESSION_LINES; i++)
 		rte_prefetch0((const uint8_t *)sa->session + i * RTE_CACHE_LINE_SIZE);
+}
+
+/* To a crypto lcore, with what that has to know of it. */
+static inline void
+push(struct crypto_queue *q, struct rte_mbuf *m, const struct sa *sa)
+{
+	struct crypto_item *item = crypto_push(q, m);
+	struct pkt *p = pkt(m);
+
+	prefetch_write(item + AHEAD_ITEMS);
+	item->sa = sa;
+	if (likely(sa->sync != SA_SYNC_NO)) {
+		crypto_item_fill(item, m, p, sa);
+		p->crypto_status = RTE_CRYPTO_OP_STATUS_SUCCESS;
+	}
+	crypto_pushed(q);
 }
 
 /*
@@ -34,7 +51,7 @@ crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **obj
 
 		end = at + 1;
 		if (!w->crypto || sa->sync != SA_SYNC) {
-			crypto_push(&w->crypto_queue, objs[at]);
+			push(&w->crypto_queue, objs[at], sa);
 			stream_put(&s, at, EDGE_KEPT);
 			continue;
 		}

@@ -23,7 +23,7 @@ struct crypto_sync {
 		digest[CRYPTO_SYNC_MAX];
 	int32_t status[CRYPTO_SYNC_MAX];
 	uint8_t nonce[CRYPTO_SYNC_MAX][PKT_IV_MAX];
-	uint8_t esn_aad[CRYPTO_SYNC_MAX][16];
+	struct crypto_item item[CRYPTO_SYNC_MAX];
 };
 
 static inline void
@@ -40,88 +40,122 @@ crypto_sync_wants(const struct sa *sa, uint16_t run)
 	return sa->sync == SA_SYNC || (sa->sync == SA_SYNC_LONG && run >= CRYPTO_SYNC_LONG);
 }
 
-/* RFC 4106, 5: what is encrypted, and beside it SPI and number, which stand so in the packet but for ESN. */
+/* What is to be known of a packet. */
 static __rte_always_inline void
-crypto_sync_aead(struct crypto_sync *c, uint16_t i, struct rte_mbuf *m, const struct sa *sa)
+crypto_item_fill(struct crypto_item *item, const struct rte_mbuf *m, const struct pkt *p,
+	const struct sa *sa)
 {
-	struct pkt *p = pkt(m);
-	struct esp_layout at = esp_layout(p, m, sa);
-	uint8_t *packet = rte_pktmbuf_mtod(m, uint8_t *), *esp = packet + at.esp;
+	uint8_t *esp = rte_pktmbuf_mtod_offset(m, uint8_t *, p->esp_at);
 
-	esp_nonce(c->nonce[i], sa, esp + sizeof(struct rte_esp_hdr));
+	item->esp = esp;
+	item->len = m->pkt_len - p->esp_at;
+	memcpy(&item->iv, esp + sizeof(struct rte_esp_hdr), sizeof(item->iv));
+	if (unlikely(sa->flags & SA_F_ESN))
+		esp_aad((uint8_t *)item->aad, p, sa, ((const struct rte_esp_hdr *)esp)->spi);
+	else
+		memcpy(item->aad, esp, sizeof(struct rte_esp_hdr));
+}
+
+/* Nonce of salt and IV: RFC 4106, 4 and 7634, 2. */
+static __rte_always_inline void
+crypto_sync_nonce(struct crypto_sync *c, uint16_t i, const struct crypto_item *item, uint32_t salt)
+{
 	c->iv[i].va = c->nonce[i];
-	c->aad[i].va = esp;
-	if (sa->flags & SA_F_ESN) {
-		esp_aad(c->esn_aad[i], p, sa, ((const struct rte_esp_hdr *)esp)->spi);
-		c->aad[i].va = c->esn_aad[i];
-	}
-	c->data[i].base = packet + at.payload;
-	c->data[i].len = at.clear;
-	c->digest[i].va = packet + at.payload + at.clear;
+	memcpy(c->nonce[i], &salt, sizeof(salt));
+	memcpy(c->nonce[i] + sizeof(salt), &item->iv, sizeof(item->iv));
+}
+
+/* RFC 4106, 5: what is encrypted, and beside it SPI and number. The packet itself is not read. */
+static __rte_always_inline void
+crypto_sync_aead(
+	struct crypto_sync *c, uint16_t i, const struct crypto_item *item, const struct sa *sa)
+{
+	uint32_t head = sizeof(struct rte_esp_hdr) + sa->iv_len;
+
+	crypto_sync_nonce(c, i, item, sa->salt);
+	c->aad[i].va = (void *)(uintptr_t)item->aad;
+	c->data[i].base = item->esp + head;
+	c->data[i].len = item->len - head - sa->icv_len;
+	c->digest[i].va = item->esp + item->len - sa->icv_len;
 }
 
 /* RFC 4303, 3.3.2.1: all of ESP but the ICV is authenticated, and a part of it encrypted. */
 static __rte_always_inline void
-crypto_sync_auth(struct crypto_sync *c, uint16_t i, struct rte_mbuf *m, const struct sa *sa)
+crypto_sync_auth(struct crypto_sync *c, uint16_t i, const struct crypto_item *item,
+	const struct rte_mbuf *m, const struct sa *sa)
 {
-	struct pkt *p = pkt(m);
-	struct esp_layout at = esp_layout(p, m, sa);
-	uint8_t *esp = rte_pktmbuf_mtod_offset(m, uint8_t *, at.esp);
-	uint8_t *icv = esp + at.payload - at.esp + at.clear;
+	static const rte_be32_t one = RTE_BE32(1); /* RFC 3686, 4 */
+	uint32_t len = item->len - sa->icv_len;
+	uint8_t *icv = item->esp + len;
 
-	c->iv[i].va = esp + sizeof(struct rte_esp_hdr);
+	c->iv[i].va = item->esp + sizeof(struct rte_esp_hdr);
 	if (sa->crypto == SA_CRYPTO_CTR) {
-		esp_nonce(c->nonce[i], sa, c->iv[i].va);
-		c->iv[i].va = c->nonce[i];
+		crypto_sync_nonce(c, i, item, sa->salt);
+		memcpy(c->nonce[i] + 12, &one, sizeof(one));
 	}
-	c->data[i].base = esp;
-	c->data[i].len = icv - esp;
+	c->data[i].base = item->esp;
+	c->data[i].len = len;
 	c->digest[i].va = icv;
 	if (sa->flags & SA_F_ESN) {
 		c->data[i].len += ESP_HIGH_LEN;
-		c->digest[i].va = esp_high(p, icv, sa);
+		c->digest[i].va = esp_high(pkt(m), icv, sa);
 	}
 }
 
-/* Seals or opens n packets of one SA, and says in each how it went. dev: the SA's device. */
+/* What did not go well is said in the packets: all that did say so already. */
 static inline void
-crypto_sync_run(
-	struct crypto_sync *c, uint8_t dev, const struct sa *sa, struct rte_mbuf **pkts, uint16_t n)
+crypto_sync_failed(const struct crypto_sync *c, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++)
+		if (c->status[i] != 0)
+			pkt(pkts[i])->crypto_status = c->status[i] == EBADMSG
+							      ? RTE_CRYPTO_OP_STATUS_AUTH_FAILED
+							      : RTE_CRYPTO_OP_STATUS_ERROR;
+}
+
+/* Seals or opens n packets of one SA, at most CRYPTO_SYNC_MAX. dev: the SA's device. */
+static __rte_always_inline void
+crypto_sync_items(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
+	const struct crypto_item *item, struct rte_mbuf **pkts, uint16_t n)
 {
 	union rte_crypto_sym_ofs ofs = {.raw = 0};
+	struct rte_crypto_sym_vec vec = {.num = n,
+		.src_sgl = c->sgl,
+		.iv = c->iv,
+		.aad = c->aad,
+		.digest = c->digest,
+		.status = c->status};
 	bool aead = sa->crypto == SA_CRYPTO_AEAD;
 
 	if (!aead) {
 		ofs.ofs.cipher.head = sizeof(struct rte_esp_hdr) + sa->iv_len;
 		ofs.ofs.cipher.tail = sa->flags & SA_F_ESN ? ESP_HIGH_LEN : 0;
 	}
-	for (uint16_t at = 0, some; at < n; at += some) {
-		struct rte_crypto_sym_vec vec = {.src_sgl = c->sgl,
-			.iv = c->iv,
-			.aad = c->aad,
-			.digest = c->digest,
-			.status = c->status};
-		uint32_t good;
+	for (uint16_t i = 0; i < n; i++) {
+		if (likely(aead))
+			crypto_sync_aead(c, i, &item[i], sa);
+		else
+			crypto_sync_auth(c, i, &item[i], pkts[i], sa);
+		c->status[i] = EINVAL; /* of what the device does not touch */
+	}
+	if (unlikely(rte_cryptodev_sym_cpu_crypto_process(dev, sa->session, ofs, &vec) != n))
+		crypto_sync_failed(c, pkts, n);
+}
 
+/* The same for any number, on the worker itself. */
+static inline void
+crypto_sync_run(
+	struct crypto_sync *c, uint8_t dev, const struct sa *sa, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t at = 0, some; at < n; at += some) {
 		some = RTE_MIN(n - at, CRYPTO_SYNC_MAX);
-		vec.num = some;
 		for (uint16_t i = 0; i < some; i++) {
-			if (likely(aead))
-				crypto_sync_aead(c, i, pkts[at + i], sa);
-			else
-				crypto_sync_auth(c, i, pkts[at + i], sa);
-			c->status[i] = EINVAL; /* of what the device does not touch */
+			struct pkt *p = pkt(pkts[at + i]);
+
+			crypto_item_fill(&c->item[i], pkts[at + i], p, sa);
+			p->crypto_status = RTE_CRYPTO_OP_STATUS_SUCCESS;
 		}
-		good = rte_cryptodev_sym_cpu_crypto_process(dev, sa->session, ofs, &vec);
-		for (uint16_t i = 0; i < some; i++)
-			pkt(pkts[at + i])->crypto_status = RTE_CRYPTO_OP_STATUS_SUCCESS;
-		if (likely(good == some))
-			continue;
-		for (uint16_t i = 0; i < some; i++)
-			if (c->status[i] != 0)
-				pkt(pkts[at + i])->crypto_status =
-					c->status[i] == EBADMSG ? RTE_CRYPTO_OP_STATUS_AUTH_FAILED
-								: RTE_CRYPTO_OP_STATUS_ERROR;
+		crypto_sync_items(c, dev, sa, c->item, &pkts[at], some);
 	}
 }
 

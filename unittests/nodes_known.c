@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "nodes_known.h"
 
+#include "crypto_sync.h"
 #include "esp_op.h"
 #include "nodes.h"
 
@@ -104,7 +105,7 @@ static struct rte_mbuf *
 submitted(void)
 {
 	struct crypto_queue *q = &worker(0)->crypto_queue;
-	struct crypto_frame *f = &q->frames[q->tail & q->mask];
+	struct crypto_frame *f = crypto_frame_at(q, q->tail);
 
 	ck_assert_uint_eq(q->head - q->tail, 1);
 	ck_assert_uint_eq(f->n, 1);
@@ -116,7 +117,7 @@ static void
 crypt(void)
 {
 	const struct crypto_queue *q = &worker(0)->crypto_queue;
-	const struct crypto_frame *f = &q->frames[q->tail & q->mask];
+	const struct crypto_frame *f = crypto_frame_at(q, q->tail);
 
 	for (unsigned int i = 0; atomic_load(&f->done) < f->n; i++) {
 		ck_assert_uint_lt(i, 100);
@@ -271,6 +272,7 @@ is_tunnel(const struct vector *v)
 static bool
 replace(struct rte_mbuf *m, const struct vector *v)
 {
+	struct crypto_queue *q = &worker(0)->crypto_queue;
 	struct pkt *p = pkt(m);
 	uint8_t *esp = rte_pktmbuf_mtod_offset(m, uint8_t *, p->esp_at);
 	bool built = memcmp(esp + 8 + v->iv.n, v->clear.b, v->clear.n) == 0;
@@ -281,6 +283,9 @@ replace(struct rte_mbuf *m, const struct vector *v)
 	memcpy(esp + 8, v->iv.b, v->iv.n);
 	memcpy(esp + 8 + v->iv.n, v->clear.b, v->clear.n);
 	p->sqn = v->sqn;
+	/* The frame tells the crypto lcore, too. */
+	if (p->sa->sync != SA_SYNC_NO)
+		crypto_item_fill(&crypto_frame_at(q, q->tail)->item[0], m, p, p->sa);
 	return built;
 }
 
