@@ -6,6 +6,7 @@
 #include "log.h"
 #include "node_plugins.h"
 #include "reassembly.h"
+#include "walk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -192,6 +193,8 @@ create_graph(struct router *r, struct worker *w)
 		rc = -rte_errno;
 	else
 		w->graph = rte_graph_lookup(name);
+	if (rc == 0)
+		walk_prepare(w);
 	if (rc < 0)
 		LOG(ERR, "graph of lcore %u: %s", w->lcore, rte_strerror(-rc));
 	return rc;

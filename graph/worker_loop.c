@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "probe.h"
 #include "rcu.h"
+#include "walk.h"
 #include "worker.h"
 
 #include <sched.h>
@@ -92,7 +93,7 @@ worker_loop(void *arg)
 		w->now = rte_rdtsc();
 		if (w->walks++ % SECONDS_EVERY == 0 || idle_walks > IDLE_YIELD)
 			w->seconds = monotonic_seconds();
-		rte_graph_walk(w->graph);
+		walk(w, idle_walks > 0);
 		if (w->worker)
 			crypto_flush(&w->crypto_queue);
 		report(w);
@@ -102,8 +103,9 @@ worker_loop(void *arg)
 			continue;
 		}
 		w->idle_walks++;
+		idle_walks++;
 		if (!w->idle_poll)
-			idle(w, ++idle_walks);
+			idle(w, idle_walks);
 	}
 	rte_rcu_qsbr_thread_offline(w->qsbr, w->index);
 	rte_rcu_qsbr_thread_unregister(w->qsbr, w->index);

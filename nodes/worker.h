@@ -104,6 +104,7 @@ struct worker {
 	bool worker, crypto; /* roles; inline: both */
 
 	struct rte_graph *graph;
+	uint16_t seldom, framed; /* how many of its sources are so (graph/walk.h) */
 	struct rcu_lcore *rcu; /* where it reports its frames */
 	struct rte_rcu_qsbr *qsbr; /* its thread id there is index */
 	const _Atomic bool *stop;
