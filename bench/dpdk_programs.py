@@ -84,6 +84,7 @@ def program(lab, name, cmd, lcore=None):
     p = lab.start(cmd, name)
     try:
         telemetry = meter.Telemetry(prefix, p)
+        meter.prefer(telemetry.pid)
         tids = meter.threads(telemetry.pid, [lcore]) if lcore else [telemetry.pid]
         m = meter.Meter(telemetry, 1, tids)
         try:
@@ -142,7 +143,7 @@ def crypto_perf(transform, direction, size, cpu):
         iv = 0 if transform.form == "null" else 16
         cmd += ["--optype", "cipher-then-auth" if op == "encrypt" else "auth-then-cipher", "--cipher-algo", cipher,
                 "--cipher-op", op, "--cipher-iv-sz", str(iv), "--cipher-key-sz", str(transform.key_len),
-                "--auth-algo", transform.secgw_auth.replace("-hmac", "-hmac"), "--auth-key-sz", "64",
+                "--auth-algo", transform.secgw_auth, "--auth-key-sz", "64",
                 "--auth-op", "generate" if op == "encrypt" else "verify",
                 "--digest-sz", "12" if "sha1" in transform.name else "16"]
     else:

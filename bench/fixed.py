@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixed costs: start-up, and what an SA and a policy take of memory."""
+"""Fixed costs: start-up, what an SA and a policy take of memory, and what it costs that they come and go."""
 
 import re
 import time
 
+import churn
 import ours
 import transforms
 import yaml
@@ -34,4 +35,5 @@ def memory(lab, binary):
 
 def measure(lab, binary, quick):
     sizes = (1,) if quick else (1, 1000, 10000)
-    return {"start_seconds": {str(n): start_up(lab, binary, n) for n in sizes}, "bytes": memory(lab, binary)}
+    return {"churn": churn.measure(lab, binary, quick), "bytes": memory(lab, binary),
+            "start_seconds": {str(n): start_up(lab, binary, n) for n in sizes}}

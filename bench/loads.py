@@ -11,8 +11,6 @@ import ours
 import traffic
 from lab import BUILD
 
-WINDOW = 128
-
 
 class Loaded:
     """A router with the two nodes in it."""
@@ -39,12 +37,11 @@ def plugins():
             {"library": library, "node": "bench-sink", "edge": "ip4-rewrite -> port-tx"}]
 
 
-def running(lab, binary, capture, row, transform, esn=False):
+def running(lab, binary, capture, row, transform):
     """A context of a Loaded router; inbound its windows live."""
     empty = lab.dir / "empty.pcap"
     traffic.write_pcap(empty, ())
-    window = WINDOW if row.direction == "in" else 0
-    conf = ours.config(row.mode, row.direction, None, row.sas, transform, row.packets, window=window, esn=esn,
+    conf = ours.config(row.mode, row.direction, None, row.sas, transform, row.packets, window=row.window, esn=row.esn,
                        plugins=plugins())
     conf["ports"][0]["devargs"] = f"net_pcap0,rx_pcap={empty}"
     env = {"BENCH_CAPTURE": str(capture), "BENCH_WINDOWS": str(int(row.direction == "in"))}
@@ -64,8 +61,6 @@ def measure(lab, binary, capture, row, transform, seconds, minute):
         summary["cycles_without_source"] = summary["cycles"] - source
         peak = r.meter.ghz * 1e9 / summary["cycles"]  # of a lcore that keeps its cpu
         summary["peak_pps"] = peak
-        summary["window"] = WINDOW if row.direction == "in" else None
-        summary["esn"] = False
         summary["latency"] = {}
         for share in (0.1, 0.8):
             r.rate(peak * share)

@@ -38,6 +38,7 @@ def arguments():
                    help="a build of another version, measured beside this one")
     p.add_argument("--no-peers", action="store_true", help="cygnet alone")
     p.add_argument("--tables", action="store_true", help="policies, SAs and routes alone: lookups and updates, a minute")
+    p.add_argument("--polite", action="store_true", help="at no better priority than others")
     p.add_argument("--list", action="store_true", help="say which rows there are, measure nothing")
     return p.parse_args()
 
@@ -53,9 +54,9 @@ class Bench:
 
     def capture(self, row):
         t = transforms.TRANSFORMS[row.transform]
-        kind = "clear" if row.direction == "out" else row.transform
+        kind = "clear" if row.direction == "out" else row.transform + ("-esn" if row.esn else "")
         name = f"{row.direction}-{kind}-{row.size}-{row.sas}-{row.packets}.pcap"
-        return traffic.capture(self.captures / name, row.direction, row.size, row.sas, t, row.packets)
+        return traffic.capture(self.captures / name, row.direction, row.size, row.sas, t, row.packets, row.esn)
 
     def programs(self, row):
         """What measures a row: names, and contexts of a process, its meter, and what counts its nodes."""
@@ -104,6 +105,8 @@ class Bench:
 
 def main():
     args = arguments()
+    meter.first = not args.polite
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ci/bench: ended"))  # and nothing is left that polls
     rows = [r for r in plan(args.quick) if all(w in r.name for w in args.only.split())]
     if args.list:
         print("\n".join(r.name for r in rows))
@@ -126,7 +129,7 @@ def main():
         b = Bench(args, lab, Path(captures))
         for row in rows:
             try:
-                entry = {"row": row.__dict__, "name": row.name, "programs": b.measure(row)}
+                entry = {"row": row.__dict__, "name": row.name, "title": row.title, "programs": b.measure(row)}
             except (meter.Failed, Failed) as e:
                 print(f"{row.name}: {e}", file=sys.stderr)
                 continue
@@ -136,7 +139,7 @@ def main():
             if not all(w in f"load {row.name}" for w in args.only.split()):
                 continue
             try:
-                entry = {"row": row.__dict__, "name": row.name, **b.load(row)}
+                entry = {"row": row.__dict__, "name": row.name, "title": row.title, **b.load(row)}
             except (meter.Failed, Failed) as e:
                 print(f"load {row.name}: {e}", file=sys.stderr)
                 continue

@@ -129,6 +129,7 @@ def running(lab, name, binary, conf, direction, mode, env=None, forwards=True):
         ns.route(*(["20.0.0.0/8", "via", gateway, "dev", "wan"] if direction == "out"
                    else ["10.1.128.0/17", "via", gateway, "dev", "lan"]))
         telemetry = meter.Telemetry(router.name, router.process)
+        meter.prefer(telemetry.pid)
         names = ["rte-worker-1", "rte-worker-2"][:1 if mode == "inline" else 2]
         m = meter.Meter(telemetry, 1, meter.threads(telemetry.pid, names))
         if forwards:

@@ -41,7 +41,7 @@ def best_peer(programs):
 
 
 def row_text(entry):
-    out = [f"{entry['name']:48}"]
+    out = [f"{entry['title']:48}"]
     for name, p in entry["programs"].items():
         out.append(f"{name} {p['cycles']:.0f} (median {p['median']:.0f}, spread {p['spread']:.0f})")
     return "  ".join(out)
@@ -49,14 +49,15 @@ def row_text(entry):
 
 def table(result):
     """Cycles a packet, lower quartile; the ratio is speed against the best way of ipsec-secgw."""
-    out = [f"{'row':48} {'cycles':>7} {'median':>7} {'spread':>6} {'Mpps':>6} {'Gbit/s':>7} {'secgw':>7} {'ratio':>6}"]
+    width = max([len(e["title"]) for e in result["rows"]] + [3])
+    out = [f"{'row':{width}} {'cycles':>7} {'median':>7} {'spread':>6} {'Mpps':>6} {'Gbit/s':>7} {'secgw':>7} {'ratio':>6}"]
     for e in result["rows"]:
         p = e["programs"].get("cygnet")
         if p is None:
             continue
         best = best_peer(e["programs"])
         peer = e["programs"][best]["cycles"] if best else None
-        out.append(f"{e['name']:48} {p['cycles']:7.0f} {p['median']:7.0f} {p['spread']:6.1f} {p['mpps']:6.2f} "
+        out.append(f"{e['title']:{width}} {p['cycles']:7.0f} {p['median']:7.0f} {p['spread']:6.1f} {p['mpps']:6.2f} "
                    f"{p['gbps']:7.2f} " + (f"{peer:7.0f} {peer / p['cycles']:6.2f}" if peer else ""))
     for e in result["rows"]:
         p = e["programs"].get("cygnet", {})
@@ -78,17 +79,23 @@ def table(result):
 
 
 def load_text(e):
-    window = f", window {e['window']}" if e["window"] else ""
     latency = "; ".join(f"at {float(k):.0%} " + " / ".join(f"{v[p] / 1000:.1f}" for p in ("p50", "p99", "p99_9")) +
                         (f" (lost {v['lost']:.1%})" if v["lost"] > 0 else "") for k, v in e["latency"].items())
     o = e["overload"]
-    return (f"load {e['name']}{window}: {e['cycles_without_source']:.0f} cycles and {e['source_cycles']:.0f} of the source; "
+    return (f"load {e['title']}: {e['cycles_without_source']:.0f} cycles and {e['source_cycles']:.0f} of the source; "
             f"latency us p50/p99/p99.9 {latency}; offered twice the peak for {o['seconds']} s: "
             f"{o['left'] / o['peak']:.2f} of it, {o['least'] / o['peak']:.2f} in the worst quarter second")
 
 
 def fixed_text(f):
-    return "\n".join(["start: " + ", ".join(f"{n} SAs {s:.2f} s" for n, s in f["start_seconds"].items()),
+    c = f["churn"]
+    r = c["rekeys"]
+    out = [f"{r['a_second']:.0f} rekeys a second (an SPI, two SAs, three policies each): {r['cycles_without']:.0f} cycles a "
+           f"packet without, {r['cycles_with']:.0f} with: {r['cost']:+.1%}"]
+    if "tunnels_a_second" in c:
+        out += [f"{k}: median {v['median_us']:.0f} us, p99 {v['p99_us']:.0f} us" for k, v in c.items() if "median_us" in v]
+        out.append(", ".join(f"{v:.0f} tunnels a second {k}" for k, v in c["tunnels_a_second"].items()))
+    return "\n".join(out + ["start: " + ", ".join(f"{n} SAs {s:.2f} s" for n, s in f["start_seconds"].items()),
                       "memory of one: " + ", ".join(f"{w} {b:.0f} bytes" for w, b in f["bytes"].items())])
 
 
@@ -124,8 +131,12 @@ def targets(result):
     one, many = cycles_of(result, "inline out aes128-gcm 64"), cycles_of(result, "inline out aes128-gcm 64 100 SAs")
     if one and many:
         out.append(("100 SAs interleaved out 64 against one", 0.85, one / many))
+    if "churn" in result["fixed"]:
+        r = result["fixed"]["churn"]["rekeys"]
+        out.append((f"throughput with {r['a_second']:.0f} rekeys a second against none", 0.95,
+                    r["cycles_without"] / r["cycles_with"]))
     for e in result["load"]:
-        out.append((f"overload {e['name']} against the peak", 0.95, e["overload"]["left"] / e["overload"]["peak"]))
+        out.append((f"overload {e['title']} against the peak", 0.95, e["overload"]["left"] / e["overload"]["peak"]))
     return out
 
 

@@ -19,12 +19,22 @@ class Row:
     sas: int = 1
     packets: int = FLOWS
     peers: tuple = ()  # how ipsec-secgw is run beside it
+    window: int = 0  # inbound, of its SAs
+    esn: bool = False
 
     @property
     def name(self):
         sas = f" {self.sas} SAs" if self.sas > 1 else ""
         source = f" of {self.packets} packets" if self.packets not in (FLOWS, self.sas) else ""
         return f"{self.mode} {self.direction} {self.transform} {self.size}{sas}{source}"
+
+    @property
+    def title(self):
+        """The name, and of inbound rows what their SAs check: it is no word to choose rows by."""
+        if self.direction == "out":
+            return self.name
+        window = f"window {self.window}" if self.window else "no window"
+        return f"{self.name}, {window}, {'' if self.esn else 'no '}ESN"
 
 
 def plan(quick):
@@ -50,6 +60,8 @@ def plan(quick):
 def load_rows(quick):
     """Load, latency and overload; inbound with a live window."""
     if quick:
-        return [Row("in", 64, "aes128-gcm", packets=4096)]
-    return [Row(d, s, "aes128-gcm", mode, packets=16384)
+        return [Row("in", 64, "aes128-gcm", packets=4096, window=128)]
+    rows = [Row(d, s, "aes128-gcm", mode, packets=16384, window=128 if d == "in" else 0)
             for mode in ("inline", "dedicated") for d in ("out", "in") for s in (64, 1400)]
+    return rows + [Row("in", 64, "aes128-gcm", packets=16384, window=w, esn=esn)
+                   for w, esn in ((128, True), (131072, False), (131072, True))]

@@ -57,13 +57,13 @@ def clear(size, sas, n):
         yield MAC_PCAP + MAC_FROM + b"\x08\x00" + udp_packet(near(i), far(i % sas), i, s - 14)
 
 
-def sealed(size, sas, n, transform):
+def sealed(size, sas, n, transform, esn=False):
     """For opening: the same packets the other way, each in ESP; the frame inside would have had that size."""
     last = {}
     for i, s in enumerate(sizes(size, n)):
         k = i % sas
         if k not in last:
-            last[k] = [transform.esp(SPI + k), 0]
+            last[k] = [transform.esp(SPI + k, esn), 0]
         last[k][1] += 1
         seq = last[k][1]
         iv = None if transform.form == "cbc" else struct.pack(">Q", seq)[:last[k][0].iv_len]
@@ -78,11 +78,11 @@ def write_pcap(path, frames):
             f.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
 
 
-def capture(path, direction, size, sas, transform, n=None):
+def capture(path, direction, size, sas, transform, n=None, esn=False):
     """Writes the file unless it is there. n: packets, when not as many as the SAs want."""
     n = n or packets_for(sas)
     if not path.exists():
-        frames = clear(size, sas, n) if direction == "out" else sealed(size, sas, n, transform)
+        frames = clear(size, sas, n) if direction == "out" else sealed(size, sas, n, transform, esn)
         part = path.with_suffix(".part")
         write_pcap(part, frames)
         part.rename(path)
