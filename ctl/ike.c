@@ -90,6 +90,13 @@ static const struct command commands[] = {
 		"      --allow-open-files  accept secrets in files that others than root can "
 		"read\n",
 		ike_export_command, 1, 1},
+	{"metrics", "", "charon's state for Prometheus",
+		"Prints IKE SAs and CHILD_SAs by state, which connections and tunnels are up, and "
+		"rekeyings (of charon's\n"
+		"counters plugin, where it is loaded). The router's own /metrics has the same when "
+		"metrics.vici is set.\n\n"
+		"      --openmetrics       OpenMetrics 1.0 instead of Prometheus' older format\n",
+		ike_metrics_command, 0, 0},
 	{"schema", "", "print the JSON Schema of ike files, for editors",
 		"Prints the JSON Schema that editors complete and check ike files with. It is "
 		"installed as\n"
@@ -192,7 +199,7 @@ parse_timeout(const char *s, unsigned int *seconds)
 int
 ike_main(int argc, char **argv)
 {
-	enum { OPEN_FILES = 256, SECRETS, MARKDOWN, MAN_PAGE, KEEP, TAKE_OVER };
+	enum { OPEN_FILES = 256, SECRETS, MARKDOWN, MAN_PAGE, KEEP, TAKE_OVER, OPENMETRICS };
 	static const struct option longs[] = {
 		{"uri", required_argument, NULL, 'u'},
 		{"json", no_argument, NULL, 'j'},
@@ -206,6 +213,7 @@ ike_main(int argc, char **argv)
 		{"man", no_argument, NULL, MAN_PAGE},
 		{"keep", no_argument, NULL, KEEP},
 		{"take-over", no_argument, NULL, TAKE_OVER},
+		{"openmetrics", no_argument, NULL, OPENMETRICS},
 		{"quiet", no_argument, NULL, 'q'},
 		{"force", no_argument, NULL, 'f'},
 		{"log", no_argument, NULL, 'l'},
@@ -268,6 +276,9 @@ ike_main(int argc, char **argv)
 			break;
 		case MAN_PAGE:
 			o.man = true;
+			break;
+		case OPENMETRICS:
+			o.openmetrics = true;
 			break;
 		case MARKDOWN:
 			o.markdown = true;

@@ -11,7 +11,8 @@
 struct ike_options {
 	const char *uri; /* of charon's VICI socket; NULL: the usual one */
 	struct view view;
-	bool allow_open, force, keep, others, secrets, quiet, markdown, man, child_logs;
+	bool allow_open, force, keep, others, secrets, quiet, markdown, man, child_logs,
+		openmetrics;
 	unsigned int timeout; /* s */
 	const char **words; /* after the command */
 	unsigned int n_words;
@@ -31,6 +32,7 @@ int ike_up_command(const struct ike_options *o);
 int ike_down_command(const struct ike_options *o);
 int ike_rekey_command(const struct ike_options *o);
 int ike_watch_command(const struct ike_options *o);
+int ike_metrics_command(const struct ike_options *o);
 int ike_run_command(const struct ike_options *o);
 
 /* Loads a file; after errors they are printed, and *out is NULL. Returns CTL_OK or CTL_REFUSED. */

@@ -165,7 +165,9 @@ say_complete(const struct shown *o, int fd)
 	json_t *data;
 	int rc = client_ask_all(fd, "complete", NULL, &data);
 
-	(void)o;
+	if (rc == CTL_OK && !o->common.view.json)
+		fputs("The policies are complete: what they let pass, passes.\n",
+			o->common.view.out);
 	json_decref(data);
 	return rc;
 }

@@ -342,7 +342,7 @@ read_limits(struct config_load *l)
 static int
 read_metrics(struct config_load *l)
 {
-	const struct raw_metrics *raw = l->raw->metrics;
+	struct raw_metrics *raw = l->raw->metrics;
 	const struct config_where *w = AT("metrics", -1);
 	struct config *c = l->config;
 	const char *address = "127.0.0.1";
@@ -355,6 +355,11 @@ read_metrics(struct config_load *l)
 		address = raw->address;
 	if (addr_parse(address, &parsed) < 0)
 		return config_fail(l, w, "address", "'%s' is not an address", address);
+	c->metrics.vici = config_take(&raw->vici);
+	if (c->metrics.vici != NULL && c->metrics.vici[0] != '/' &&
+		strncmp(c->metrics.vici, "unix:///", 8) != 0)
+		return config_fail(l, w, "vici",
+			"'%s' is not the path of a socket (/run/charon.vici)", c->metrics.vici);
 	ret = config_uint(l, w, "port", raw->port, 0, 1, 65535, &c->metrics.port);
 	if (ret == 0 && (c->metrics.address = strdup(address)) == NULL)
 		ret = -ENOMEM;
@@ -435,6 +440,7 @@ config_free(struct config *c)
 	free(c->pairs);
 	free(c->plugins);
 	free(c->metrics.address);
+	free(c->metrics.vici);
 	free(c->socket);
 	free(c->name);
 	free(c->path);

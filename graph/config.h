@@ -115,6 +115,7 @@ struct config {
 	struct {
 		char *address; /* NULL: nobody is told */
 		unsigned int port; /* TCP */
+		char *vici; /* charon's socket; NULL: its state is not among them */
 	} metrics;
 	char *socket; /* of cygnetctl; default /run/cygnet/<name>.sock */
 };

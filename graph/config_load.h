@@ -68,7 +68,7 @@ struct raw_ipsec {
 };
 
 struct raw_metrics {
-	char *address, *port;
+	char *address, *port, *vici;
 };
 
 struct raw_limits {

@@ -98,6 +98,7 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 static const cyaml_schema_field_t metrics_fields[] = {
 	STRING_OPT("address", struct raw_metrics, address),
 	STRING("port", struct raw_metrics, port),
+	STRING_OPT("vici", struct raw_metrics, vici),
 	CYAML_FIELD_END,
 };
 

@@ -3,6 +3,7 @@
 
 #include "ctl.h"
 #include "log.h"
+#include "metrics_ike.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 struct metrics {
 	struct ctl *ctl;
 	struct evhttp *http;
+	struct metrics_ike *ike;
 };
 
 static void
@@ -27,7 +29,7 @@ on_metrics(struct evhttp_request *req, void *arg)
 	bool open = accept != NULL && strstr(accept, "application/openmetrics-text") != NULL;
 	struct evbuffer *out = evbuffer_new();
 
-	if (out == NULL || metrics_write(m->ctl, out, open) < 0) {
+	if (out == NULL || metrics_write(m->ctl, m->ike, out, open) < 0) {
 		evhttp_send_error(req, HTTP_INTERNAL, NULL);
 	} else {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
@@ -40,7 +42,7 @@ on_metrics(struct evhttp_request *req, void *arg)
 }
 
 struct metrics *
-metrics_start(struct ctl *ctl, const char *address, unsigned int port)
+metrics_start(struct ctl *ctl, const char *address, unsigned int port, const char *vici)
 {
 	struct metrics *m = calloc(1, sizeof(*m));
 
@@ -60,6 +62,10 @@ metrics_start(struct ctl *ctl, const char *address, unsigned int port)
 		metrics_stop(m);
 		return NULL;
 	}
+	if (vici != NULL && (m->ike = metrics_ike_start(ctl->r->base, vici)) == NULL) {
+		metrics_stop(m);
+		return NULL;
+	}
 	return m;
 }
 
@@ -68,6 +74,7 @@ metrics_stop(struct metrics *m)
 {
 	if (m == NULL)
 		return;
+	metrics_ike_stop(m->ike);
 	evhttp_free(m->http);
 	free(m);
 }

@@ -7,6 +7,7 @@
 #include <event2/buffer.h>
 
 struct ctl;
+struct metrics_ike;
 
 /*
  * Metrics for Prometheus and what reads its formats, by HTTP: GET /metrics. Control thread. There is no access control:
@@ -16,10 +17,13 @@ struct ctl;
 struct metrics;
 
 /* Listens on the configuration's metrics.listen; NULL after one log line. */
-struct metrics *metrics_start(struct ctl *ctl, const char *address, unsigned int port);
+/* vici: charon's socket, of which its metrics come; NULL: none do. */
+struct metrics *metrics_start(
+	struct ctl *ctl, const char *address, unsigned int port, const char *vici);
 void metrics_stop(struct metrics *m);
 
-/* All of them, as OpenMetrics 1.0 or as Prometheus' text format 0.0.4. Returns 0 or -ENOMEM. */
-int metrics_write(const struct ctl *ctl, struct evbuffer *out, bool openmetrics);
+/* ike: charon's own, or NULL. All of them, as OpenMetrics 1.0 or as Prometheus' text format 0.0.4. Returns 0 or -ENOMEM. */
+int metrics_write(const struct ctl *ctl, const struct metrics_ike *ike, struct evbuffer *out,
+	bool openmetrics);
 
 #endif

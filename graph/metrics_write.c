@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctl.h"
 #include "metrics.h"
+#include "metrics_ike.h"
 
 #include <errno.h>
 #include <math.h>
@@ -310,8 +311,20 @@ sas(struct writer *w)
 	sa_counters(w, SA_ERRORS);
 }
 
+static void
+charon(struct writer *w, const struct metrics_ike *ike)
+{
+	const char *text = metrics_ike_text(ike, w->openmetrics);
+
+	family(w, "ike_daemon_up", false, "Whether charon answers at its VICI socket");
+	value(w, text != NULL, "%s", "");
+	if (text != NULL)
+		put(w, "%s", text);
+}
+
 int
-metrics_write(const struct ctl *ctl, struct evbuffer *out, bool openmetrics)
+metrics_write(const struct ctl *ctl, const struct metrics_ike *ike, struct evbuffer *out,
+	bool openmetrics)
 {
 	struct writer w = {.ctl = ctl, .out = out, .openmetrics = openmetrics};
 
@@ -323,6 +336,8 @@ metrics_write(const struct ctl *ctl, struct evbuffer *out, bool openmetrics)
 	ports(&w);
 	host(&w);
 	sas(&w);
+	if (ike != NULL)
+		charon(&w, ike);
 	if (openmetrics)
 		put(&w, "# EOF\n");
 	return w.failed ? -ENOMEM : 0;

@@ -167,19 +167,20 @@ set_metrics(struct reload *job)
 
 	if (r->ctl == NULL ||
 		(now->metrics.port == next->metrics.port &&
-			(now->metrics.address == NULL) == (next->metrics.address == NULL) &&
-			(now->metrics.address == NULL ||
-				strcmp(now->metrics.address, next->metrics.address) == 0)))
+			reload_same_text(now->metrics.address, next->metrics.address) &&
+			reload_same_text(now->metrics.vici, next->metrics.vici)))
 		return 0;
 	metrics_stop(r->metrics);
 	r->metrics = NULL;
 	if (next->metrics.address == NULL)
 		return 0;
-	r->metrics = metrics_start(r->ctl, next->metrics.address, next->metrics.port);
+	r->metrics = metrics_start(
+		r->ctl, next->metrics.address, next->metrics.port, next->metrics.vici);
 	if (r->metrics != NULL)
 		return 0;
 	if (now->metrics.address != NULL)
-		r->metrics = metrics_start(r->ctl, now->metrics.address, now->metrics.port);
+		r->metrics = metrics_start(
+			r->ctl, now->metrics.address, now->metrics.port, now->metrics.vici);
 	return reload_fail(job, -EADDRINUSE, "metrics: nobody can listen on %s port %u",
 		next->metrics.address, next->metrics.port);
 }

@@ -138,6 +138,7 @@ compare_settings(struct diff *d, const struct config *a, const struct config *b)
 	compare_text(d, '~', "ipsec.path-mtu-discovery", truth[a->path_mtu_discovery],
 		truth[b->path_mtu_discovery]);
 	compare_text(d, '~', "metrics.address", a->metrics.address, b->metrics.address);
+	compare_text(d, '~', "metrics.vici", a->metrics.vici, b->metrics.vici);
 	compare_number(d, '~', "metrics.port", a->metrics.port, b->metrics.port);
 }
 

@@ -27,6 +27,7 @@ struct reload_diff {
 int reload_diff(struct reload_diff *d, const struct config *now, struct config *next);
 void reload_diff_free(struct reload_diff *d);
 
+bool reload_same_text(const char *a, const char *b); /* NULL is like NULL alone */
 bool reload_same_policy(const struct spd_policy_conf *a, const struct spd_policy_conf *b);
 
 #endif

@@ -16,7 +16,6 @@ struct diff {
 /* mark: '+', '-', '~', or '!' for what needs a restart. */
 void reload_line(struct diff *d, char mark, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-bool reload_same_text(const char *a, const char *b); /* NULL is like NULL alone */
 
 void reload_compare_ports(struct diff *d, const struct config *now, struct config *next);
 void reload_compare_sas(struct diff *d, const struct config *now, const struct config *next);

@@ -285,8 +285,8 @@ router_start(struct router *r, struct config *config)
 	if (rc == 0 && (r->ctl = ctl_start(r)) == NULL)
 		rc = -EIO;
 	if (rc == 0 && config->metrics.address != NULL &&
-		(r->metrics = metrics_start(
-			 r->ctl, config->metrics.address, config->metrics.port)) == NULL)
+		(r->metrics = metrics_start(r->ctl, config->metrics.address, config->metrics.port,
+			 config->metrics.vici)) == NULL)
 		rc = -EIO;
 	if (rc == 0)
 		telemetry_start(r);

@@ -3,6 +3,7 @@
 
 import datetime
 import json
+import re
 import signal
 
 import pytest
@@ -15,11 +16,12 @@ from ike import Ike, ike_file
 from lab import REPO, run, wait_for
 from router import CYGNET, CYGNETCTL
 from sites import PLAN, PSK, TwoSites
+from test_see_metrics import PORT, get, metric, scraped, start_prometheus
 
 
 # The plugins of charon.py, and EAP-TLS.
 EAP = ("load = random nonce openssl aes sha1 sha2 hmac kdf gcm pem pkcs1 x509 pubkey eap-identity eap-tls "
-       "kernel-cygnet kernel-netlink socket-default vici")
+       "kernel-cygnet kernel-netlink socket-default vici counters")
 
 
 def many(n, which, changed=(), first=0):
@@ -84,6 +86,45 @@ def test_the_file_of_the_manual_brings_up_a_tunnel(sites, ends):
     assert "0 added, 0 changed, 0 removed, 1 unchanged" in again.stdout
     assert a.run("diff", a.file).stdout == "tunnels: 0 added, 0 changed, 0 removed, 1 unchanged\n"
     assert a.status()["ipsec-tunnel-1"]["spi_in"] == row["spi_in"]
+
+
+def test_metrics_of_charon(sites, ends):
+    """The router's metrics have charon's states while it answers; what dashboard and alerts name is there; Prometheus has it."""
+    a, b = ends
+    a.load(doc("a")), b.load(doc("b"))
+    sites.wait_ping(15)
+    site, url = sites.a, f"http://127.0.0.1:{PORT}/metrics"
+    site.router.conf["metrics"] = {"port": PORT, "vici": str(site.charon.socket)}
+    site.router.write()
+    assert "metrics.vici: none ->" in site.router.ctl("reload").stdout
+    prometheus = start_prometheus(site.ns, PORT)
+    tunnel = 'cygnet_ike_tunnel_up{connection="ike-gw-1",tunnel="ipsec-tunnel-1"}'
+    for accept in "*/*", "application/openmetrics-text":
+        wait_for(f"charon's metrics as {accept}", lambda a=accept: tunnel in get(site.ns, url, a)[1], 15, 0.3)
+        text = get(site.ns, url, accept)[1]
+        assert metric(text, tunnel) == 1 and metric(text, "cygnet_ike_daemon_up") == 1
+        assert metric(text, 'cygnet_ike_sas{state="established"}') == 1 and metric(text, "cygnet_ike_half_open") == 0
+        assert metric(text, 'cygnet_ike_child_sas{state="installed"}') == 1 and text.count("# EOF") == (accept != "*/*")
+    lint = run(["sh", "-c", f"promtool check metrics <<'END'\n{get(site.ns, url)[1]}END\n"], check=False)
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+    a.run("rekey", "ipsec-tunnel-1")
+    wait_for("the rekeying to be counted", lambda: metric(get(site.ns, url)[1], 'cygnet_ike_rekeys_total{kind="child"}') >= 1,
+             15, 0.3)
+    have = set(re.findall(r"^# TYPE (\S+) ", get(site.ns, url)[1], re.M))
+    for file in "conf/grafana/cygnet.json", "conf/prometheus/cygnet-rules.yaml":
+        assert set(re.findall(r"\bcygnet_ike_[a-z_]+", REPO.joinpath(file).read_text())) <= have
+    wait_for("Prometheus to have them", lambda: scraped(site.ns, "cygnet_ike_tunnel_up", "tunnel") == [("ipsec-tunnel-1", "1")],
+             20, 0.5)
+    prometheus.stop()
+    # A charon that hangs holds up nobody.
+    site.charon.process.send(signal.SIGSTOP)
+    for _ in range(20):
+        assert site.router.json("status")["name"] == site.router.name
+        assert "cygnet_ike_daemon_up" in get(site.ns, url)[1]
+    site.charon.process.send(signal.SIGCONT)
+    del site.router.conf["metrics"]
+    site.router.write()
+    assert "metrics.vici" in site.router.ctl("reload").stdout
 
 
 def test_one_changed_of_a_hundred_leaves_ninety_nine(sites, ends):

@@ -153,3 +153,13 @@ def test_routes_change_under_traffic(site):
     stream.stop(signal.SIGINT)
     assert lost(stream) <= 1, stream.output()
     assert router.stop() == 0
+
+
+def test_complete_is_said_by_hand(site):
+    """No charon tells the policies: nothing passes in clear until cygnetctl complete says that there are no more."""
+    router = Router(site, {**conf(), "ipsec": {}}).start()
+    assert router.json("status")["policies_complete"] is False and site.a.ping("10.2.0.2", count=2) == 0
+    assert router.drops().get("policy-incomplete", 0) > 0
+    assert "complete" in router.ctl("complete").stdout
+    assert router.json("status")["policies_complete"] is True and site.a.ping("10.2.0.2", count=3) == 3
+    assert router.stop() == 0

@@ -38,6 +38,24 @@ def get(ns, url, accept="*/*"):
             return reply.headers["Content-Type"], reply.read().decode()
 
 
+def start_prometheus(ns, port):
+    """A real one, with our rules, that asks the router in the namespace each second."""
+    ns.lab.dir.joinpath("prometheus.yml").write_text(json.dumps({
+        "global": {"scrape_interval": "1s"}, "rule_files": [str(REPO / "conf/prometheus/cygnet-rules.yaml")],
+        "scrape_configs": [{"job_name": "cygnet", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}]}))
+    return ns.start("prometheus", "--config.file", ns.lab.dir / "prometheus.yml", "--storage.tsdb.path",
+                    ns.lab.dir / "prometheus", "--web.listen-address", "127.0.0.1:9090", name="prometheus")
+
+
+def scraped(ns, metric, label):
+    """What it has of a metric: (label's value, value)."""
+    try:
+        reply = json.loads(get(ns, f"http://127.0.0.1:9090/api/v1/query?query={metric}")[1])
+    except OSError:
+        return None
+    return [(r["metric"][label], r["value"][1]) for r in reply["data"]["result"]]
+
+
 def metric(text, name):
     return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)[1])
 
@@ -60,20 +78,8 @@ def test_metrics(site):
     with pytest.raises(urllib.error.HTTPError):
         get(site, f"http://127.0.0.1:{PORT}/else")
 
-    data = site.lab.dir / "prometheus"
-    site.lab.dir.joinpath("prometheus.yml").write_text(json.dumps({
-        "global": {"scrape_interval": "1s"}, "rule_files": [str(REPO / "conf/prometheus/cygnet-rules.yaml")],
-        "scrape_configs": [{"job_name": "cygnet", "static_configs": [{"targets": [f"127.0.0.1:{PORT}"]}]}]}))
-    site.start("prometheus", "--config.file", site.lab.dir / "prometheus.yml", "--storage.tsdb.path", data,
-               "--web.listen-address", "127.0.0.1:9090", name="prometheus")
-
-    def scraped():
-        try:
-            reply = json.loads(get(site, "http://127.0.0.1:9090/api/v1/query?query=cygnet_port_up")[1])
-        except OSError:
-            return None
-        return [(r["metric"]["port"], r["value"][1]) for r in reply["data"]["result"]]
-    wait_for("Prometheus to scrape", lambda: scraped() == [("lan", "1")], 20, 0.5)
+    start_prometheus(site, PORT)
+    wait_for("Prometheus to scrape", lambda: scraped(site, "cygnet_port_up", "port") == [("lan", "1")], 20, 0.5)
     assert router.stop() == 0
 
 
@@ -93,11 +99,13 @@ def test_alert_rules():
 
 def test_dashboard_asks_for_what_there_is(site):
     """Each metric that the dashboard and the alerts name is one that the router has."""
-    router = Router(site, conf(metrics={"port": PORT})).start()
+    router = Router(site, conf(metrics={"port": PORT, "vici": "/nowhere.vici"})).start()
     _, text = get(site, f"http://127.0.0.1:{PORT}/metrics")
     have = set(re.findall(r"^# TYPE (\S+) ", text, re.M))
     for file in "conf/grafana/cygnet.json", "conf/prometheus/cygnet-rules.yaml":
         named = set(re.findall(r"\bcygnet_[a-z_]+", REPO.joinpath(file).read_text()))
+        # What charon says of itself is tried with one: test_ike_file.py.
+        named = {n for n in named if not n.startswith("cygnet_ike_") or n == "cygnet_ike_daemon_up"}
         assert named and named <= have, (file, named - have)
     assert router.stop() == 0
 
