@@ -247,12 +247,14 @@ places(struct capture *c)
 static int
 no_keys(void)
 {
-	return client_fail(CTL_REFUSED, "the router keeps no keys that it could write: they are "
-					"wiped when they are installed. "
-					"--inner\ncaptures what the tunnels carry in clear "
-					"instead; where the sealed packets "
-					"themselves must be\nopened, charon's save-keys plugin "
-					"writes the keys for Wireshark");
+	return client_fail(CTL_REFUSED,
+		"the router keeps no keys that it could write: they are "
+		"wiped when they are installed. "
+		"--inner\ncaptures what the tunnels carry in clear "
+		"instead. Keys of static SAs are in "
+		"router.yaml; those of\ncharon's, its save-keys plugin "
+		"writes for Wireshark, where it was built with it (Debian's "
+		"is not)");
 }
 
 static int

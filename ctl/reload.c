@@ -20,7 +20,8 @@ usage(const struct tool *tool)
 
 /* One line of the stream; *done: it was the last. */
 static int
-show(const struct options *o, const char *line, bool check, unsigned int *changes, bool *done)
+show(const struct options *o, const char *line, bool check, unsigned int *changes, bool *waiting,
+	bool *done)
 {
 	json_t *doc = json_loads(line, 0, NULL);
 	const char *change = json_string_value(json_object_get(doc, "line"));
@@ -33,10 +34,12 @@ show(const struct options *o, const char *line, bool check, unsigned int *change
 		puts(line);
 	} else if (change != NULL) {
 		puts(change);
+		*waiting |= *change == '!';
 		++*changes;
 	} else if (*done && error == NULL) {
 		puts(*changes == 0 ? "Nothing differs."
 			: check	   ? "Nothing was changed: this was a check."
+			: *waiting ? "Done. What is marked ! waits for a restart."
 				   : "Done.");
 	}
 	fflush(stdout);
@@ -51,7 +54,7 @@ follow(const struct options *o, int fd, bool check)
 {
 	unsigned int changes = 0;
 	struct stream_lines s;
-	bool done = false;
+	bool done = false, waiting = false;
 	char *line;
 	int rc;
 
@@ -59,7 +62,7 @@ follow(const struct options *o, int fd, bool check)
 	do {
 		rc = stream_line(&s, 1000, &line);
 		if (rc == CTL_OK && line != NULL)
-			rc = show(o, line, check, &changes, &done);
+			rc = show(o, line, check, &changes, &waiting, &done);
 	} while (rc == CTL_OK && !done);
 	stream_lines_end(&s);
 	return rc;

@@ -127,6 +127,27 @@ def test_metrics_of_charon(sites, ends):
     assert "metrics.vici" in site.router.ctl("reload").stdout
 
 
+def test_a_nat_that_there_shall_not_be_is_reported(sites, ends):
+    """The peer makes charon believe in a NAT: ESP travels in UDP, and the status says that this was not wanted."""
+    a, b = ends
+    a.load(doc("a")), b.load(doc("b", **{"nat-traversal": "force"}))
+    sites.wait_ping(15)
+    row = a.status()["ipsec-tunnel-1"]
+    assert row["state"] == "up" and row["udp"] is True
+    assert row["error"] == "a NAT is on the way, and nat-traversal is false"
+    assert "error" not in b.status()["ipsec-tunnel-1"]
+
+
+def test_more_tunnels_than_fit_a_gateway(ends):
+    """vici's messages end: all of the file is refused with one line, and charon keeps what it has."""
+    a, _ = ends
+    a.load(doc("a"))
+    tunnels = {f"t{i}": {"local-ts": f"10.1.{i >> 8}.{i & 255}/32", "remote-ts": f"10.2.{i >> 8}.{i & 255}/32"} for i in range(3000)}
+    p = a.load(doc("a", tunnels), check=False)
+    assert p.returncode == 1 and "gateway 'ike-gw-1' has 3000 tunnels, which is more than fits" in p.stderr
+    assert list(a.status()) == ["ipsec-tunnel-1"]
+
+
 def test_one_changed_of_a_hundred_leaves_ninety_nine(sites, ends):
     a, b = ends
     b.load(doc("b", many(100, "b")))

@@ -192,7 +192,7 @@ def test_refused(net):
     assert done.returncode == 4 and "! limits.sas: 4096 -> 8192 (needs a restart)" in done.stdout, done
     assert "+ policies[3]" in done.stdout and "nothing was changed" in done.stderr and running() == was
     done = reload(router, "--partial")
-    assert done.returncode == 0 and len(router.policies()) == 4
+    assert done.returncode == 0 and len(router.policies()) == 4 and "waits for a restart" in done.stdout
     assert router.json("status")["counts"]["sas"]["limit"] == 4096
     # SIGHUP does the same, and says so in the log.
     router.conf = first
