@@ -140,9 +140,11 @@ crypto_assign(const struct crypto *c, struct crypto_server *server, uint16_t que
 
 /* GCM and ChaCha20-Poly1305 are done packet by packet; the rest gains from many at a time. */
 static uint8_t
-sync_of(const struct dev *dev, const struct sa *sa)
+sync_of(const struct dev *dev, const struct sa *sa, const struct sa_conf *conf)
 {
-	if (!dev->sync || sa->flags & SA_F_AH)
+	/* ipsec_mb of DPDK 22.11 makes other ciphertext of a packet when it runs AES-XCBC and -CMAC at once. */
+	if (!dev->sync || sa->flags & SA_F_AH || conf->int_alg == AUTH_AES_XCBC_96 ||
+		conf->int_alg == AUTH_AES_CMAC_96)
 		return SA_SYNC_NO;
 	switch (sa->crypto) {
 	case SA_CRYPTO_AEAD:
@@ -169,7 +171,7 @@ create_session(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8
 		sa->session = rte_cryptodev_sym_session_create(c->devs[i].id, first, c->sessions);
 		if (sa->session != NULL) {
 			sa->dev = i;
-			sa->sync = sync_of(&c->devs[i], sa);
+			sa->sync = sync_of(&c->devs[i], sa, conf);
 			if (t != NULL)
 				memcpy(&sa->salt, key + conf->enc_key_len - t->salt_len,
 					t->salt_len);

@@ -215,6 +215,7 @@ uint16_t esp_packet(const struct esp *e, const uint8_t *inner, uint16_t n, uint8
 void put_esp(const struct esp *e, const struct ip4 *inner);
 
 /* The suites. */
+TCase *nodes_burst_case(void);
 TCase *nodes_early_case(void);
 TCase *nodes_input_case(void);
 TCase *nodes_forward_case(void);
