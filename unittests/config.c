@@ -693,6 +693,7 @@ main(void)
 	tcase_add_test(tc, survives_broken_files);
 	tcase_add_test(tc, loads_samples);
 	suite_add_tcase(suite, config_errors_case());
+	suite_add_tcase(suite, config_reload_case());
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

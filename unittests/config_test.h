@@ -20,6 +20,7 @@ void config_test_write(const char *path, const char *text, size_t len, mode_t mo
 struct config *config_test_load(const char *path);
 int config_test_plan(const struct config *c, FILE *out);
 TCase *config_errors_case(void);
+TCase *config_reload_case(void);
 
 #define LCORES                                                                           \
 	"lcores: [{lcore: 0, cpu: 0, role: control}, {lcore: 1, cpu: 0, role: worker}, " \
