@@ -10,6 +10,7 @@ from scapy.layers.inet import ICMP, IP, UDP, fragment
 from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
+from scapy.utils import checksum
 
 from lab import Lab, wait_for
 from router import Drops, Router, config, pcap_port
@@ -261,10 +262,12 @@ def test_flood(site):
                            / Raw(bytes(1200))))
     frames = []
     for _ in range(3000):
-        p = IP(bytes(base[14:]))
-        p.src, p.id = f"11.{rnd.randrange(256)}.{rnd.randrange(256)}.1", rnd.randrange(65536)
-        del p.chksum
-        frames.append(bytes(base[:14]) + bytes(p))
+        # By hand: scapy takes milliseconds a packet.
+        base[18:20] = rnd.randbytes(2)  # id
+        base[26:30] = bytes([11, *rnd.randbytes(2), 1])  # source
+        base[24:26] = bytes(2)
+        base[24:26] = checksum(bytes(base[14:34])).to_bytes(2, "big")
+        frames.append(bytes(base))
     with Drops(site.router) as d:
         for burst in range(30):
             site.peer.send(*frames[burst * 100:burst * 100 + 50])
@@ -281,7 +284,8 @@ def test_flood(site):
     assert lost == 0
     assert set(dropped) <= {"fragment-full", "fragment-timeout"} and sum(dropped.values()) == 3000, dropped
     assert dropped["fragment-full"] > 2000
-    wait_for("the buffers", lambda: site.mbufs() == free, 5)
+    # All but what the thread between router and Linux has at hand.
+    wait_for("the buffers", lambda: free - site.mbufs() < 16, 5)
 
 
 @pytest.mark.parametrize("mode", ["before", "after"])
