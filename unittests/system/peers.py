@@ -350,8 +350,45 @@ class Streams:
             p.send(signal.SIGINT)
         for p in self.processes:
             p.wait(10)
+        if exc[0] is not None:
+            return
         a, b = self.results = [json.loads(p.output().splitlines()[-1]) for p in self.processes]
         self.sent = a["sent"] + b["sent"]
         # The end that started first may have sent some before the other was there to take them.
         self.lost = sum(there["sent"] - here["received"] - here["first"] for here, there in ((a, b), (b, a)))
         self.longest_ms = max(a["longest_ms"], b["longest_ms"])
+
+
+class Bulk:
+    """iperf3 between two hosts, both ways, UDP of so many Mbit/s each: with Bulk(…) as b: …; then b.sent, b.lost (its packets are
+    numbered), and b.unread, those among the lost that a host's socket had no room for."""
+
+    def __init__(self, a, b, b_addr, mbits, size=1200):
+        self.a, self.b, self.b_addr, self.mbits, self.size = a, b, b_addr, mbits, size
+
+    def unread_now(self):
+        return sum(int(h.ns.run("awk", "/^Udp: [0-9]/ {print $6}", "/proc/net/snmp").stdout) for h in (self.a, self.b))
+
+    def __enter__(self):
+        self.unread = -self.unread_now()
+        server = self.b.ns.start("iperf3", "-s", "-1", "-J", "-p", 5301, name=f"bulk-s-{id(self):x}")
+        wait_for("iperf3", lambda: ":5301" in self.b.ns.run("ss", "-Hltn").stdout, 5)
+        client = self.a.ns.start("iperf3", "-c", self.b_addr, "-p", 5301, "-u", "--bidir", "-J", "-t", 3600, "-b", f"{self.mbits}M",
+                                 "-l", self.size, name=f"bulk-c-{id(self):x}")
+        self.ends = (client, server)
+        time.sleep(0.5)
+        assert client.alive(), client.output()
+        return self
+
+    def __exit__(self, kind, *exc):
+        client, server = self.ends
+        client.send(signal.SIGINT)
+        for p in self.ends:
+            p.wait(10)
+        if kind is not None:
+            return
+        self.unread += self.unread_now()
+        here = [s["udp"] for p in self.ends for s in json.loads(p.output())["end"].get("streams", []) if not s["udp"]["sender"]]
+        assert len(here) == 2, [p.output() for p in self.ends]
+        self.sent = sum(s["packets"] for s in here)
+        self.lost = sum(s["lost_packets"] for s in here)
