@@ -383,8 +383,13 @@ class Bulk:
     def __exit__(self, kind, *exc):
         client, server = self.ends
         client.send(signal.SIGINT)
-        for p in self.ends:
-            p.wait(10)
+        try:
+            for p in self.ends:
+                p.wait(10)
+        except Failed:  # one whose control connection is lost in the flood
+            for p in self.ends:
+                p.kill()
+            raise
         if kind is not None:
             return
         self.unread += self.unread_now()
