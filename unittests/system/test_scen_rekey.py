@@ -73,7 +73,8 @@ def replaced(net, state, gateways, *what):
     def done():
         now = [state(g) for g in (net.moon, net.sun)]
         return all(n and n != b for n, b in zip(now, before)) and settled(net.moon) and settled(net.sun)
-    wait_for(f"{' '.join(what)} of {len(gateways)}", done, 20, 0.02)
+    # A side that was told TEMPORARY_FAILURE tries again after 10 to 30 s.
+    wait_for(f"{' '.join(what)} of {len(gateways)}", done, 45, 0.02)
 
 
 KINDS = {
