@@ -93,7 +93,7 @@ make_sync(struct worker *w)
 	w->crypto_server.sync = c;
 	if (c == NULL)
 		return -ENOMEM;
-	crypto_sync_init(c);
+	crypto_sync_init(c, &w->crypto_server);
 	return 0;
 }
 

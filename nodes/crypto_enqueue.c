@@ -25,7 +25,7 @@ run_of(const struct crypto_frame *f, uint16_t at)
 
 /* The payloads of some packets, which a worker's core has written, and which are going to be written here. */
 static inline void
-fetch(const struct crypto_frame *f, uint16_t from, uint16_t end)
+fetch(const struct crypto_sync *c, const struct crypto_frame *f, uint16_t from, uint16_t end)
 {
 	for (uint16_t i = from; i < end && i < f->n; i++) {
 		const struct crypto_item *item = &f->item[i];
@@ -33,6 +33,8 @@ fetch(const struct crypto_frame *f, uint16_t from, uint16_t end)
 
 		if (item->sa->sync == SA_SYNC_NO)
 			continue;
+		if (i == from || item->sa != item[-1].sa)
+			crypto_sync_prefetch(c, item->sa);
 		to = item->esp + RTE_MIN(item->len, (uint32_t)FETCH);
 		for (uint8_t *line = item->esp + sizeof(struct rte_esp_hdr); line < to;
 			line += RTE_CACHE_LINE_SIZE)
@@ -46,10 +48,10 @@ static inline void
 fetch_ahead(struct crypto_server *s, const struct crypto_frame *f, uint16_t end)
 {
 	if (s->fetched < f->n) {
-		fetch(f, s->fetched, end + CHUNK);
+		fetch(s->sync, f, s->fetched, end + CHUNK);
 		s->fetched = end + CHUNK;
 	} else if (end >= f->n && s->work + 1 < s->n_work) {
-		fetch(s->frames[s->work + 1], 0, CHUNK);
+		fetch(s->sync, s->frames[s->work + 1], 0, CHUNK);
 		s->fetched_next = CHUNK;
 	}
 }
@@ -83,6 +85,27 @@ make_ops(struct crypto_server *s, struct crypto_frame *f, struct rte_crypto_op *
 	return n;
 }
 
+/*
+ * What was written of a short packet goes to the cache that cores share: a worker, or a port, is next to touch it. Of long
+ * ones it costs more than it saves.
+ */
+static inline void
+give_back(const struct crypto_item *item)
+{
+#ifdef RTE_ARCH_X86
+	const uint8_t *to = item->esp + item->len;
+
+	if (item->len > FETCH)
+		return;
+	/* CLDEMOTE (%rax); where it is not known it does nothing. */
+	for (const uint8_t *line = item->esp + sizeof(struct rte_esp_hdr); line < to;
+		line += RTE_CACHE_LINE_SIZE)
+		asm volatile(".byte 0x0f, 0x1c, 0x00" ::"a"(line) : "memory");
+#else
+	(void)item;
+#endif
+}
+
 /* A run of packets of one SA at once, by pieces. */
 static inline void
 work_at_once(struct worker *w, struct crypto_server *s, struct crypto_frame *f, uint16_t run)
@@ -94,6 +117,8 @@ work_at_once(struct worker *w, struct crypto_server *s, struct crypto_frame *f, 
 		fetch_ahead(s, f, s->at + n);
 		crypto_sync_items(
 			s->sync, s->dev_id[sa->dev], sa, &f->item[s->at], &f->pkts[s->at], n);
+		for (uint16_t i = s->at; i < s->at + n; i++)
+			give_back(&f->item[i]);
 		if (unlikely(w->probe_crypto != NULL))
 			w->probe_crypto(w, s->dequeue, &f->pkts[s->at], n);
 	}

@@ -8,15 +8,6 @@ enum { EDGE_SEALED, EDGE_OPENED };
 
 #define AHEAD 3
 #define AHEAD_ITEMS 8
-#define SESSION_LINES 5 /* cryptodev's own, the driver's, and the round keys */
-
-/* With many SAs the keys are in no cache; all the same when the one before has them. */
-static inline void
-prefetch_session(const struct sa *sa)
-{
-	for (unsigned int i = 0; i < SESSION_LINES; i++)
-		rte_prefetch0((const uint8_t *)sa->session + i * RTE_CACHE_LINE_SIZE);
-}
 
 /* To a crypto lcore, with what that has to know of it. */
 static inline void
@@ -58,7 +49,7 @@ crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **obj
 		while (end < n && pkt(objs[end])->sa == sa)
 			end++;
 		if (end + AHEAD < n)
-			prefetch_session(pkt(objs[end + AHEAD])->sa);
+			crypto_sync_prefetch(server->sync, pkt(objs[end + AHEAD])->sa);
 		crypto_sync_run(server->sync, server->dev_id[sa->dev], sa,
 			(struct rte_mbuf **)&objs[at], end - at);
 		crypto_unadmit(&w->crypto_queue, end - at);
