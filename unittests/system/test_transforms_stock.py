@@ -68,6 +68,12 @@ class Net:
                                     SUN, CAROL))
         self.carol.load(gw=connection(*IDS[::-1], children(carol, bob, "start"), CAROL, SUN))
         wait_for("all CHILD_SAs", lambda: self.carol.children() == len(PROPOSALS) == self.sun.children(), 30, 0.3)
+        for family in 0, 1:  # routes and neighbours are there
+            wait_for("a first ping", lambda: self.ping(1, family), 15)
+
+    def ping(self, i, family, size=16):
+        """Whether bob's gets an answer through the SAs of a proposal."""
+        return self.bob.ns.ping(carol(i)[family], count=1, wait=3, size=size, extra=("-I", bob(i)[family])) == 1
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +99,7 @@ def test_both_ways(net, proposal):
     net.watch.frames()
     for family in 0, 1:
         for size in 16, 1001:
-            assert net.bob.ns.ping(carol(i)[family], count=1, size=size, extra=("-I", bob(i)[family])) == 1
+            assert net.ping(i, family, size)
     after = {s["spi"]: (s["packets"] - before[s["spi"]], s["errors"]) for s in net.sun.sas() if s["reqid"] == reqid}
     assert list(after.values()) == [(4, 0), (4, 0)], after
     kinds = net.watch.kinds()
