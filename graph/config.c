@@ -276,16 +276,16 @@ read_ipsec(struct config_load *l)
 	int ret;
 
 	ret = config_choice(l, AT(NULL, -1), "idle", l->raw->idle, idles, IDLE_BACK_OFF, &idle);
-	c->idle = idle;
 	if (ret == 0)
 		ret = config_choice(
 			l, AT(NULL, -1), "log-level", l->raw->log_level, levels, 3, &level);
-	c->log_level = RTE_LOG_ERR + level;
 	if (ret == 0)
 		ret = config_choice(
 			l, w, "local-action", raw->local_action, actions, DEFAULT_BYPASS, &action);
 	if (ret < 0)
 		return ret;
+	c->idle = idle;
+	c->log_level = RTE_LOG_ERR + level;
 	c->local_action = action;
 	ret = config_uint(l, w, "policies-timeout", raw->policies_timeout, 60, 1, 86400,
 		&c->policies_timeout);
