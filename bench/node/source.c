@@ -37,6 +37,7 @@ static struct {
 	struct frame *frames;
 	uint32_t n, next;
 	bool windows;
+	bool settled; /* no frame was on its way when this was asked last */
 	uint32_t generation;
 	uint64_t start, taken; /* TSC; packets sent or lost since */
 } play;
@@ -93,8 +94,12 @@ begin_lap(struct worker *w)
 {
 	if (!play.windows)
 		return true;
-	if (crypto_in_flight(&w->crypto_queue) > 0)
+	/* What was collected in this walk moves its window in what is left of the walk. */
+	if (crypto_in_flight(&w->crypto_queue) > 0 || !play.settled) {
+		play.settled = crypto_in_flight(&w->crypto_queue) == 0;
 		return false;
+	}
+	play.settled = false;
 	for (uint32_t i = 0; i < play.n; i++) {
 		uint32_t spi;
 		struct sa *sa;
