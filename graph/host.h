@@ -64,6 +64,8 @@ void host_remove(const struct host_port *ports, unsigned int n_ports);
 struct host_tap;
 struct host_tap *host_port_open(const struct host_port *port); /* NULL: failed */
 void host_port_close(struct host_tap *tap, const struct host_port *port); /* NULL is none */
+void host_port_forget(struct host_tap *tap,
+	bool added); /* frees it; Linux's tap stays. added: its descriptor does, too */
 /* The tap's addresses that are not in before are set; those of before that are no more are taken away. May wait. */
 int host_port_addresses(const struct host_port *port, const struct host_port *before);
 int host_port_add(struct host *host, const struct host_tap *tap); /* copies it */

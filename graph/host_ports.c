@@ -60,6 +60,14 @@ host_port_close(struct host_tap *tap, const struct host_port *port)
 	nl_socket_free(sk);
 }
 
+void
+host_port_forget(struct host_tap *tap, bool added)
+{
+	if (tap != NULL && tap->fd >= 0 && !added)
+		close(tap->fd);
+	free(tap);
+}
+
 int
 host_port_addresses(const struct host_port *port, const struct host_port *before)
 {

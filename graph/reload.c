@@ -137,8 +137,11 @@ finish(struct reload *job)
 static void
 grace_over(void *ctx, void *obj)
 {
+	struct reload *job = obj;
+
 	(void)ctx;
-	((struct reload *)obj)->grace = true;
+	job->grace = true;
+	reload_put(job);
 }
 
 /* Those in job->out are to go: what holds them is waited for. */
@@ -156,6 +159,7 @@ settle(struct reload *job)
 	job->hold_until = ctl_now() + (c->reassembly_timeout + 1) * NSEC;
 	job->grace = false;
 	job->phase = RELOAD_SETTLE;
+	job->refs++; /* the grace period's */
 	rcu_defer(job->r->rcu, grace_over, NULL, job);
 }
 
@@ -383,8 +387,12 @@ reload_stop(struct router *r)
 		return;
 	if (job->threaded)
 		pthread_join(job->thread, NULL);
-	/* What was prepared, or was to go, is stopped with everything else. */
+	/* What was prepared, or was to go, is stopped with everything else; taps stay, as at every end. */
 	event_free(job->tick);
+	for (unsigned int i = 0; i < job->n_in; i++)
+		host_port_forget(job->in[i].tap, job->in[i].added);
+	for (unsigned int i = 0; i < job->n_out; i++)
+		host_port_forget(job->out[i].tap, job->out[i].added && job->phase != RELOAD_RETIRE);
 	config_free(job->next);
 	r->reload = NULL;
 	reload_put(job);

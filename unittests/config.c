@@ -198,17 +198,20 @@ START_TEST(reads_ports)
 }
 END_TEST
 
-static const struct sa_conf *
+static struct sa_conf
 headers(const char *dir, const char *more)
 {
-	static char text[1024];
-	static struct config *c;
+	struct sa_conf conf;
+	struct config *c;
+	char text[1024];
 
 	snprintf(text, sizeof(text),
 		HEAD "sas: [{name: s, direction: %s, spi: 4097, " SA_ENDS GCM "%s}]\n", dir, more);
 	c = load(text);
 	ck_assert_uint_eq(c->n_sas, 1);
-	return &c->sas[0].conf;
+	conf = c->sas[0].conf;
+	config_free(c);
+	return conf;
 }
 
 /* What an outbound SA writes into its outer header, and an inbound one takes from it. */
@@ -244,7 +247,7 @@ START_TEST(reads_headers)
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(v); i++) {
-		const struct sa_conf *c = headers(v[i].dir, v[i].more);
+		const struct sa_conf conf = headers(v[i].dir, v[i].more), *c = &conf;
 
 		ck_assert_msg((c->flags & all) == v[i].flags, "%s: flags 0x%x", v[i].more,
 			c->flags & all);
@@ -269,11 +272,14 @@ START_TEST(knows_bypasses)
 		{"{direction: in, action: bypass, " SEL "}, {direction: out, action: bypass, " SEL
 		 "}",
 			true}};
+	struct config *c;
 	char text[1024];
 
 	for (unsigned int i = 0; i < RTE_DIM(v); i++) {
 		snprintf(text, sizeof(text), HEAD "policies: [%s]\n", v[i].policy);
-		ck_assert_msg(config_bypasses(load(text)) == v[i].bypasses, "%s", v[i].policy);
+		c = load(text);
+		ck_assert_msg(config_bypasses(c) == v[i].bypasses, "%s", v[i].policy);
+		config_free(c);
 	}
 }
 END_TEST

@@ -4,6 +4,7 @@
 import copy
 import json
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -201,3 +202,24 @@ def test_refused(net):
     wait_for("SIGHUP", lambda: len(router.policies()) == 3)
     wait_for("the log", lambda: f"{router.file} is reloaded" in router.process.output())
     assert "reload: ~ log-level: debug -> info" in router.process.output()
+
+
+def test_end_meanwhile(lab):
+    """The router is ended in the midst of a reload, whichever step it is at."""
+    ns, far = lab.ns("r"), lab.ns("far")
+    for n in ns, far:
+        n.no_ipv6()
+    for name in "lan", "more":
+        lab.veth(ns, f"v-{name}", far, f"e-{name}")
+    small = config([port("lan", ["10.1.0.1/24"])], ipsec={"static-only": True})
+    large = config([port("lan", ["10.1.0.1/24"]), port("more", ["10.77.0.1/24"])], ipsec={"static-only": True})
+    router = Router(ns, small)
+    for before, after, wait in (small, large, 0), (small, large, 0.05), (large, small, 0.3), (large, small, 2.02):
+        router.conf.update(before)
+        router.write()
+        router.start()
+        router.conf.update(after)
+        router.write()
+        router.process.send(signal.SIGHUP)
+        time.sleep(wait)
+        assert router.stop() == 0, router.process.tail()
