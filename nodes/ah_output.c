@@ -10,8 +10,7 @@ static inline rte_edge_t
 prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 {
 	const struct sa *sa = p->sa;
-	const struct sa_template *t =
-		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	const struct sa_template *t = seal_choose_template(sa, p);
 	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed), before;
 	uint32_t len = rte_pktmbuf_pkt_len(m);
 	uint8_t copy[96]; /* more leaves no room for AH before it */
@@ -49,8 +48,7 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 static inline void
 seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 {
-	const struct sa_template *t =
-		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	const struct sa_template *t = seal_template(sa, p);
 	bool inner6 = esp_version(m) == 6;
 	uint16_t length = ah_len(sa, t->len != 0 ? t->outer6 : inner6), before = t->len + length;
 	uint8_t next = inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP, *outer;

@@ -31,8 +31,7 @@ static inline rte_edge_t
 prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 {
 	const struct sa *sa = p->sa;
-	const struct sa_template *t =
-		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	const struct sa_template *t = seal_choose_template(sa, p);
 	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
 	uint32_t len = rte_pktmbuf_pkt_len(m), tail;
 	uint16_t fits;
@@ -89,8 +88,7 @@ trailer(uint8_t *tail, uint8_t pad_len, uint8_t next)
 static inline void
 seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 {
-	const struct sa_template *t =
-		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	const struct sa_template *t = seal_template(sa, p);
 	uint32_t len = rte_pktmbuf_pkt_len(m);
 	uint16_t header = header_len(sa, t);
 	bool inner6 = esp_version(m) == 6;
@@ -210,8 +208,7 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 static void
 seal_all(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn)
 {
-	const struct sa_template *t =
-		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	const struct sa_template *t = seal_template(sa, pkt(objs[0]));
 
 	if (likely(is_plain(sa, t))) {
 		seal_plain(objs, n, sa, t, sqn);

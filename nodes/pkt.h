@@ -66,7 +66,8 @@ struct pkt {
 	uint16_t tfc_len; /* sealing: bytes of TFC padding */
 	uint8_t crypto_status; /* enum rte_crypto_op_status, when it comes from crypto */
 	uint16_t path_mtu; /* FRAGMENT: what its SA's path carries; 0: not known */
-	uint8_t reserved[2];
+	uint8_t template; /* sealing: which of the SA's, for an update may come in between */
+	uint8_t reserved[1];
 	/* The crypto operation, in place: no operation pool. Not touched when crypto is done at once. */
 	_Alignas(RTE_CACHE_LINE_SIZE)
 		uint8_t op[sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op)];

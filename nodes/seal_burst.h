@@ -11,10 +11,33 @@
  * everything that can go wrong is found before, too, and a run of packets of one SA takes its numbers at once.
  */
 
+/*
+ * What the packet gets in front. It is chosen once: what was found to fit must be what is sealed, whatever sad_update()
+ * does meanwhile.
+ */
+static inline const struct sa_template *
+seal_choose_template(const struct sa *sa, struct pkt *p)
+{
+	p->template = atomic_load_explicit(&sa->active, memory_order_acquire);
+	return &sa->template[p->template];
+}
+
+static inline const struct sa_template *
+seal_template(const struct sa *sa, const struct pkt *p)
+{
+	return &sa->template[p->template];
+}
+
+static inline bool
+seal_alike(const struct pkt *p, const struct pkt *q)
+{
+	return p->sa == q->sa && p->template == q->template;
+}
+
 /* Makes a packet ready, or says where it goes instead of submit. admitted: there is room for it. */
 typedef rte_edge_t (*seal_prepare_t)(
 	struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted);
-/* Seals packets that were made ready, all of one SA, with the numbers from sqn on. */
+/* Seals packets that were made ready, all of one SA and template, with the numbers from sqn on. */
 typedef void (*seal_packets_t)(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn);
 /* The SA has no number left for it: where it goes. */
 typedef rte_edge_t (*seal_overflow_t)(struct worker *w, struct pkt *p);
@@ -67,7 +90,7 @@ seal_sent(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t 
 		rte_node_enqueue_x1(graph, node, overflow(worker_of(node), pkt(objs[i])), objs[i]);
 }
 
-/* One run: packets in a row, all ready, all of one SA. Returns how many were sealed. */
+/* One run: packets in a row, all ready, all of one SA and template. Returns how many were sealed. */
 static __rte_always_inline uint16_t
 seal_run(struct rte_graph *graph, struct rte_node *node, struct sa *sa, void **objs, uint16_t n,
 	rte_edge_t submit, seal_packets_t seal, seal_overflow_t overflow)
@@ -104,11 +127,12 @@ seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t
 				rte_node_enqueue_x1(graph, node, edge, objs[at]);
 		}
 		for (uint16_t i = 0, run; i < n_ready; i += run) {
-			struct sa *sa = pkt(ready[i])->sa;
+			struct pkt *p = pkt(ready[i]);
 
-			for (run = 1; i + run < n_ready && pkt(ready[i + run])->sa == sa;)
+			for (run = 1; i + run < n_ready && seal_alike(pkt(ready[i + run]), p);)
 				run++;
-			good += seal_run(graph, node, sa, &ready[i], run, submit, seal, overflow);
+			good += seal_run(
+				graph, node, p->sa, &ready[i], run, submit, seal, overflow);
 		}
 	}
 	crypto_unadmit(&w->crypto_queue, admitted - good);

@@ -2,6 +2,7 @@
 #include "nodes.h"
 
 #include <netinet/icmp6.h>
+#include <pthread.h>
 
 /* ESP over IPv6 and of IPv6: every pair of families, transport mode, UDP, MTU, fragments, what headers take over. */
 
@@ -568,6 +569,51 @@ START_TEST(mtu)
 }
 END_TEST
 
+static void *
+changes_template(void *stop)
+{
+	while (!atomic_load((atomic_bool *)stop))
+		atomic_fetch_xor(&sa_at(out)->active, 1);
+	return NULL;
+}
+
+/* An update comes between the look at the packet and the seal: it gets the header that it was found to have room for. */
+START_TEST(updated_meanwhile)
+{
+	const struct sa_end_points to = {
+		.src = address(US6), .dst = address(PEER6), .encap = false};
+	uint8_t ip[PACKET_MAX], got[PACKET_MAX];
+	atomic_bool stop = false;
+	unsigned int n_sent = 0;
+	uint16_t len, sent_len;
+	pthread_t thread;
+	const char *why;
+
+	tunnel_of(&over4);
+	ck_assert_int_eq(sad_update(world.r.sad, out, &to, &why), 0);
+	sa_at(out)->tfc = 1; /* not what esp-encrypt does in one go */
+	set_mtu(9000);
+	atomic_store(&sa_at(out)->mtu, 1500);
+	/* As much as goes over IPv4; over IPv6 it is too big. */
+	len = build(ip, true, false, 1446);
+	ck_assert_int_eq(pthread_create(&thread, NULL, changes_template, &stop), 0);
+	for (unsigned int n = 0; n < 2000; n++) {
+		for (unsigned int i = 0; i < 32; i++)
+			put_frame6(LAN, ip, len);
+		run();
+		while ((sent_len = sent(WAN, got)) != 0) {
+			ck_assert_uint_le(sent_len, 1500);
+			n_sent++;
+		}
+		while (sent(LAN, got) != 0) /* ICMP errors */
+			;
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	ck_assert_uint_gt(n_sent, 0);
+}
+END_TEST
+
 START_TEST(mtu_after)
 {
 	struct sa_spec spec = over6;
@@ -831,6 +877,7 @@ nodes_esp6_case(void)
 	tcase_add_test(tc, mtu_after);
 	tcase_add_test(tc, reassembly);
 	tcase_add_test(tc, transport);
+	tcase_add_test(tc, updated_meanwhile);
 	return tc;
 }
 
