@@ -393,7 +393,9 @@ class Bulk:
         if kind is not None:
             return
         self.unread += self.unread_now()
-        here = [s["udp"] for p in self.ends for s in json.loads(p.output())["end"].get("streams", []) if not s["udp"]["sender"]]
+        # What follows the JSON is iperf3's warnings.
+        reports = [json.JSONDecoder().raw_decode(p.output().lstrip())[0] for p in self.ends]
+        here = [s["udp"] for r in reports for s in r["end"].get("streams", []) if not s["udp"]["sender"]]
         assert len(here) == 2, [p.output() for p in self.ends]
         self.sent = sum(s["packets"] for s in here)
         self.lost = sum(s["lost_packets"] for s in here)

@@ -23,13 +23,13 @@ IDS = ("moon.strongswan.org", "sun.strongswan.org")
 
 
 class Net:
-    def __init__(self, lab, charon=""):
+    def __init__(self, lab, charon="", **conf):
         self.wan, moon_lan, sun_lan = (Switch(lab, n) for n in ("sw-wan", "sw-moon", "sw-sun"))
         self.moon = Gateway(lab, "moon", {"wan": (self.wan, [MOON + "/24", MOON2 + "/24"]), "lan": (moon_lan, ["10.1.0.1/16"])},
-                            charon=f"prefer_best_path = yes\n\tinterfaces_use = wan\n\t{charon}").start()
+                            charon=f"prefer_best_path = yes\n\tinterfaces_use = wan\n\t{charon}", **conf).start()
         # Without interfaces_use sun would offer its LAN's address to MOBIKE as a further way to it.
         self.sun = Gateway(lab, "sun", {"wan": (self.wan, [SUN + "/24"]), "lan": (sun_lan, ["10.2.0.1/16"])},
-                           charon=f"interfaces_use = wan\n\t{charon}").start()
+                           charon=f"interfaces_use = wan\n\t{charon}", **conf).start()
         self.alice = Host(moon_lan, "alice", ALICE + "/16", gateway="10.1.0.1")
         self.bob = Host(sun_lan, "bob", BOB + "/16", gateway="10.2.0.1")
         self.dave = Host(self.wan, "dave", DAVE + "/24")
