@@ -4,24 +4,51 @@
 #include "log.h"
 
 #include <errno.h>
+#include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include <rte_bus_vdev.h>
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
+#define PROBE_TRIES 10
+#define PROBE_PAUSE_US 200000
 
-/* A virtual device; what EAL has to say of a driver that is not there, one line of ours says better. */
+/* Whether a secondary process is there, or just coming. */
+static bool
+has_secondary(void)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+	bool has;
+
+	snprintf(pattern, sizeof(pattern), "%s/mp_socket_*", rte_eal_get_runtime_dir());
+	has = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+	if (has)
+		globfree(&found);
+	return has;
+}
+
+/*
+ * A virtual device; what EAL has to say of a driver that is not there, one line of ours says better. EAL takes a device
+ * back that a secondary does not get: an agent of a charon that lives may be half attached when a router starts again.
+ */
 static void
 make_device(const struct config_port *cp)
 {
 	int type = rte_log_register("lib.eal"), level = rte_log_get_level(type);
 
 	rte_log_set_level(type, RTE_LOG_CRIT);
-	rte_dev_probe(cp->devargs);
+	for (unsigned int i = 0; rte_dev_probe(cp->devargs) < 0 && i < PROBE_TRIES; i++) {
+		if (!has_secondary())
+			break;
+		rte_delay_us_sleep(PROBE_PAUSE_US);
+	}
 	rte_log_set_level(type, level);
 }
 
