@@ -31,19 +31,22 @@ log_sink_kept(void)
 	return kept;
 }
 
+/* The first line; it does not end with a zero. */
 static void
 keep(const char *buf, size_t len)
 {
 	static const char us[] = "cygnet: ";
+	const char *end = memchr(buf, '\n', len);
 
 	if (!keeping || kept[0] != '\0' || rte_log_cur_msg_loglevel() > (int)RTE_LOG_ERR)
 		return;
+	if (end != NULL)
+		len = end - buf;
 	if (len > sizeof(us) - 1 && memcmp(buf, us, sizeof(us) - 1) == 0) {
 		buf += sizeof(us) - 1;
 		len -= sizeof(us) - 1;
 	}
-	snprintf(kept, sizeof(kept), "%.*s", (int)strcspn(buf, "\n"), buf);
-	(void)len;
+	snprintf(kept, sizeof(kept), "%.*s", (int)len, buf);
 }
 
 /* systemd.exec(5): JOURNAL_STREAM is the device and inode of the stream that leads to the journal. */

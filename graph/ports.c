@@ -4,64 +4,55 @@
 #include "log.h"
 
 #include <errno.h>
-#include <glob.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include <rte_bus_vdev.h>
-#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
-#define PROBE_TRIES 10
-#define PROBE_PAUSE_US 200000
 
-/* Whether a secondary process is there, or just coming. */
+/* The device's name is what its devargs begin with; what follows are the driver's arguments. False: too long a name. */
 static bool
-has_secondary(void)
+device_name(const struct config_port *cp, char name[RTE_ETH_NAME_MAX_LEN])
 {
-	char pattern[PATH_MAX];
-	glob_t found;
-	bool has;
-
-	snprintf(pattern, sizeof(pattern), "%s/mp_socket_*", rte_eal_get_runtime_dir());
-	has = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
-	if (has)
-		globfree(&found);
-	return has;
+	return snprintf(name, RTE_ETH_NAME_MAX_LEN, "%.*s", (int)strcspn(cp->devargs, ","),
+		       cp->devargs) < RTE_ETH_NAME_MAX_LEN;
 }
 
 /*
- * A virtual device; what EAL has to say of a driver that is not there, one line of ours says better. EAL takes a device
- * back that a secondary does not get: an agent of a charon that lives may be half attached when a router starts again.
+ * A virtual device is not made by rte_dev_probe(): that has each secondary make it too, and takes it back when charon's
+ * agent, just half attached, cannot.
  */
-static void
-make_device(const struct config_port *cp)
+static int
+make_device(const struct config_port *cp, const char *name)
 {
-	int type = rte_log_register("lib.eal"), level = rte_log_get_level(type);
+	const char *args = strchr(cp->devargs, ',');
 
-	rte_log_set_level(type, RTE_LOG_CRIT);
-	for (unsigned int i = 0; rte_dev_probe(cp->devargs) < 0 && i < PROBE_TRIES; i++) {
-		if (!has_secondary())
-			break;
-		rte_delay_us_sleep(PROBE_PAUSE_US);
-	}
-	rte_log_set_level(type, level);
+	if (config_is_pci(cp->devargs))
+		return rte_dev_probe(cp->devargs);
+	return rte_vdev_init(name, args != NULL ? args + 1 : "");
 }
 
-/* The device's name is what its devargs begin with. */
+/* The device, made if it is not there. What EAL and its bus have to say of that, one line of ours says better. */
 static int
 find_port(const struct config_port *cp, uint16_t *id)
 {
+	const int types[] = {rte_log_register("lib.eal"), rte_log_register("bus.vdev")};
+	const int levels[] = {rte_log_get_level(types[0]), rte_log_get_level(types[1])};
 	char name[RTE_ETH_NAME_MAX_LEN];
-	int n = snprintf(name, sizeof(name), "%.*s", (int)strcspn(cp->devargs, ","), cp->devargs);
+	bool fits = device_name(cp, name);
 
-	if (n < (int)sizeof(name) && rte_eth_dev_get_port_by_name(name, id) != 0)
-		make_device(cp);
-	if (n >= (int)sizeof(name) || rte_eth_dev_get_port_by_name(name, id) != 0) {
+	if (fits && rte_eth_dev_get_port_by_name(name, id) != 0) {
+		for (unsigned int i = 0; i < RTE_DIM(types); i++)
+			rte_log_set_level(types[i], RTE_LOG_CRIT);
+		make_device(cp, name);
+		for (unsigned int i = 0; i < RTE_DIM(types); i++)
+			rte_log_set_level(types[i], levels[i]);
+	}
+	if (!fits || rte_eth_dev_get_port_by_name(name, id) != 0) {
 		LOG(ERR, "port %s: device \"%s\" is not there", cp->name, cp->devargs);
 		return -ENODEV;
 	}
@@ -175,19 +166,17 @@ int
 ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
-	const char *args = strchr(cp->devargs, ',');
 	bool pci = config_is_pci(cp->devargs);
 	int rc = 0;
 
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(cp->devargs, ","), cp->devargs);
+	device_name(cp, name);
 	if (pci && rte_eth_dev_get_port_by_name(name, id) != 0) {
 		LOG(ERR, "port %s: %s was not there at the start: a PCI device needs a restart",
 			cp->name, name);
 		return -ENODEV;
 	}
-	/* Not by rte_dev_probe(): that asks charon's agent to make the device too, and waits for it. */
 	if (!pci)
-		rc = rte_vdev_init(name, args != NULL ? args + 1 : "");
+		rc = make_device(cp, name);
 	if (rc == 0)
 		rc = find_port(cp, id);
 	else
@@ -208,7 +197,7 @@ ports_close(const struct config_port *cp, uint16_t id)
 	if (config_is_pci(cp->devargs))
 		return;
 	rte_eth_dev_close(id);
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(cp->devargs, ","), cp->devargs);
+	device_name(cp, name);
 	rte_vdev_uninit(name);
 }
 
