@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from esp_ref import Ah, Esp
-from lab import Lab, wait_for
+from lab import wait_for
 from router import Drops, Router, config, port
 from wire import IP_ESP, IP_UDP, Wire, is_ip, is_ip6
 
@@ -134,11 +134,10 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site():
-    with Lab("t-families") as lab:
-        s = Site(lab)
-        yield s
-        assert s.router.stop() == 0
+def site(module_lab):
+    s = Site(module_lab)
+    yield s
+    assert s.router.stop() == 0
 
 
 @pytest.fixture(autouse=True)
