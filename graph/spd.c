@@ -334,6 +334,9 @@ view_foreach(struct spd_view *v, void (*fn)(void *ctx, struct spd_policy *p), vo
 	uint32_t at = 0;
 	void *data;
 
+	/* The walk costs what the table has room for, not what is in it. */
+	if (v->count == 0)
+		return;
 	while (rte_hash_iterate(v->hash, &key, &data, &at) >= 0)
 		for (struct spd_policy *p = data; p != NULL; p = p->next)
 			fn(ctx, p);

@@ -17,6 +17,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	fuzz_eal("128");
+	world_setup();
 	return 0;
 }
 
@@ -72,14 +73,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
 
-	world_setup();
 	say_hello(OWNER_A, 100);
 	say_hello(OWNER_B, 200);
 	for (unsigned int i = 0; i < MESSAGES_MAX && in.left > 0; i++)
 		one(&in);
 	pass(1);
 	pass(1000);
-	world_teardown();
+	world_reset();
 	ck_assert_uint_eq(w.sessions, 0);
+	for (int dir = 0; dir < SPD_DIRS; dir++)
+		ck_assert_uint_eq(spd_count(w.c->spd, dir), 0);
 	return 0;
 }
