@@ -64,17 +64,15 @@ static void
 on_log(void *ctx, const char *event, json_t *message)
 {
 	struct cause *c = ctx;
-	const char *line = ike_text(message, "msg"), *words;
-	unsigned int weight = 0;
-	char buf[256];
+	const char *line = ike_text(message, "msg");
+	struct ike_words w;
 
 	(void)event;
 	if (c->print)
 		fprintf(c->out, "  %s\n", line);
-	words = ike_words(line, buf, sizeof(buf), &weight);
-	if (words != NULL && weight >= c->weight) {
-		snprintf(c->words, sizeof(c->words), "%s", words);
-		c->weight = weight;
+	if (ike_words(line, &w) && w.weight >= c->weight) {
+		snprintf(c->words, sizeof(c->words), "%s", w.words);
+		c->weight = w.weight;
 	}
 }
 
@@ -118,7 +116,6 @@ up_one(const struct ike_options *o, struct vici *v, const char *ike, const char 
 		snprintf(c->words, sizeof(c->words), "the peer does not answer");
 	if (why != NULL && *c->words == '\0')
 		snprintf(c->words, sizeof(c->words), "%s", why);
-	ike_errors_note(v, child, why != NULL ? c->words : "");
 	if (why != NULL && !o->view.json)
 		client_fail(0, "%s: %s", child, c->words);
 	else if (!o->view.json && !o->quiet)

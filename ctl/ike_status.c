@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_daemon.h"
 
+#include "ike_failures.h"
 #include "list.h"
 #include "units.h"
 
@@ -136,6 +137,20 @@ add_child(json_t *row, const json_t *sa, const json_t *child)
 	json_object_set_new(row, "used_out", number(child, "use-out"));
 }
 
+/* The gateway's own, or that of strangers at its peer's address, whichever is later. */
+static const json_t *
+last_of_gateway(const char *gateway, const char *address, const json_t *errors)
+{
+	const json_t *own = json_object_get(json_object_get(errors, "gateways"), gateway), *peer;
+
+	peer = address != NULL ? json_object_get(json_object_get(errors, "peers"), address) : NULL;
+	return peer == NULL || (own != NULL &&
+				       json_integer_value(json_object_get(own, "time")) >=
+					       json_integer_value(json_object_get(peer, "time")))
+		       ? own
+		       : peer;
+}
+
 static void
 add_row(struct status *st, const char *gateway, const json_t *config, const char *tunnel,
 	const json_t *settings, const json_t *errors)
@@ -153,10 +168,12 @@ add_row(struct status *st, const char *gateway, const json_t *config, const char
 		json_object_set_new(row, "peer", json_string(json_string_value(address)));
 	if (child != NULL)
 		add_child(row, sa, child);
-	error = json_object_get(errors, tunnel);
-	if (error == NULL)
-		error = json_object_get(errors, gateway);
-	if (error != NULL && strcmp(state, "up") != 0) {
+	error = json_object_get(
+		json_object_get(json_object_get(errors, "tunnels"), gateway), tunnel);
+	/* What keeps a gateway from negotiating leaves alone what is up, until its keys run out: those are tunnels' errors. */
+	if (error == NULL && strcmp(state, "up") != 0)
+		error = last_of_gateway(gateway, json_string_value(address), errors);
+	if (error != NULL) {
 		json_object_set(row, "error", json_object_get(error, "error"));
 		json_object_set(row, "error_time", json_object_get(error, "time"));
 	} else if (child != NULL && strcmp(ike_text(config, "encap"), "no") == 0 &&
@@ -310,7 +327,7 @@ ike_status_command(const struct ike_options *o)
 		rc = client_fail(CTL_NO_ROUTER, "charon hung up");
 	if (rc == CTL_OK) {
 		conns = ike_state_get(state, "conns");
-		errors = ike_errors_read(v);
+		errors = ike_failures_read(v);
 		json_object_foreach (listed, gateway, e) {
 			const json_t *ours =
 				json_object_get(json_object_get(conns, gateway), "config");

@@ -74,16 +74,15 @@ ike_event_text(const char *event, const json_t *message, char *buf, size_t size)
 {
 	const char *ike = "";
 	const json_t *sa = section_of(message, &ike), *new;
-	char words[256];
-	unsigned int weight;
+	struct ike_words w;
 
 	buf[0] = '\0';
 	if (strcmp(event, "log") == 0) {
 		ike = ike_text(message, "ikesa-name");
-		if (ike_words(ike_text(message, "msg"), words, sizeof(words), &weight) == NULL)
+		if (!ike_words(ike_text(message, "msg"), &w))
 			return NULL;
 		snprintf(buf, size, "%s%s%s%s", *ike != '\0' ? "gateway " : "charon", ike, ": ",
-			words);
+			w.words);
 	} else if (sa == NULL) {
 		return NULL;
 	} else if (strncmp(event, "child-", 6) == 0) {
@@ -113,40 +112,7 @@ ike_event_text(const char *event, const json_t *message, char *buf, size_t size)
 struct watch {
 	const struct ike_options *o;
 	struct vici *v;
-	bool record;
-	/* The heaviest of a gateway's errors that come together. */
-	char gateway[80];
-	unsigned int weight;
-	time_t when;
 };
-
-/* Errors by gateway and tunnel, for "ike status"; what comes up has none any more. */
-static void
-record(struct watch *w, const char *event, const json_t *message)
-{
-	const char *ike = "", *key, *words;
-	const json_t *sa = section_of(message, &ike);
-	unsigned int weight;
-	json_t *child;
-	char buf[256];
-
-	if (strcmp(event, "log") == 0) {
-		ike = ike_text(message, "ikesa-name");
-		words = ike_words(ike_text(message, "msg"), buf, sizeof(buf), &weight);
-		if (words == NULL || *ike == '\0')
-			return;
-		if (strcmp(w->gateway, ike) == 0 && time(NULL) - w->when < 5 && weight < w->weight)
-			return;
-		snprintf(w->gateway, sizeof(w->gateway), "%s", ike);
-		w->weight = weight;
-		w->when = time(NULL);
-		ike_errors_note(w->v, ike, words);
-	} else if (strcmp(event, "child-updown") == 0 && json_object_get(message, "up") != NULL) {
-		ike_errors_note(w->v, ike, "");
-		json_object_foreach (json_object_get(sa, "child-sas"), key, child)
-			ike_errors_note(w->v, ike_text(child, "name"), "");
-	}
-}
 
 /* On libvici's thread. */
 static void
@@ -159,8 +125,6 @@ on_event(void *ctx, const char *event, json_t *message)
 	time_t now = time(NULL);
 	struct tm tm;
 
-	if (w->record)
-		record(w, event, message);
 	if (w->o->view.json) {
 		if (!log || w->o->child_logs ||
 			ike_event_text(event, message, text, sizeof(text)) != NULL) {
@@ -285,7 +249,7 @@ wait_for_charon(const struct ike_options *o)
 int
 ike_run_command(const struct ike_options *o)
 {
-	struct watch w = {.o = o, .record = true};
+	struct watch w = {.o = o};
 	bool ready = false;
 	int rc = CTL_OK;
 

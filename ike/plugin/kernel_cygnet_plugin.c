@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kernel_cygnet_plugin.h"
 
+#include "failure_log.h"
 #include "kernel_cygnet_ipsec.h"
 #include "running_version.h"
 
@@ -50,6 +51,8 @@ end_charon(void *data)
 	return JOB_REQUEUE_NONE;
 }
 
+static failure_log_t *failures; /* as long as the backend is registered */
+
 /* The first backend that registers wins. With another one SAs would go to the Linux kernel, silently. */
 static bool
 register_backend(plugin_t *plugin, plugin_feature_t *feature, bool reg, void *data)
@@ -67,9 +70,14 @@ register_backend(plugin_t *plugin, plugin_feature_t *feature, bool reg, void *da
 		}
 		return FALSE;
 	}
-	if (reg)
+	if (reg) {
 		DBG1(DBG_KNL,
 			"cygnet: kernel-cygnet " CYGNET_VERSION " is the kernel-ipsec backend");
+		failures = failure_log_create();
+	} else {
+		failure_log_destroy(failures);
+		failures = NULL;
+	}
 	return TRUE;
 }
 

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 /* "/run/charon.vici.cygnet-loaded"; a charon behind TCP has one by its address. */
@@ -150,36 +149,4 @@ ike_state_close(struct ike_state *s)
 	json_decref(s->json);
 	free(s->path);
 	free(s);
-}
-
-json_t *
-ike_errors_read(const struct vici *v)
-{
-	char *path = beside(v, "errors");
-	json_t *errors = path != NULL ? json_load_file(path, 0, NULL) : NULL;
-
-	free(path);
-	return json_is_object(errors) ? errors : json_object();
-}
-
-void
-ike_errors_note(const struct vici *v, const char *name, const char *text)
-{
-	char *path = beside(v, "errors"), *lock = beside(v, "errors-lock");
-	int fd = lock != NULL ? lock_file(lock) : -1;
-	json_t *errors;
-
-	if (fd >= 0 && path != NULL) {
-		errors = ike_errors_read(v);
-		if (*text != '\0')
-			json_object_set_new(errors, name,
-				json_pack("{sIss}", "time", (json_int_t)time(NULL), "error", text));
-		if (*text != '\0' || json_object_del(errors, name) == 0)
-			write_file(path, errors);
-		json_decref(errors);
-	}
-	if (fd >= 0)
-		close(fd);
-	free(path);
-	free(lock);
 }

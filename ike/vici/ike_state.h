@@ -28,11 +28,4 @@ void ike_state_close(struct ike_state *s);
 /* The objects of it, never NULL: "conns", "pools", "authorities", "keys". */
 json_t *ike_state_get(struct ike_state *s, const char *name);
 
-/*
- * Last errors of tunnels and gateways, in a file of their own: {name: {"time": s since 1970, "error": text}}. An empty
- * text takes it away.
- */
-json_t *ike_errors_read(const struct vici *v);
-void ike_errors_note(const struct vici *v, const char *name, const char *text);
-
 #endif

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """cygnetctl ike: tunnels from one YAML file, with real charons."""
 
+import copy
 import datetime
 import json
 import re
 import signal
+import time
 
 import pytest
 from cryptography import x509
@@ -254,6 +256,73 @@ def test_up_says_in_plain_words_why_not(sites, ends):
     b.load(doc("b", proposals=["aes128-sha256-modp2048"]))
     p = a.run("up", "ipsec-tunnel-1", check=False)
     assert p.returncode == 1 and "accepts none of the proposals" in p.stderr
+
+
+def say_at_both(sites, ends, a_says, b_says):
+    for end, says in zip(ends, (a_says, b_says)):
+        if says:
+            wait_for(says, lambda end=end, says=says: says in end.status()["ipsec-tunnel-1"].get("error", ""), 15, 0.2)
+    row = ends[0].status()["ipsec-tunnel-1"]
+    assert row["state"] != "up" and abs(time.time() - row["error_time"]) < 30
+
+
+@pytest.mark.parametrize("case", ["key", "ike-proposals", "selectors", "proposals", "no-peer"])
+def test_status_says_why_a_tunnel_failed_by_itself(sites, ends, case):
+    """A tunnel is negotiated since it is loaded, or since a packet wants it: nobody asked cygnetctl to."""
+    a, b = ends
+    tunnel = {"ipsec-tunnel-1": {"start-action": "start"}}
+    bad, peer = doc("a", tunnel), doc("b")
+    said = {"key": ("does not accept who we are", "the pre-shared keys differ"),
+            "ike-proposals": ("accepts none of the proposals", "the peer's proposals are none of ours"),
+            "selectors": ("does not want these selectors", "the peer's selectors do not fit ours"),
+            "proposals": ("accepts none of the tunnel's proposals", "the peer's proposals are none of ours"),
+            "no-peer": ("the peer has not answered yet", None)}[case]
+    policy, child = bad["ipsec"]["ike-policies"][0], bad["ipsec"]["child-policies"][0]
+    if case == "key":
+        policy["authentication"]["pre-shared-key"] = "another-secret-of-this-test"
+    elif case == "ike-proposals":
+        policy["proposals"] = ["aes128-sha256-modp2048"]
+    elif case == "selectors":
+        child["remote-ts"] = ["10.77.0.0/16"]
+    elif case == "proposals":
+        child["proposals"] = ["aes128-sha256-modp2048"]
+        del bad["ipsec"]["tunnels"][0]["start-action"]  # the first packet does it
+    else:
+        bad["ipsec"]["gateways"][0]["remote-address"] = "192.0.2.77"
+    b.load(peer)
+    a.load(bad)
+    if case == "proposals":
+        sites.ping(count=1)
+    say_at_both(sites, ends, *said)
+    assert f"{said[0]}" in a.run("status", "--wide").stdout
+    # Mended, it comes up, and has no error any more.
+    a.load(doc("a", tunnel))
+    if case == "key":
+        a.run("up", "ipsec-tunnel-1")  # nothing but a secret has changed: nothing was started anew
+    wait_for("the tunnel", lambda: all(end.status()["ipsec-tunnel-1"]["state"] == "up" for end in ends), 20, 0.2)
+    assert not any("error" in end.status()["ipsec-tunnel-1"] for end in ends)
+
+
+def test_a_failed_rekeying_is_the_error_of_its_tunnel_alone(sites, ends):
+    """Groups that differ are seen at the first rekeying: the first keys come with IKE's own."""
+    def two(which, own, other, group, action):
+        made = doc(which, {name: {own: f"10.1.{net}.0/24", other: f"10.2.{net}.0/24", "start-action": action}
+                           for name, net in (("t1", 1), ("t2", 2))})
+        policies = made["ipsec"]["child-policies"]
+        policies.append({**copy.deepcopy(policies[0]), "name": "plain", "proposals": ["aes256gcm16"]})
+        policies[0]["proposals"] = [f"aes256gcm16-{group}"]
+        made["ipsec"]["tunnels"][1]["child-policy"] = "plain"
+        return made
+
+    a, b = ends
+    b.load(two("b", "remote-ts", "local-ts", "modp2048", "none"))
+    a.load(two("a", "local-ts", "remote-ts", "ecp384", "start"))
+    wait_for("both tunnels", lambda: set(a.spis()) == {"t1", "t2"}, 20, 0.2)
+    a.run("rekey", "t1")
+    wait_for("the error", lambda: "NO_PROPOSAL_CHOSEN" in a.status()["t1"].get("error", ""), 15, 0.2)
+    assert {n: (t["state"] in ("up", "rekeying"), "error" in t) for n, t in a.status().items()} == {
+        "t1": (True, True), "t2": (True, False)}
+    assert "2 of 2 up, 1 with errors" in a.run("status").stdout
 
 
 def test_connections_of_others_are_left_alone(sites, ends):
