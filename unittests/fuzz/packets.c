@@ -25,13 +25,15 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-/* Nothing is to be read behind what came; what is written there is a tunnel's, to 10.2/16. */
+/* Nothing is to be read behind what came; what is written there is a tunnel's, to 10.2/16 and 2001:db8:2::/48. */
 static void
 poison(struct rte_mbuf *m)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, 14);
 
 	if (m->data_len >= 14 + 20 && ip[16] == 10 && ip[17] == 2)
+		return;
+	if (m->data_len >= 14 + 40 && memcmp(ip + 24, "\x20\x01\x0d\xb8\0\2", 6) == 0)
 		return;
 	ASAN_POISON_MEMORY_REGION(
 		rte_pktmbuf_mtod_offset(m, char *, m->data_len), rte_pktmbuf_tailroom(m));
