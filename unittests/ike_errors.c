@@ -312,16 +312,25 @@ static const struct refusal auths[] = {
 		"(PEM or DER)\n"},
 	{IN_AUTH("pre-shared-key: " PSK ", private-key: locked"),
 		"3: ipsec.ike-policies[0].authentication.private-key: locked has a passphrase: "
-		"keys are taken without one, "
-		"in files that root alone reads\n"},
+		"private-key-passphrase or private-key-passphrase-file says it\n"},
+	{IN_AUTH("pre-shared-key: " PSK ", private-key: locked, private-key-passphrase: wrong"),
+		"3: ipsec.ike-policies[0].authentication.private-key: locked does not open with "
+		"its passphrase\n"},
+	{IN_AUTH("pre-shared-key: " PSK ", private-key-passphrase: a, "
+		 "private-key-passphrase-file: good"),
+		"3: ipsec.ike-policies[0].authentication.private-key-passphrase-file: "
+		"private-key-passphrase is given as well: one of them\n"},
 	{"ipsec:\n  authorities:\n    - {name: a, certificate: good}\n",
 		"3: ipsec.authorities[0].certificate: good is not a certificate (PEM or DER)\n"},
 };
 
-/* Encrypted, so that nobody takes it for a key of anything. */
+/* Of nothing, and encrypted with a passphrase that nobody needs. */
 static const char locked_key[] =
 	"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
-	"MIGjMF8GCSqGSIb3DQEFDTBSMDEGCSqGSIb3DQEFDDAkBBAJkWPmcBJ6SFWsWjLU\n"
+	"MIGbMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjtJ65l6HxMGQICCAAw\n"
+	"DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEECimFwS/jBnehnvtRLiOdrUEQI3s\n"
+	"quXyrNwn2H3zG8fJPt7cKI1DLjleIS7yPc9sGYL6hVDWRGx2idVSYYL3R+TTFUGM\n"
+	"ObKvsKrLHlWThmn9aGQ=\n"
 	"-----END ENCRYPTED PRIVATE KEY-----\n";
 
 static void

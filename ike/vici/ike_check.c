@@ -210,6 +210,10 @@ check_auth(struct ike_file *f, size_t owner)
 		check_secret_length(f, owner, auth, "pre-shared-key");
 	if (ike_file_get(f, auth, "ppk") != 0 || ike_file_get(f, auth, "ppk-file") != 0)
 		check_secret_length(f, owner, auth, "ppk");
+	if (ike_file_get(f, auth, "private-key-passphrase") != 0 &&
+		ike_file_get(f, auth, "private-key-passphrase-file") != 0)
+		ike_file_fail_key(f, auth, "private-key-passphrase-file",
+			"private-key-passphrase is given as well: one of them");
 	for (unsigned int i = 0; i < 3; i++) {
 		list = ike_file_get(f, auth, certificates[i]);
 		for (size_t e = ike_file_each(f, list, 0); e != 0; e = ike_file_each(f, list, e))
@@ -219,7 +223,7 @@ check_auth(struct ike_file *f, size_t owner)
 	list = ike_file_get(f, auth, "private-key");
 	for (size_t e = ike_file_each(f, list, 0); e != 0; e = ike_file_each(f, list, e))
 		if (f->t.nodes[e].kind == CONFIG_SCALAR &&
-			ike_private_key(f, e, &data, &len) == 0) {
+			ike_private_key(f, owner, e, &data, &len) == 0) {
 			explicit_bzero(data, len);
 			free(data);
 		}

@@ -93,8 +93,13 @@ void ike_check(struct ike_file *f);
 int ike_secret(struct ike_file *f, size_t gateway, const char *key, bool tell, unsigned char **data,
 	size_t *len);
 
-/* A certificate as PEM text, to be freed; NULL after an error at the node. Its bytes as a key file: ike_key(). */
+/* A certificate as PEM text, to be freed; NULL after an error at the node. */
 char *ike_certificate(struct ike_file *f, size_t node);
-int ike_private_key(struct ike_file *f, size_t node, unsigned char **data, size_t *len);
+/*
+ * The bytes of a key file, to be wiped and freed; one with a passphrase is opened with that of owner, a gateway or a
+ * policy, and given as PEM without. -EINVAL after an error at the node.
+ */
+int ike_private_key(
+	struct ike_file *f, size_t owner, size_t node, unsigned char **data, size_t *len);
 
 #endif

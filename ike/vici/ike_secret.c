@@ -186,43 +186,101 @@ ike_certificate(struct ike_file *f, size_t node)
 	return pem;
 }
 
+struct passphrase {
+	unsigned char *data; /* NULL: none is given */
+	size_t len;
+	bool asked;
+};
+
 static int
-no_passphrase(char *buf, int size, int rwflag, void *ctx)
+give_passphrase(char *buf, int size, int rwflag, void *ctx)
 {
-	(void)buf, (void)size, (void)rwflag, (void)ctx;
-	return -1;
+	struct passphrase *pass = ctx;
+
+	(void)rwflag;
+	pass->asked = true;
+	if (pass->data == NULL || size < 0 || pass->len > (size_t)size)
+		return -1;
+	memcpy(buf, pass->data, pass->len);
+	return (int)pass->len;
+}
+
+static EVP_PKEY *
+open_key(const unsigned char *data, size_t len, struct passphrase *pass)
+{
+	const unsigned char *p = data;
+	EVP_PKEY *key = NULL;
+	BIO *bio;
+
+	if (strstr((const char *)data, "-----BEGIN") == NULL &&
+		(key = d2i_AutoPrivateKey(NULL, &p, (long)len)) != NULL)
+		return key;
+	bio = BIO_new_mem_buf(data, (int)len);
+	if (bio == NULL)
+		return NULL;
+	key = strstr((const char *)data, "-----BEGIN") != NULL
+		      ? PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, pass)
+		      : d2i_PKCS8PrivateKey_bio(bio, NULL, give_passphrase, pass);
+	BIO_free(bio);
+	return key;
+}
+
+/* charon is told the key as it is without its passphrase, over VICI's socket: in the place of the file's bytes. */
+static bool
+in_clear(EVP_PKEY *key, unsigned char **data, size_t *len)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	unsigned char *clear = NULL;
+	char *text;
+	long n = 0;
+
+	if (bio != NULL && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1) {
+		n = BIO_get_mem_data(bio, &text);
+		clear = calloc(1, (size_t)n + 1);
+		if (clear != NULL)
+			memcpy(clear, text, (size_t)n);
+		explicit_bzero(text, (size_t)n);
+	}
+	BIO_free(bio);
+	if (clear == NULL)
+		return false;
+	explicit_bzero(*data, *len);
+	free(*data);
+	*data = clear;
+	*len = (size_t)n;
+	return true;
 }
 
 int
-ike_private_key(struct ike_file *f, size_t node, unsigned char **data, size_t *len)
+ike_private_key(struct ike_file *f, size_t owner, size_t node, unsigned char **data, size_t *len)
 {
-	const unsigned char *p;
-	bool encrypted;
+	struct passphrase pass = {0};
+	const char *why = "is not a private key (PEM or DER)";
 	EVP_PKEY *key = NULL;
-	BIO *bio;
+	bool good = false;
 
 	*data = slurp(f, node, true, len);
 	if (*data == NULL)
 		return -EINVAL;
-	encrypted = strstr((char *)*data, "ENCRYPTED") != NULL;
-	if (strstr((char *)*data, "-----BEGIN") == NULL) {
-		p = *data;
-		key = d2i_AutoPrivateKey(NULL, &p, (long)*len);
-	} else if ((bio = BIO_new_mem_buf(*data, (int)*len)) != NULL) {
-		key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-		BIO_free(bio);
+	if (ike_secret(f, owner, "private-key-passphrase", true, &pass.data, &pass.len) !=
+		-EINVAL) {
+		key = open_key(*data, *len, &pass);
+		good = key != NULL && (!pass.asked || in_clear(key, data, len));
+		if (pass.asked)
+			why = pass.data != NULL ? "does not open with its passphrase"
+						: "has a passphrase: private-key-passphrase or "
+						  "private-key-passphrase-file says it";
+		if (!good)
+			ike_file_fail(f, node, "%s %s", f->t.nodes[node].value, why);
 	}
-	if (key != NULL) {
-		EVP_PKEY_free(key);
+	EVP_PKEY_free(key);
+	if (pass.data != NULL)
+		explicit_bzero(pass.data, pass.len);
+	free(pass.data);
+	if (good)
 		return 0;
-	}
 	explicit_bzero(*data, *len);
 	free(*data);
 	*data = NULL;
-	ike_file_fail(f, node,
-		encrypted ? "%s has a passphrase: keys are taken without one, in files that root "
-			    "alone reads"
-			  : "%s is not a private key (PEM or DER)",
-		f->t.nodes[node].value);
 	return -EINVAL;
 }

@@ -356,7 +356,7 @@ add_keys(struct ike_file *f, struct ike_wanted *w, size_t g)
 		char digits[65];
 		size_t len;
 
-		if (ike_private_key(f, e, &data, &len) != 0)
+		if (ike_private_key(f, g, e, &data, &len) != 0)
 			continue;
 		SHA256(data, len, digest);
 		hex(digest, sizeof(digest), digits);

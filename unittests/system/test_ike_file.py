@@ -11,7 +11,7 @@ import time
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from charon import psk_connection
 from ike import Ike, ike_file
@@ -402,7 +402,7 @@ def test_export_is_what_load_loads(sites, ends):
     sites.a.charon.load("")
 
 
-def make_certificates(directory):
+def make_certificates(directory, key_a=None):
     """An authority and two ends, and a stranger whom nobody signed."""
     def name(text):
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
@@ -417,7 +417,7 @@ def make_certificates(directory):
     now = datetime.datetime.utcnow()
     ca_key = ec.generate_private_key(ec.SECP384R1())
     for stem, signer, issuer in ("ca", None, "ca"), ("a", ca_key, "ca"), ("b", ca_key, "ca"), ("stranger", None, "b"):
-        key = ca_key if stem == "ca" else ec.generate_private_key(ec.SECP384R1())
+        key = ca_key if stem == "ca" else key_a if key_a and stem == "a" else ec.generate_private_key(ec.SECP384R1())
         cert = (x509.CertificateBuilder().subject_name(name("b" if stem == "stranger" else stem))
                 .issuer_name(name(issuer)).public_key(key.public_key()).serial_number(x509.random_serial_number())
                 .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=9))
@@ -444,6 +444,35 @@ def test_certificates(sites, ends, module_lab):
     out = b.load(certificate_doc("b")).stdout
     assert "certs: other contents" in out or "certs: stranger.pem -> b.pem" in out
     assert "+ private key" in out and "- private key" in out
+    a.run("up", "ipsec-tunnel-1")
+    assert "0 changed, 0 removed, 1 unchanged" in a.load().stdout
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-pkcs8", "rsa-traditional", "rsa-der"])
+def test_private_keys_with_a_passphrase(sites, ends, module_lab, kind):
+    """Encrypted files as openssl and others write them; charon is given what is inside."""
+    a, b = ends
+    make_certificates(module_lab.dir, rsa.generate_private_key(65537, 2048) if "rsa" in kind else None)
+    path = module_lab.dir / "a.key"
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    path.write_bytes(key.private_bytes(
+        serialization.Encoding.DER if "der" in kind else serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL if "trad" in kind else serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"open sesame")))
+    d = certificate_doc("a")
+    auth = d["ipsec"]["ike-policies"][0]["authentication"]
+    p = a.load(d, check=False)
+    assert p.returncode == 1 and "a.key has a passphrase" in p.stderr
+    auth["private-key-passphrase"] = "open barley"
+    p = a.load(d, check=False)
+    assert p.returncode == 1 and "does not open with its passphrase" in p.stderr and "barley" not in p.stderr
+    secret = module_lab.dir / "passphrase"
+    secret.touch(0o600)
+    secret.write_text("open sesame\n")
+    del auth["private-key-passphrase"]
+    auth["private-key-passphrase-file"] = secret.name
+    b.load(certificate_doc("b"))
+    assert "sesame" not in a.load(d).stdout + a.run("export", a.file, "--with-secrets").stdout
     a.run("up", "ipsec-tunnel-1")
     assert "0 changed, 0 removed, 1 unchanged" in a.load().stdout
 
