@@ -254,14 +254,19 @@ detail_status(const struct view *view, const json_t *status)
 			? "yes"
 			: "no: nothing is forwarded yet");
 	json_array_foreach (json_object_get(status, "owners"), i, owner)
-		line(t, "owner", "%s, %s, agent's pid %s: %s SAs, %s policies, %s events lost",
+		line(t, "owner", "%s, %s: agent %s, %s SAs, %s policies%s%s",
 			list_str(owner, "owner"),
 			json_is_true(json_object_get(owner, "alive")) ? "alive" : "gone",
 			units_member(buf, owner, "pid", false),
 			units_count(more, json_number_value(json_object_get(owner, "sas")), false),
 			units_count(more + 16,
 				json_number_value(json_object_get(owner, "policies")), false),
-			units_member(lost, owner, "lost_events", false));
+			json_number_value(json_object_get(owner, "lost_events")) > 0
+				? ", events lost: "
+				: "",
+			json_number_value(json_object_get(owner, "lost_events")) > 0
+				? units_member(lost, owner, "lost_events", false)
+				: "");
 	if (i == 0)
 		line(t, "owner", "none: no charon is connected");
 	status_counts(t, json_object_get(status, "counts"), view);

@@ -85,10 +85,15 @@ count_cell(struct table *t, double v, double seconds, const struct view *view)
 	table_cell(t, "%s", units_count(buf, seconds > 0 ? v / seconds : v, view->human));
 }
 
+/* Those of a node that is asked often and seldom has a packet are many a packet. */
 static void
-ratio_cell(struct table *t, double a, double b)
+ratio_cell(struct table *t, double a, double b, const struct view *view)
 {
-	if (b > 0)
+	char buf[UNITS_MAX];
+
+	if (b > 0 && view->human && a / b >= 100000)
+		table_cell(t, "%s", units_count(buf, a / b, true));
+	else if (b > 0)
 		table_cell(t, "%.1f", a / b);
 	else
 		table_cell(t, "-");
@@ -113,8 +118,8 @@ node_rows(struct table *t, const struct figures *f, const json_t *before, const 
 		table_cell(t, "%s", list_str(node, "node"));
 		count_cell(t, calls, f->seconds, view);
 		count_cell(t, packets, f->seconds, view);
-		ratio_cell(t, packets, calls);
-		ratio_cell(t, grown(node, old, "cycles"), packets);
+		ratio_cell(t, packets, calls, view);
+		ratio_cell(t, grown(node, old, "cycles"), packets, view);
 	}
 }
 

@@ -93,8 +93,9 @@ options_number(const char *what, const char *arg, double min, double max, double
 void
 options_tool_help(const struct tool *tool)
 {
-	printf("usage: cygnetctl [OPTION...] %s %s\n\n%s\nOptions of all commands (--name without "
+	printf("usage: cygnetctl [OPTION...] %s%s%s\n\n%s\nOptions of all commands (--name without "
 	       "its "
 	       "short form):\n%s",
-		tool->name, tool->arguments, tool->help, options_help);
+		tool->name, *tool->arguments != '\0' ? " " : "", tool->arguments, tool->help,
+		options_help);
 }

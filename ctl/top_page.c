@@ -122,8 +122,7 @@ ports(struct screen *s, const struct top_sample *now, const struct top_sample *b
 
 	screen_line(s, SCREEN_PLAIN, "%s", "");
 	screen_line(s, SCREEN_HEADING,
-		"PORT          LINK  RX PACKETS/s  RX BITS/s  LOST/s  TX PACKETS/s  TX BITS/s  "
-		"LOST/s");
+		"PORT          LINK  RX PKTS/s  RX BITS/s  LOST/s  TX PKTS/s  TX BITS/s  LOST/s");
 	json_array_foreach (now->ports, i, row) {
 		const json_t *a = json_object_get(row, "stats"),
 			     *b = json_object_get(same(before->ports, row, "name", NULL), "stats");
@@ -137,8 +136,8 @@ ports(struct screen *s, const struct top_sample *now, const struct top_sample *b
 			strcmp(link, "up") != 0	     ? SCREEN_HOT
 			: rx_lost > 0 || tx_lost > 0 ? SCREEN_WARM
 						     : SCREEN_PLAIN,
-			"%-12.12s  %-4s  %12s  %9s  %6s  %12s  %9s  %6s", list_str(row, "name"),
-			link, count(v[0], rate(a, b, "rx_packets", seconds)),
+			"%-12.12s  %-4s  %9s  %9s  %6s  %9s  %9s  %6s", list_str(row, "name"), link,
+			count(v[0], rate(a, b, "rx_packets", seconds)),
 			count(v[1], 8 * rate(a, b, "rx_bytes", seconds)), count(v[2], rx_lost),
 			count(v[3], rate(a, b, "tx_packets", seconds)),
 			count(v[4], 8 * rate(a, b, "tx_bytes", seconds)), count(v[5], tx_lost));

@@ -212,6 +212,16 @@ START_TEST(graph_totals_and_rates)
 		"\n"
 		"LCORE  DROPPED/s  REASON   MEANING\n"
 		"    2          2  ip4-ttl  time to live ran out\n");
+	/* For people: what a node that seldom has a packet costs for each. */
+	json_decref(now);
+	now = parse(NODES("1234567", "10", "200118564", "5", "1000000000"));
+	view = view_begin(false, true, 0);
+	graph_print(&view, now, NULL, false);
+	fclose(view.out);
+	ck_assert_ptr_nonnull(
+		strstr(text, "ip4-input  1.23M       10           0.0          20.0M\n"));
+	json_decref(now);
+	now = parse(NODES("30", "960", "160000", "9", "3000000000"));
 	/* The router began anew in between: no negative rates. */
 	view = view_begin(false, false, 0);
 	graph_print(&view, before, now, false);

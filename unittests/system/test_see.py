@@ -146,6 +146,9 @@ def test_top(sites):
     assert re.search(rf"^out  {spi['out']}  192\.0\.2\.2 +1 +[1-9]\d* ", page, re.M)
     assert re.search(r"^ +1  port-tx +[1-9]\d* ", page, re.M)
     assert page.rstrip().endswith("none")
+    assert max(map(len, page.splitlines())) <= 80
+    # A terminal of the usual width has room for the router's state, line by line.
+    assert max(map(len, sites.a.router.ctl("status").stdout.splitlines()[6:])) <= 80
     script = f"stty cols 100 rows 40; {CYGNETCTL} --socket {sites.a.router.socket} top -n 1 -d 0.5"
     drawn = run(["script", "-qec", script, "/dev/null"], env={**os.environ, "TERM": "xterm"}).stdout
     assert "port-tx" in drawn and "q quit" in drawn
