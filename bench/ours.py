@@ -60,7 +60,7 @@ def config(mode, direction, capture, sas, transform, packets, window=0, esn=Fals
         "eal": {"memory": 256 + mbufs * 3 // 1024 + sas * 3 // 256},
         "lcores": lcores(mode),
         "ports": ports,
-        "crypto": {"mode": mode, "devices": ["crypto_aesni_gcm", "crypto_aesni_mb"], **(crypto or {})},
+        "crypto": {"mode": mode, **(crypto or {})},
         "ipsec": {"static-only": True},
         "limits": {"mbufs": mbufs, "sas": max(4096, 2 * sas), "policies": max(4096, sas)},
         "sas": sas_of(direction, sas, transform, window, esn),

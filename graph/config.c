@@ -223,7 +223,7 @@ read_crypto(struct config_load *l)
 {
 	static const char *const modes[] = {"dedicated", "inline", NULL};
 	static const char *const devices[] = {
-		"crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl"};
+		"native", "crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl"};
 	static const struct raw_crypto none;
 	const struct raw_crypto *raw = l->raw->crypto != NULL ? l->raw->crypto : &none;
 	const struct config_where *w = AT("crypto", -1);
@@ -245,9 +245,12 @@ read_crypto(struct config_load *l)
 		char key[32];
 
 		snprintf(key, sizeof(key), "devices[%u]", i);
-		if (strncmp(name, "crypto_", 7) != 0 || name[7] == '\0' ||
-			name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
-			return config_fail(l, w, key, "'%s' is not a driver name (crypto_…)", name);
+		if (strcmp(name, "native") != 0 &&
+			(strncmp(name, "crypto_", 7) != 0 || name[7] == '\0' ||
+				name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] !=
+					'\0'))
+			return config_fail(l, w, key,
+				"'%s' is neither 'native' nor a driver name (crypto_…)", name);
 		for (unsigned int j = 0; j < i; j++)
 			if (strcmp(c->crypto.devices[j], name) == 0)
 				return config_fail(l, w, key, "'%s' is named twice", name);

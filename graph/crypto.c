@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto.h"
 
+#include "esp_gcm.h"
 #include "log.h"
 #include "transform.h"
 
@@ -12,6 +13,7 @@
 #include <rte_errno.h>
 
 #define QUEUE_DEPTH 2048
+#define NATIVE "native" /* no device: what lcores do by themselves (nodes/esp_gcm.h) */
 
 struct dev {
 	char name[RTE_CRYPTODEV_NAME_MAX_LEN];
@@ -19,6 +21,7 @@ struct dev {
 	bool ours; /* a virtual device that we made */
 	bool started;
 	bool sync; /* works at once, too */
+	bool native; /* there is no id */
 };
 
 struct crypto {
@@ -26,6 +29,24 @@ struct crypto {
 	unsigned int n_devs;
 	struct rte_mempool *sessions;
 };
+
+static int
+find_native(struct dev *dev)
+{
+	snprintf(dev->name, sizeof(dev->name), "%s", NATIVE);
+	dev->native = true;
+	dev->id = UINT8_MAX;
+	if (!esp_gcm_possible()) {
+		LOG(INFO, "crypto: this processor has no AVX-512, VAES and VPCLMULQDQ: "
+			  "native is left out");
+		return -ENODEV;
+	}
+	if (!esp_gcm_works()) {
+		LOG(ERR, "crypto: native AES-GCM gives wrong answers here: it is left out");
+		return -EIO;
+	}
+	return 0;
+}
 
 /* A device that EAL found, or a virtual one of that driver, made now. */
 static int
@@ -79,14 +100,19 @@ crypto_create(const struct config *config, unsigned int queue_pairs, unsigned in
 		return NULL;
 	for (unsigned int i = 0; i < config->crypto.n_devices && c->n_devs < CRYPTO_MAX_DEVS; i++) {
 		struct dev *dev = &c->devs[c->n_devs];
+		const char *name = config->crypto.devices[i];
 
-		if (find_or_make(dev, config->crypto.devices[i], queue_pairs) < 0) {
-			LOG(WARNING, "crypto device %s is not there: left out",
-				config->crypto.devices[i]);
+		if (strcmp(name, NATIVE) == 0) {
+			if (find_native(dev) < 0)
+				continue;
+			size = RTE_MAX(size, (unsigned int)sizeof(struct esp_gcm_key));
+		} else if (find_or_make(dev, name, queue_pairs) < 0) {
+			LOG(WARNING, "crypto device %s is not there: left out", name);
 			continue;
+		} else {
+			size = RTE_MAX(size, rte_cryptodev_sym_get_private_session_size(dev->id));
 		}
 		c->n_devs++;
-		size = RTE_MAX(size, rte_cryptodev_sym_get_private_session_size(dev->id));
 	}
 	if (c->n_devs == 0) {
 		LOG(ERR, "none of the crypto devices of the configuration is there");
@@ -99,7 +125,7 @@ crypto_create(const struct config *config, unsigned int queue_pairs, unsigned in
 		goto fail;
 	}
 	for (unsigned int i = 0; i < c->n_devs; i++) {
-		int rc = start(c, &c->devs[i], queue_pairs);
+		int rc = c->devs[i].native ? 0 : start(c, &c->devs[i], queue_pairs);
 
 		if (rc < 0) {
 			LOG(ERR, "crypto device %s with %u queue pairs: %s", c->devs[i].name,
@@ -157,27 +183,51 @@ sync_of(const struct dev *dev, const struct sa *sa, const struct sa_conf *conf)
 	return SA_SYNC_NO;
 }
 
+/* A session of the SA on that device, or -ENOTSUP. Keys of native crypto lie where sessions do. */
+static int
+create_on(struct crypto *c, const struct dev *dev, struct sa *sa, const struct sa_conf *conf,
+	const uint8_t *key)
+{
+	const struct transform_encr *t = transform_encr(conf->enc_alg);
+	struct rte_crypto_sym_xform xform[2], *first = transform_xforms(conf, key, xform);
+
+	if (dev->native) {
+		if (sa->crypto != SA_CRYPTO_AEAD || t->algo != RTE_CRYPTO_AEAD_AES_GCM)
+			return -ENOTSUP;
+		if (rte_mempool_get(c->sessions, &sa->session) != 0)
+			return -ENOMEM;
+		esp_gcm_init(sa->session, key, conf->enc_key_len - t->salt_len, sa->salt,
+			sa->icv_len, sa->flags & SA_F_ESN);
+		sa->sync = SA_SYNC_NATIVE;
+		return 0;
+	}
+	if (!transform_supported(dev->id, first))
+		return -ENOTSUP;
+	sa->session = rte_cryptodev_sym_session_create(dev->id, first, c->sessions);
+	if (sa->session == NULL)
+		return -rte_errno;
+	sa->sync = sync_of(dev, sa, conf);
+	return 0;
+}
+
 static int
 create_session(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8_t *key)
 {
 	const struct transform_encr *t = transform_encr(conf->enc_alg);
-	struct rte_crypto_sym_xform xform[2], *first = transform_xforms(conf, key, xform);
 	struct crypto *c = ctx;
 	int rc = -ENOTSUP;
 
+	if (t != NULL)
+		memcpy(&sa->salt, key + conf->enc_key_len - t->salt_len, t->salt_len);
 	for (unsigned int i = 0; i < c->n_devs; i++) {
-		if (!transform_supported(c->devs[i].id, first))
-			continue;
-		sa->session = rte_cryptodev_sym_session_create(c->devs[i].id, first, c->sessions);
-		if (sa->session != NULL) {
+		int why = create_on(c, &c->devs[i], sa, conf, key);
+
+		if (why == 0) {
 			sa->dev = i;
-			sa->sync = sync_of(&c->devs[i], sa, conf);
-			if (t != NULL)
-				memcpy(&sa->salt, key + conf->enc_key_len - t->salt_len,
-					t->salt_len);
 			return 0;
 		}
-		rc = -rte_errno;
+		if (why != -ENOTSUP)
+			rc = why;
 	}
 	return rc;
 }
@@ -187,7 +237,10 @@ destroy_session(void *ctx, struct sa *sa)
 {
 	struct crypto *c = ctx;
 
-	rte_cryptodev_sym_session_free(c->devs[sa->dev].id, sa->session);
+	if (sa->sync == SA_SYNC_NATIVE)
+		rte_mempool_put(c->sessions, sa->session);
+	else
+		rte_cryptodev_sym_session_free(c->devs[sa->dev].id, sa->session);
 	/* Drivers do not all wipe what they derived from the key. Only this thread takes sessions
 	 * from the pool, so the object is still nobody's. */
 	explicit_bzero(sa->session, c->sessions->elt_size);

@@ -162,6 +162,7 @@ enum sa_sync {
 	SA_SYNC_NO,
 	SA_SYNC_LONG, /* it works on several packets side by side: worth it for many in a row */
 	SA_SYNC,
+	SA_SYNC_NATIVE, /* no device: nodes/esp_gcm.h */
 };
 
 /*
@@ -183,7 +184,7 @@ struct sa {
 	uint32_t slot;
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */
-	void *session; /* of its crypto device */
+	void *session; /* of its crypto device; NATIVE: a struct esp_gcm_key */
 	struct replay *replay; /* inbound; NULL without a window */
 	uint16_t tfc; /* outbound tunnels: pad to that length; SA_TFC_MTU: to the MTU; 0: not */
 	_Atomic uint16_t

@@ -41,7 +41,7 @@ crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **obj
 		const struct sa *sa = p->sa;
 
 		end = at + 1;
-		if (!w->crypto || sa->sync != SA_SYNC) {
+		if (!w->crypto || sa->sync < SA_SYNC) {
 			push(&w->crypto_queue, objs[at], sa);
 			stream_put(&s, at, EDGE_KEPT);
 			continue;

@@ -3,6 +3,7 @@
 #define CYGNET_CRYPTO_SYNC_H
 
 #include "crypto_frame.h"
+#include "esp_gcm.h"
 #include "esp_op.h"
 
 /*
@@ -46,6 +47,10 @@ crypto_sync_prefetch(const struct crypto_sync *c, const struct sa *sa)
 {
 	const uint8_t *session = sa->session, *end = session + c->session_len[sa->dev];
 
+	if (likely(sa->sync == SA_SYNC_NATIVE)) {
+		esp_gcm_prefetch(sa->session);
+		return;
+	}
 	for (unsigned int i = 0; i < 5; i++)
 		rte_prefetch0(session + i * RTE_CACHE_LINE_SIZE);
 	rte_prefetch0(end - 2 * RTE_CACHE_LINE_SIZE);
@@ -56,7 +61,7 @@ crypto_sync_prefetch(const struct crypto_sync *c, const struct sa *sa)
 static inline bool
 crypto_sync_wants(const struct sa *sa, uint16_t run)
 {
-	return sa->sync == SA_SYNC || (sa->sync == SA_SYNC_LONG && run >= CRYPTO_SYNC_LONG);
+	return sa->sync >= SA_SYNC || (sa->sync == SA_SYNC_LONG && run >= CRYPTO_SYNC_LONG);
 }
 
 /* What is to be known of a packet. */
@@ -132,9 +137,23 @@ crypto_sync_failed(const struct crypto_sync *c, struct rte_mbuf **pkts, uint16_t
 							      : RTE_CRYPTO_OP_STATUS_ERROR;
 }
 
-/* Seals or opens n packets of one SA, at most CRYPTO_SYNC_MAX. dev: the SA's device. */
-static __rte_always_inline void
-crypto_sync_items(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
+static inline void
+crypto_sync_native(
+	const struct sa *sa, const struct crypto_item *item, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint64_t wrong = 0;
+
+	if (sa->dir == SA_DIR_OUT)
+		esp_gcm_seal(sa->session, item, n);
+	else
+		wrong = esp_gcm_open(sa->session, item, n);
+	for (; unlikely(wrong != 0); wrong &= wrong - 1)
+		pkt(pkts[__builtin_ctzll(wrong)])->crypto_status = RTE_CRYPTO_OP_STATUS_AUTH_FAILED;
+}
+
+/* The same by its device, dev. */
+static inline void
+crypto_sync_device(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
 	const struct crypto_item *item, struct rte_mbuf **pkts, uint16_t n)
 {
 	union rte_crypto_sym_ofs ofs = {.raw = 0};
@@ -159,6 +178,17 @@ crypto_sync_items(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
 	}
 	if (unlikely(rte_cryptodev_sym_cpu_crypto_process(dev, sa->session, ofs, &vec) != n))
 		crypto_sync_failed(c, pkts, n);
+}
+
+/* Seals or opens n packets of one SA, at most CRYPTO_SYNC_MAX. dev: the SA's device. */
+static __rte_always_inline void
+crypto_sync_items(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
+	const struct crypto_item *item, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (likely(sa->sync == SA_SYNC_NATIVE))
+		crypto_sync_native(sa, item, pkts, n);
+	else
+		crypto_sync_device(c, dev, sa, item, pkts, n);
 }
 
 /* The same for any number, on the worker itself. */

@@ -122,9 +122,9 @@ START_TEST(fills_in_defaults)
 	ck_assert_uint_eq(c->eal.memory, 256);
 	ck_assert_int_eq(c->idle, IDLE_BACK_OFF);
 	ck_assert_int_eq(c->crypto.mode, CRYPTO_DEDICATED);
-	ck_assert_uint_eq(c->crypto.n_devices, 3);
-	ck_assert_str_eq(c->crypto.devices[0], "crypto_aesni_gcm");
-	ck_assert_str_eq(c->crypto.devices[2], "crypto_openssl");
+	ck_assert_uint_eq(c->crypto.n_devices, 4);
+	ck_assert_str_eq(c->crypto.devices[0], "native");
+	ck_assert_str_eq(c->crypto.devices[3], "crypto_openssl");
 	ck_assert_uint_eq(c->crypto.frames, 64);
 	ck_assert_int_eq(c->local_action, DEFAULT_BYPASS);
 	ck_assert_uint_eq(c->policies_timeout, 60);

@@ -66,7 +66,7 @@ static const struct refusal shapes[] = {
 	{HEAD "ipsec: {policies-timeout: 0}\n",
 		"4: ipsec.policies-timeout: value 0 is out of range (1..86400)"},
 	{HEAD "crypto: {devices: [openssl]}\n",
-		"4: crypto.devices[0]: 'openssl' is not a driver name (crypto_…)"},
+		"4: crypto.devices[0]: 'openssl' is neither 'native' nor a driver name (crypto_…)"},
 	{HEAD "crypto: {devices: [crypto_openssl, crypto_openssl]}\n",
 		"4: crypto.devices[1]: 'crypto_openssl' is named twice"},
 	{HEAD "crypto: {frames: 1}\n", "4: crypto.frames: value 1 is out of range (2..1024)"},
