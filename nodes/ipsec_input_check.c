@@ -43,16 +43,13 @@ punt_class(const struct spd_key *key)
 
 /* RFC 4301, 5.2, steps 3a and 4: whether what came may come this way. */
 static inline enum drop_reason
-verdict(struct worker *w, struct pkt *p, const struct spd_policy *policy)
+verdict(const struct worker *w, const struct pkt *p, const struct spd_policy *policy)
 {
 	if (p->flags & PKT_F_DECRYPTED) {
 		if (likely(policy != NULL && policy->action == SPD_PROTECT &&
 			    policy->reqid == p->sa->reqid &&
-			    (policy->mode == SA_MODE_TUNNEL) == !!(p->sa->flags & SA_F_TUNNEL))) {
-			p->flags |= PKT_F_PROTECTED;
+			    (policy->mode == SA_MODE_TUNNEL) == !!(p->sa->flags & SA_F_TUNNEL)))
 			return DROP_NONE;
-		}
-		w->sa_counters[p->sa->slot].errors[SA_ERR_SELECTOR]++;
 		return DROP_POLICY_MISMATCH;
 	}
 	if (policy == NULL)
@@ -74,6 +71,22 @@ tells_path_mtu(const struct worker *w, const struct pkt *p, const struct spd_key
 	       (key->proto == IPPROTO_ICMPV6 && key->src_port == ICMP6_PACKET_TOO_BIG);
 }
 
+/* From here on the packet is none of its SA's any more. */
+static inline void
+allow(struct pkt *p, const struct sa *sa)
+{
+	p->flags |= PKT_F_PROTECTED;
+	p->reqid = sa->reqid;
+	p->mark = sa->mark;
+	p->sa = NULL;
+}
+
+static inline rte_edge_t
+forward(const struct rte_mbuf *m)
+{
+	return likely(!ip6_is_version(m)) ? EDGE_LOOKUP : EDGE_LOOKUP6;
+}
+
 static inline rte_edge_t
 check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy)
 {
@@ -91,22 +104,43 @@ check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_poli
 		spd_batch_used(w, policy);
 	if (unlikely(reason != DROP_NONE)) {
 		p->drop = reason;
+		if (p->flags & PKT_F_DECRYPTED)
+			w->sa_counters[p->sa->slot].errors[SA_ERR_SELECTOR]++;
 		return reason == DROP_POLICY_DEFAULT && tells_path_mtu(w, p, &key) ? EDGE_PATH_MTU
 										   : EDGE_DROP;
 	}
-	if (p->flags & PKT_F_DECRYPTED) {
-		p->reqid = p->sa->reqid;
-		p->mark = p->sa->mark;
-		p->sa = NULL;
-	}
+	if (p->flags & PKT_F_DECRYPTED)
+		allow(p, p->sa);
 	if (!(p->flags & PKT_F_LOCAL))
-		return likely(!ip6_is_version(m)) ? EDGE_LOOKUP : EDGE_LOOKUP6;
+		return forward(m);
 	p->punt = ike ? PUNT_IKE : punt_class(&key);
 	if (unlikely(tells_path_mtu(w, p, &key))) {
 		p->drop = DROP_NONE;
 		return EDGE_PATH_MTU;
 	}
 	return EDGE_HOST;
+}
+
+/* Packets from one to end, which are a run: unless they are ours, what is said of the first holds for all. */
+static inline void
+check_run(
+	struct worker *w, struct stream *s, uint16_t from, uint16_t end, struct spd_policy *policy)
+{
+	const struct rte_mbuf *m = s->objs[from];
+	const struct sa *sa = pkt(m)->sa;
+	uint16_t flags = pkt(m)->flags;
+
+	if (unlikely(flags & PKT_F_LOCAL || verdict(w, pkt(m), policy) != DROP_NONE)) {
+		for (uint16_t i = from; i < end; i++)
+			stream_put(s, i, check(w, s->objs[i], pkt(s->objs[i]), policy));
+		return;
+	}
+	if (policy != NULL)
+		spd_batch_used(w, policy);
+	if (flags & PKT_F_DECRYPTED)
+		for (uint16_t i = from; i < end; i++)
+			allow(pkt(s->objs[i]), sa);
+	stream_put(s, from, forward(m));
 }
 
 static uint16_t
@@ -125,9 +159,8 @@ ipsec_input_check_process(struct rte_graph *graph, struct rte_node *node, void *
 		if (b.n > 0)
 			continue;
 		spd_batch_lookup(w, &b, SPD_FWD, SPD_IN, &objs[at], n - at);
-		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(&s, at + i,
-				check(w, objs[at + i], pkt(objs[at + i]), spd_batch_policy(&b, i)));
+		for (uint16_t k = 0, from = at; k < b.n_keys; from = at + b.end[k++])
+			check_run(w, &s, from, at + b.end[k], b.policy[k]);
 	}
 	return stream_end(&s, n);
 }

@@ -113,6 +113,25 @@ judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_poli
 	return output(w, m, p, policy);
 }
 
+/* Packets from one to end, which are a run: all that have a policy with an SA, and are not perhaps IKE, take its way. */
+static inline void
+output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uint16_t end,
+	struct spd_policy *policy)
+{
+	rte_edge_t edge = judge(w, complete, s->objs[from], policy);
+	struct sa *sa = pkt(s->objs[from])->sa;
+
+	stream_put(s, from, edge);
+	if (likely((edge == EDGE_ENCRYPT || edge == EDGE_AH) &&
+		    !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
+		for (uint16_t i = from + 1; i < end; i++)
+			pkt(s->objs[i])->sa = sa;
+		return;
+	}
+	for (uint16_t i = from + 1; i < end; i++)
+		stream_put(s, i, judge(w, complete, s->objs[i], policy));
+}
+
 static uint16_t
 ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
@@ -130,9 +149,8 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 			continue;
 		spd_batch_lookup(w, &b, SPD_OUT, SPD_OUT, &objs[at], n - at);
 		prefetch_sas(w, &b);
-		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(&s, at + i,
-				judge(w, complete, objs[at + i], spd_batch_policy(&b, i)));
+		for (uint16_t k = 0, from = at; k < b.n_keys; from = at + b.end[k++])
+			output_run(w, &s, complete, from, at + b.end[k], b.policy[k]);
 	}
 	return stream_end(&s, n);
 }

@@ -11,12 +11,15 @@
 #include "worker.h"
 
 /*
- * The policies of packets of both families at a time: what the two policy nodes share. Packets that policies cannot tell from
- * the one before (spd_sight4()) have its key, and only keys are looked up: up to SPD_BATCH of them.
+ * The policies of packets of both families at a time: what the two policy nodes share. Packets in a row that policies cannot
+ * tell from each other (spd_sight4()) are a run: they have one key, and only keys are looked up, up to SPD_BATCH of them.
  */
 
 #define SPD_BATCH 32
-#define SPD_BATCH_PACKETS 256
+
+/* What is the same in a whole run, too: so a policy says the same of all its packets. */
+#define SPD_BATCH_FLAGS \
+	(PKT_F_DECRYPTED | PKT_F_PROTECTED | PKT_F_LOCAL | PKT_F_OWN_L2 | PKT_F_QUOTES)
 
 struct spd_batch {
 	uint16_t n, n_keys;
@@ -24,7 +27,7 @@ struct spd_batch {
 	struct spd_key key[SPD_BATCH];
 	const struct spd_key *ptr[SPD_BATCH];
 	struct spd_policy *policy[SPD_BATCH];
-	uint8_t which[SPD_BATCH_PACKETS]; /* the key of each packet */
+	uint16_t end[SPD_BATCH]; /* of each key's run: of the next one it is the first packet */
 };
 
 /*
@@ -45,13 +48,13 @@ spd_batch_tag(const struct worker *w, const struct pkt *p, struct spd_key *key)
 	}
 }
 
-/* The next packets that have none of these flags: no more than a batch. */
+/* The next packets that have none of these flags. */
 static inline uint16_t
 spd_batch_without(void *const *objs, uint16_t n, uint16_t flags)
 {
 	uint16_t i = 0;
 
-	while (i < n && i < SPD_BATCH && !(pkt(objs[i])->flags & flags))
+	while (i < n && !(pkt(objs[i])->flags & flags))
 		i++;
 	return i;
 }
@@ -67,70 +70,55 @@ spd_batch_key(const struct worker *w, const struct rte_mbuf *m, struct spd_key *
 	spd_batch_tag(w, pkt(m), key);
 }
 
-/* A packet as a sight shows it. */
-struct spd_batch_look {
-	uint64_t addrs;
-	uint32_t mark, if_id;
-	uint8_t proto;
-	bool local;
-};
-
-static inline bool
-spd_batch_same(const struct spd_batch_look *a, const struct spd_batch_look *b)
+/* How many packets neither a sight nor what they carry beside their headers can tell from the first one, of IPv4. */
+static inline uint16_t
+spd_batch_alike(
+	const struct rte_mbuf *first, void *const *objs, uint16_t n, const struct spd_sight *sight)
 {
-	return a->addrs == b->addrs && a->proto == b->proto && a->mark == b->mark &&
-	       a->if_id == b->if_id && a->local == b->local;
+	const struct rte_ipv4_hdr *first_ip = ip4_hdr(first);
+	const struct pkt *f = pkt(first);
+	const uint8_t proto = first_ip->next_proto_id;
+	const uint16_t flags = f->flags & SPD_BATCH_FLAGS, port = f->in_port;
+	const uint32_t mark = f->mark, by_mark = flags & PKT_F_PROTECTED ? UINT32_MAX : 0;
+	const struct sa *sa = f->sa;
+	const bool by_sa = flags & PKT_F_DECRYPTED;
+	uint64_t addrs, first_addrs;
+	uint16_t i;
+
+	memcpy(&first_addrs, &first_ip->src_addr, sizeof(first_addrs));
+	for (i = 0; i < n; i++) {
+		const struct rte_ipv4_hdr *ip = ip4_hdr(objs[i]);
+		const struct pkt *p = pkt(objs[i]);
+
+		memcpy(&addrs, &ip->src_addr, sizeof(addrs));
+		if (((addrs ^ first_addrs) & sight->addrs) |
+			((ip->next_proto_id ^ proto) & sight->proto) | (ip->version_ihl >> 4 ^ 4) |
+			((p->flags & SPD_BATCH_FLAGS) ^ flags) | (p->in_port ^ port) |
+			((p->mark ^ mark) & by_mark) | (by_sa & (p->sa != sa)))
+			break;
+	}
+	return i;
 }
 
-static inline void
-spd_batch_see(const struct worker *w, const struct rte_mbuf *m, const struct spd_sight *other,
-	const struct spd_sight *ours, struct spd_batch_look *look)
-{
-	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
-	const struct pkt *p = pkt(m);
-	const struct spd_sight *sight;
-	struct spd_key tag;
-
-	look->local = p->flags & PKT_F_LOCAL;
-	sight = look->local ? ours : other;
-	memcpy(&look->addrs, &ip->src_addr, sizeof(look->addrs));
-	look->addrs &= sight->addrs;
-	look->proto = ip->next_proto_id & sight->proto;
-	spd_batch_tag(w, p, &tag);
-	look->mark = tag.mark;
-	look->if_id = tag.if_id;
-}
-
-/* Reads the selectors of the next packets. Those of the sights' alike get one key; sights NULL: each has its own. */
+/* Reads the selectors of the next packets, a key for each run; sights NULL: each packet is one. */
 static inline void
 spd_batch_fill(const struct worker *w, struct spd_batch *b, void **objs, uint16_t n,
 	const struct spd_sight *const sights[2])
 {
-	struct spd_batch_look look, last = {.addrs = 0};
-	uint16_t i, k = 0;
-	bool seen = false; /* the packet before, in last */
+	uint16_t i = 0, k = 0;
 
 	b->six = b->local = 0;
-	n = RTE_MIN(n, SPD_BATCH_PACKETS);
-	for (i = 0; i < n; i++) {
-		bool six = ip6_is_version(objs[i]);
+	for (; i < n && k < SPD_BATCH; k++) {
+		const struct rte_mbuf *m = objs[i++];
+		bool six = ip6_is_version(m), local = pkt(m)->flags & PKT_F_LOCAL;
 
-		if (likely(sights != NULL && !six)) {
-			spd_batch_see(w, objs[i], sights[0], sights[1], &look);
-			if (likely(seen && spd_batch_same(&look, &last))) {
-				b->which[i] = k - 1;
-				continue;
-			}
-			last = look;
-		}
-		seen = !six;
-		if (k == SPD_BATCH)
-			break;
-		spd_batch_key(w, objs[i], &b->key[k]);
+		spd_batch_key(w, m, &b->key[k]);
 		b->ptr[k] = &b->key[k];
 		b->six |= (uint64_t)six << k;
-		b->local |= (uint64_t)((pkt(objs[i])->flags & PKT_F_LOCAL) != 0) << k;
-		b->which[i] = k++;
+		b->local |= (uint64_t)local << k;
+		if (likely(sights != NULL && !six))
+			i += spd_batch_alike(m, &objs[i], n - i, sights[local]);
+		b->end[k] = i;
 	}
 	b->n = i;
 	b->n_keys = k;
@@ -211,12 +199,6 @@ spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum s
 		return; /* each packet has a key of its own */
 	spd_batch_fill(w, b, objs, b->n, NULL);
 	spd_batch_lookup_keys(w, b, dir, ours);
-}
-
-static inline struct spd_policy *
-spd_batch_policy(const struct spd_batch *b, uint16_t i)
-{
-	return b->policy[b->which[i]];
 }
 
 /* Notes that the policy was used; one write a second is enough. */

@@ -30,7 +30,7 @@ stream_begin(struct rte_graph *graph, struct rte_node *node, void **objs)
 	return (struct stream){graph, node, objs, 0, EDGE_KEPT};
 }
 
-/* Packet i takes this edge; called for i = 0, 1, 2, … */
+/* Packet i takes this edge, and so do those after it up to the next call's; called for i = 0 and rising ones. */
 static __rte_always_inline void
 stream_put(struct stream *s, uint16_t i, rte_edge_t edge)
 {
