@@ -224,8 +224,12 @@ int
 host_thread_add(struct host_thread *t, unsigned int index)
 {
 	/* The thread finds the tap by either of the two, and both come after all that it holds. */
-	atomic_store_explicit(&t->tap_of[t->taps[index].port_id], index, memory_order_release);
-	return watch(t, t->taps[index].fd, index);
+	int ret = watch(t, t->taps[index].fd, index);
+
+	if (ret == 0)
+		atomic_store_explicit(
+			&t->tap_of[t->taps[index].port_id], index, memory_order_release);
+	return ret;
 }
 
 uint64_t

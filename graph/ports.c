@@ -167,20 +167,25 @@ ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
 	bool pci = config_is_pci(cp->devargs);
-	int rc = 0;
+	int rc;
 
-	device_name(cp, name);
+	if (!device_name(cp, name))
+		name[0] = '\0';
 	if (pci && rte_eth_dev_get_port_by_name(name, id) != 0) {
 		LOG(ERR, "port %s: %s was not there at the start: a PCI device needs a restart",
 			cp->name, name);
 		return -ENODEV;
 	}
-	if (!pci)
-		rc = make_device(cp, name);
-	if (rc == 0)
-		rc = find_port(cp, id);
-	else
-		LOG(ERR, "port %s: device \"%s\": %s", cp->name, cp->devargs, strerror(-rc));
+	/* What of that name is there already is somebody's: it is not made, nor taken away when this fails. */
+	if (!pci) {
+		rc = name[0] != '\0' ? make_device(cp, name) : -ENAMETOOLONG;
+		if (rc < 0) {
+			LOG(ERR, "port %s: device \"%s\": %s", cp->name, cp->devargs,
+				strerror(-rc));
+			return rc;
+		}
+	}
+	rc = find_port(cp, id);
 	if (rc == 0)
 		rc = start_port(r, cp, *id);
 	if (rc < 0 && !pci)
@@ -206,14 +211,17 @@ void
 ports_pairs(const struct config *config, const uint16_t *ids,
 	bool pairs[WORKER_MAX_PORTS][WORKER_MAX_PORTS])
 {
-	memset(pairs, 0, sizeof(bool) * WORKER_MAX_PORTS * WORKER_MAX_PORTS);
+	bool to[WORKER_MAX_PORTS][WORKER_MAX_PORTS] = {0};
+
 	for (unsigned int i = 0; i < config->n_ports; i++)
 		for (unsigned int k = 0; k < config->n_ports; k++)
-			pairs[ids[i]][ids[k]] = config->ports[i].default_action == DEFAULT_BYPASS &&
-						config->ports[k].default_action == DEFAULT_BYPASS;
+			to[ids[i]][ids[k]] = config->ports[i].default_action == DEFAULT_BYPASS &&
+					     config->ports[k].default_action == DEFAULT_BYPASS;
 	for (unsigned int i = 0; i < config->n_pairs; i++)
-		pairs[ids[config->pairs[i].from]][ids[config->pairs[i].to]] =
+		to[ids[config->pairs[i].from]][ids[config->pairs[i].to]] =
 			config->pairs[i].action == DEFAULT_BYPASS;
+	/* Workers read it meanwhile: what stays is at no moment otherwise. */
+	memcpy(pairs, to, sizeof(to));
 }
 
 int

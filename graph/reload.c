@@ -71,9 +71,11 @@ compare(struct reload *job)
 		rc = reload_diff(&job->diff, job->r->config, job->next);
 	if (rc < 0)
 		return reload_fail(job, rc, "%s", strerror(-rc));
-	if (job->diff.restarts > 0 && !(job->flags & RELOAD_PARTIAL))
-		return reload_fail(job, -EAGAIN, "%u of the changes need a restart (!): %s",
+	/* A port or an SA that was taken over in part would be neither what the file says nor what runs. */
+	if (job->diff.fixed > 0 || (job->diff.restarts > 0 && !(job->flags & RELOAD_PARTIAL)))
+		return reload_fail(job, -EAGAIN, "%u of the changes need a restart (!)%s: %s",
 			job->diff.restarts,
+			job->flags & RELOAD_PARTIAL ? ", and ports and SAs cannot be left out" : "",
 			job->flags & RELOAD_CHECK ? "nothing would be changed"
 						  : "nothing was changed");
 	return 0;

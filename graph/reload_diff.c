@@ -203,11 +203,12 @@ reload_diff(struct reload_diff *to, const struct config *now, struct config *nex
 	d.out = open_memstream(&to->lines, &to->lines_len);
 	if (d.out == NULL)
 		return -ENOMEM;
-	compare_fixed(&d, now, next);
 	reload_compare_ports(&d, now, next);
+	reload_compare_sas(&d, now, next);
+	to->fixed = to->restarts;
+	compare_fixed(&d, now, next);
 	compare_pairs(&d, now, next);
 	compare_settings(&d, now, next);
-	reload_compare_sas(&d, now, next);
 	rc = reload_compare_policies(&d, now, next);
 	return fclose(d.out) == 0 ? rc : -ENOMEM;
 }

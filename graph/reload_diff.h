@@ -13,6 +13,8 @@ struct reload_diff {
 	size_t lines_len;
 	unsigned int changes; /* that can be made while running */
 	unsigned int restarts; /* that cannot */
+	unsigned int
+		fixed; /* of those: of ports and SAs, which are taken over whole or not at all */
 	/* By index, RELOAD_NONE: there is none. A static SA that differs in anything has no counterpart. */
 	int *port_before, *port_after; /* [new n_ports], [old n_ports] */
 	int *sa_before, *sa_after;

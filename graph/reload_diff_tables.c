@@ -79,10 +79,13 @@ compare_port(struct diff *d, const struct config *now, const struct config_port 
 }
 
 static bool
-same_device(const struct config_port *a, const struct config_port *b)
+same_device(const struct config *now, const struct config_port *a, const struct config *next,
+	const struct config_port *b)
 {
 	size_t n = a->vlan == 0 ? strcspn(a->devargs, ",") : 0;
 
+	if (a->vlan != 0 && a->vlan == b->vlan)
+		return strcmp(now->ports[a->parent].name, next->ports[b->parent].name) == 0;
 	if (a->netdev != NULL && b->netdev != NULL && strcmp(a->netdev, b->netdev) == 0)
 		return true;
 	return a->vlan == 0 && b->vlan == 0 && strcspn(b->devargs, ",") == n &&
@@ -97,7 +100,7 @@ check_reuse(struct diff *d, const struct config *now, const struct config *next)
 		for (unsigned int k = 0; d->to->port_after[i] == RELOAD_NONE && k < next->n_ports;
 			k++)
 			if (d->to->port_before[k] == RELOAD_NONE &&
-				same_device(&now->ports[i], &next->ports[k]))
+				same_device(now, &now->ports[i], next, &next->ports[k]))
 				reload_line(d, '!',
 					"port %s: has the device of %s, which goes: take that away "
 					"first",

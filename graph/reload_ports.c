@@ -47,6 +47,8 @@ vlan_id(const struct reload *job, unsigned int n, uint16_t *id)
 	for (*id = WORKER_MAX_DEVICES; *id < WORKER_MAX_PORTS; (*id)++)
 		if (!id_taken(job, *id, n))
 			return 0;
+	LOG(ERR, "port %s: no room while those that go are there, too: reload twice",
+		job->next->ports[n].name);
 	return -ENOSPC;
 }
 

@@ -46,6 +46,11 @@ rehearse(struct reload *job, const struct config_sa *sa)
 		return reload_fail(job, rc, "SA %s: %s (%s)", sa->name,
 			*why != '\0' ? why : "no crypto device takes it", strerror(-rc));
 	ops.destroy(ops.ctx, &trial);
+	log_sink_keep();
+	rc = router_try_state(job->r, sa);
+	if (rc < 0)
+		return reload_fail(job, rc, "%s", log_sink_kept());
+	log_sink_kept();
 	return 0;
 }
 
@@ -60,6 +65,15 @@ remove_sa(struct router *r, const struct sa_conf *conf)
 	spd_unbind_sa(r->spd, slot);
 	sqn_store_release(r->sqn_store, slot);
 	sad_del(r->sad, slot);
+}
+
+static void
+undo_sas(struct reload *job, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (job->diff.sa_before[i] == RELOAD_NONE &&
+			!waits_for_place(job, &job->next->sas[i]))
+			remove_sa(job->r, &job->next->sas[i].conf);
 }
 
 int
@@ -78,8 +92,7 @@ reload_sas_add(struct reload *job)
 		rc = router_add_static_sa(job->r, &next->sas[i]);
 		if (rc < 0) {
 			reload_fail(job, rc, "%s", log_sink_kept());
-			next->n_sas = i; /* what reload_sas_undo() looks at */
-			reload_sas_undo(job);
+			undo_sas(job, i);
 		}
 	}
 	return rc;
@@ -88,10 +101,7 @@ reload_sas_add(struct reload *job)
 void
 reload_sas_undo(struct reload *job)
 {
-	for (unsigned int i = 0; i < job->next->n_sas; i++)
-		if (job->diff.sa_before[i] == RELOAD_NONE &&
-			!waits_for_place(job, &job->next->sas[i]))
-			remove_sa(job->r, &job->next->sas[i].conf);
+	undo_sas(job, job->next->n_sas);
 }
 
 static void
@@ -133,6 +143,16 @@ reload_policies_add(struct reload *job)
 	return reload_fail(job, rc, "the policies do not fit: %s", strerror(-rc));
 }
 
+/* In its place the policy kept the SA of the one before, which may be of another reqid or peer. */
+static void
+unbind_stranger(struct router *r, const struct spd_policy_conf *conf)
+{
+	struct spd_policy *p = spd_find(r->spd, conf);
+
+	if (p != NULL && p->sa != SPD_NO_SA && !spd_wants_sa(p, &sad_cold(r->sad, p->sa)->conf))
+		spd_bind(r->spd, p, SPD_NO_SA);
+}
+
 void
 reload_sas_commit(struct reload *job)
 {
@@ -155,5 +175,7 @@ reload_sas_commit(struct reload *job)
 			reload_fail(job, -EIO, "%s", log_sink_kept());
 		explicit_bzero(sa->key, sizeof(sa->key));
 	}
+	for (unsigned int i = 0; i < job->next->n_policies; i++)
+		unbind_stranger(r, &job->next->policies[i]);
 	router_bind_static_sas(r, job->next);
 }

@@ -52,6 +52,27 @@ router_create_state(const struct config *config)
 	return 0;
 }
 
+static void
+refuse_state(const struct router *r, const struct config_sa *cs, const char *why)
+{
+	LOG(ERR, "%s: SA %s: state file %s %s", r->config->path, cs->name, cs->state_file, why);
+}
+
+int
+router_try_state(const struct router *r, const struct config_sa *cs)
+{
+	char why[128] = "out of memory";
+	struct sqn_id id;
+	int rc = cs->state_file != NULL ? identify(cs, &id) : 0;
+
+	if (rc == 0 && cs->state_file != NULL)
+		rc = sqn_store_try(
+			cs->state_file, &id, sad_last_number(cs->conf.flags), why, sizeof(why));
+	if (rc < 0)
+		refuse_state(r, cs, why);
+	return rc;
+}
+
 /* The numbers that the SA may give; returns an index for sqn_store_attach(). */
 static int
 take_numbers(struct router *r, struct config_sa *cs)
@@ -65,8 +86,7 @@ take_numbers(struct router *r, struct config_sa *cs)
 			sad_last_number(cs->conf.flags), &cs->conf.sqn_from, &cs->conf.sqn_reserved,
 			why, sizeof(why));
 	if (rc < 0)
-		LOG(ERR, "%s: SA %s: state file %s %s", r->config->path, cs->name, cs->state_file,
-			why);
+		refuse_state(r, cs, why);
 	return rc;
 }
 
@@ -87,6 +107,8 @@ router_add_static_sa(struct router *r, struct config_sa *cs)
 	rc = sad_add(r->sad, &cs->conf, cs->key, false, &slot, &why);
 	if (rc < 0) {
 		LOG(ERR, "%s: SA %s: %s (%s)", r->config->path, cs->name, why, strerror(-rc));
+		if (numbers >= 0)
+			sqn_store_cancel(r->sqn_store, numbers);
 		return rc;
 	}
 	if (numbers >= 0)
@@ -137,7 +159,8 @@ router_bind_static_sas(struct router *r, const struct config *config)
 		uint32_t slot;
 
 		if (sa->dir == SA_DIR_OUT &&
-			sad_find(r->sad, SA_DIR_OUT, sa->proto, sa->spi, &sa->dst, &slot) == 0)
+			sad_find(r->sad, SA_DIR_OUT, sa->proto, sa->spi, &sa->dst, &slot) == 0 &&
+			!sad_cold(r->sad, slot)->hard_sent)
 			spd_bind_sa(r->spd, sa, slot);
 	}
 }

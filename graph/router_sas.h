@@ -10,6 +10,8 @@ int router_add_static_policies(struct router *r);
 
 /* One of them; its digest is set, its key is the caller's to wipe. */
 int router_add_static_sa(struct router *r, struct config_sa *cs);
+/* Whether the state file of one, if it has one, could be taken; nothing is reserved. */
+int router_try_state(const struct router *r, const struct config_sa *cs);
 /* Outbound policies get the static SAs of this configuration that are there. */
 void router_bind_static_sas(struct router *r, const struct config *config);
 /* Sets cs->digest from its key. Any thread. Returns 0 or -ENOMEM. */

@@ -260,7 +260,7 @@ int
 sad_get_spi_within(struct sad *sad, uint64_t owner, uint8_t proto, const struct ip_addr *dst,
 	uint32_t min, uint32_t max, uint32_t *spi)
 {
-	uint32_t slot, other, try, first, n;
+	uint32_t slot, other, try, first, n, at;
 	struct sa_cold *cold;
 	int rc = take_slot(sad, SLOT_ANY, &slot);
 
@@ -271,11 +271,18 @@ sad_get_spi_within(struct sad *sad, uint64_t owner, uint8_t proto, const struct 
 		put_slot(sad, slot);
 		return -ENOSPC;
 	}
-	/* A static SA may have taken the number: another generation then. */
-	do {
-		try = rte_cpu_to_be_32(sad->conf.spi_min +
-				       (first + (uint32_t)rte_rand_max(n)) * sad->slots + slot);
-	} while (try == 0 || sad_find(sad, SA_DIR_IN, proto, try, NULL, &other) == 0);
+	/* A static SA may have taken the number: the next generation then. */
+	at = rte_rand_max(n);
+	for (uint32_t i = 0;; i++) {
+		if (i == n) {
+			put_slot(sad, slot);
+			return -ENOSPC;
+		}
+		try = rte_cpu_to_be_32(
+			sad->conf.spi_min + (first + (at + i) % n) * sad->slots + slot);
+		if (try != 0 && sad_find(sad, SA_DIR_IN, proto, try, NULL, &other) < 0)
+			break;
+	}
 	cold = &sad->cold[slot];
 	cold->conf.spi = try;
 	cold->conf.owner = owner;

@@ -175,6 +175,8 @@ void spd_bind(struct spd *spd, struct spd_policy *p, uint32_t slot);
  */
 struct sa_conf;
 void spd_bind_sa(struct spd *spd, const struct sa_conf *sa, uint32_t slot);
+bool spd_wants_sa(
+	const struct spd_policy *p, const struct sa_conf *sa); /* whether it is one of those */
 
 /* No policy points at the slot afterwards: they are traps again. Control thread, before the SA goes. */
 void spd_unbind_sa(struct spd *spd, uint32_t slot);

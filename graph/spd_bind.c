@@ -66,8 +66,8 @@ spd_bind(struct spd *spd, struct spd_policy *p, uint32_t slot)
 }
 
 /* One of the configuration that names no SPI takes the newest SA of its reqid; one of charon's is a trap. */
-static bool
-wants_sa(const struct spd_policy *p, const struct sa_conf *sa)
+bool
+spd_wants_sa(const struct spd_policy *p, const struct sa_conf *sa)
 {
 	return p->conf.dir == SPD_OUT && p->action == SPD_PROTECT && p->reqid == sa->reqid &&
 	       (p->conf.spi == sa->spi || (p->conf.spi == 0 && p->conf.owner == 0)) &&
@@ -81,7 +81,7 @@ spd_bind_sa(struct spd *spd, const struct sa_conf *sa, uint32_t slot)
 	struct spd_policy *p;
 
 	LIST_FOREACH (p, &spd->of_reqid[sa->reqid & spd->reqid_mask], of_reqid) {
-		if (wants_sa(p, sa))
+		if (spd_wants_sa(p, sa))
 			spd_bind(spd, p, slot);
 	}
 }

@@ -97,8 +97,9 @@ block_after(uint64_t last, uint64_t max)
 	return max - last > SQN_BLOCK ? last + SQN_BLOCK : max;
 }
 
+/* reserve: the next block; else what is written is what is there. */
 static int
-open_entry(struct entry *e, const char *path, char *why, size_t size)
+open_entry(struct entry *e, const char *path, bool reserve, char *why, size_t size)
 {
 	int rc;
 
@@ -116,7 +117,7 @@ open_entry(struct entry *e, const char *path, char *why, size_t size)
 		snprintf(why, size, "%s", "says that all numbers are used: the SA needs a new key");
 		return -EOVERFLOW;
 	}
-	e->want = e->reserved = block_after(e->written, e->max);
+	e->want = e->reserved = reserve ? block_after(e->written, e->max) : e->written;
 	rc = sqn_file_write(path, &e->id, e->want);
 	if (rc < 0)
 		snprintf(why, size, "cannot be written: %s", strerror(-rc));
@@ -171,7 +172,7 @@ sqn_store_add(struct sqn_store *s, const char *path, const struct sqn_id *id, ui
 	e->path = strdup(path);
 	snprintf(why, size, "%s", strerror(ENOMEM));
 	if (e->path != NULL)
-		rc = open_entry(e, path, why, size);
+		rc = open_entry(e, path, true, why, size);
 	if (rc == 0) {
 		*from = e->written;
 		*reserved = e->written = e->want;
@@ -182,6 +183,23 @@ sqn_store_add(struct sqn_store *s, const char *path, const struct sqn_id *id, ui
 		return rc;
 	}
 	return s->n - 1;
+}
+
+int
+sqn_store_try(const char *path, const struct sqn_id *id, uint64_t max, char *why, size_t size)
+{
+	struct entry e = {.id = *id, .lock = -1, .max = max};
+	int rc = open_entry(&e, path, false, why, size);
+
+	if (e.lock >= 0)
+		close(e.lock);
+	return rc;
+}
+
+void
+sqn_store_cancel(struct sqn_store *s, int index)
+{
+	s->v[index]->gone = true;
 }
 
 void

@@ -28,6 +28,12 @@ struct sqn_store *sqn_store_create(struct sad *sad);
 int sqn_store_add(struct sqn_store *store, const char *path, const struct sqn_id *id, uint64_t max,
 	uint64_t *from, uint64_t *reserved, char *why, size_t size);
 
+/* Whether sqn_store_add() would be done; reserves nothing. Returns 0 or what that would. Control thread. */
+int sqn_store_try(const char *path, const struct sqn_id *id, uint64_t max, char *why, size_t size);
+
+/* The SA could not be added: the file is closed. Control thread. */
+void sqn_store_cancel(struct sqn_store *store, int index);
+
 /* The SA of that file has this slot now. Control thread. */
 void sqn_store_attach(struct sqn_store *store, int index, uint32_t slot);
 

@@ -218,6 +218,7 @@ static inline rte_edge_t
 path_mtu(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
 	struct quote q = {0};
+	struct rte_ring *to = __atomic_load_n(&w->path_mtus, __ATOMIC_RELAXED);
 	struct sa_path_mtu told;
 	enum about about = ABOUT_OTHERS;
 	const struct sa *sa;
@@ -238,8 +239,9 @@ path_mtu(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	if (is != 0 && q.mtu >= is)
 		return EDGE_DROP;
 	told = (struct sa_path_mtu){.slot = sa->slot, .spi = q.spi, .mtu = q.mtu, .by = q.by};
-	/* A full ring: the next packet that is too large brings it again. */
-	rte_ring_mp_enqueue_elem(w->path_mtus, &told, sizeof(told));
+	/* A full ring: the next packet that is too large brings it again. A reload may have said just now that ICMP is not believed. */
+	if (likely(to != NULL))
+		rte_ring_mp_enqueue_elem(to, &told, sizeof(told));
 	return EDGE_DROP;
 }
 

@@ -27,16 +27,18 @@ static void
 expect(const char *before, const char *after, const char *lines)
 {
 	struct config *now = load(before), *next = load(after);
-	unsigned int restarts = 0, all = 0;
+	unsigned int restarts = 0, all = 0, fixed = 0;
 	struct reload_diff d;
 
 	ck_assert_int_eq(reload_diff(&d, now, next), 0);
 	ck_assert_str_eq(d.lines, lines);
 	for (const char *s = lines; *s != '\0'; s = strchr(s, '\n') + 1) {
 		restarts += *s == '!';
+		fixed += strncmp(s, "! port ", 7) == 0 || strncmp(s, "! SA ", 5) == 0;
 		all++;
 	}
 	ck_assert_uint_eq(d.restarts, restarts);
+	ck_assert_uint_eq(d.fixed, fixed);
 	ck_assert_uint_eq(d.changes, all - restarts);
 	reload_diff_free(&d);
 	config_free(now);
@@ -46,6 +48,8 @@ expect(const char *before, const char *after, const char *lines)
 #define BOTH_SAS "sas: [" SA("s", "out", "4097", GCM) ", " SA("t", "in", "4098", GCM) "]\n"
 #define POLICIES "policies: [{direction: out, action: bypass, " SEL "}]\n"
 #define SECOND "ports: [{name: wan, devargs: net_null0}, {name: lan, devargs: net_null1}]\n"
+
+#define VLANS(v) "name: a\n" LCORES "ports: [{name: wan, devargs: net_null0, vlans: [" v "]}]\n"
 
 static const struct {
 	const char *before, *after, *lines;
@@ -89,6 +93,12 @@ static const struct {
 		"default-action: bypass, addresses: [192.0.2.1/24], vlans: [{id: 5}]}]\n",
 		"~ port wan: default-action discard -> bypass\n~ port wan: mark 0 -> 3\n"
 		"+ port wan: address 192.0.2.1/24\n+ port wan.5: VLAN 5 of wan\n"},
+	{VLANS("{id: 5}"), VLANS("{id: 6}"),
+		"+ port wan.6: VLAN 6 of wan\n- port wan.5: VLAN 5 of wan\n"},
+	{VLANS("{id: 5}"), VLANS("{id: 5, name: lan}"),
+		"+ port lan: VLAN 5 of wan\n- port wan.5: VLAN 5 of wan\n"
+		"! port lan: has the device of wan.5, which goes: take that away first (needs a "
+		"restart)\n"},
 	{"name: a\n" LCORES SECOND,
 		"name: a\n" LCORES SECOND "port-pairs: [{from: lan, to: wan, action: bypass}]\n",
 		"+ port-pair lan -> wan: bypass\n"},

@@ -244,6 +244,29 @@ START_TEST(get_spi_avoids_a_foreign_spi)
 }
 END_TEST
 
+/* All that a slot has within a range may be static SAs': no search without an end. */
+START_TEST(get_spi_ends_when_all_are_foreign)
+{
+	struct ip_addr dst = ip("192.0.2.2");
+	struct sad_conf conf = {
+		.max_sas = 8, .spi_min = 4096, .spi_max = 4096 + 8 * 256, .workers = 1, .rcu = rcu};
+	struct sa_conf sa = sa_in(4096 + 8);
+	uint32_t spi;
+
+	sad_destroy(sad);
+	sad = sad_create(&conf, &crypto);
+	for (uint32_t i = 0; i < 8; i++)
+		must(sad_get_spi_within(sad, OWNER, 50, &dst, 4096 + 16, UINT32_MAX, &spi) == 0);
+	must(sad_del(sad, 7) == 0);
+	must_add(&sa);
+	must(sad_del(sad, 0) == 0);
+	ck_assert_int_eq(
+		sad_get_spi_within(sad, OWNER, 50, &dst, 4096 + 8, 4096 + 8, &spi), -ENOSPC);
+	must(sad_get_spi_within(sad, OWNER, 50, &dst, 4096 + 8, 4096 + 16, &spi) == 0);
+	ck_assert_uint_eq(rte_be_to_cpu_32(spi), 4096 + 16);
+}
+END_TEST
+
 /* Outbound SAs lie in the same slots, and their SPIs are the peer's choice. */
 START_TEST(keeps_directions_apart)
 {
@@ -681,6 +704,7 @@ main(void)
 	tcase_add_test(tc, one_spi_of_both_protocols);
 	tcase_add_test(tc, foreign_spis_have_their_slots);
 	tcase_add_test(tc, get_spi_avoids_a_foreign_spi);
+	tcase_add_test(tc, get_spi_ends_when_all_are_foreign);
 	tcase_add_test(tc, keeps_directions_apart);
 	tcase_add_test(tc, adds_all_or_nothing);
 	tcase_add_test(tc, a_slot_is_reused_after_its_grace_period);

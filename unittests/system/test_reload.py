@@ -146,6 +146,14 @@ def test_sas(net):
     wait_for("the second tunnel", lambda: net.left.ping("10.2.5.2", count=1, extra=ping) == 1)
     assert net.left.ping("10.2.5.2", extra=ping) == 3
     assert len(net.router.sas()) == 4 and before < spis(net.router)
+    # In the place of one that runs, with a state file that was never made: the one that runs stays.
+    there = net.router.conf["sas"][0]
+    net.router.conf["sas"][0] = there | {"state-file": f"{net.router.file}.none"}
+    net.router.write()
+    done = reload(net.router)
+    assert done.returncode == 1 and "is not there: if the key was never used" in done.stderr, done
+    assert len(net.router.sas()) == 4 and net.left.ping("10.2.5.2", count=1, extra=ping) == 1
+    net.router.conf["sas"][0] = there
     # Another key at one end alone: its packets are not authentic there, and only those.
     net.router.conf["sas"][0]["key"] = key(99)
     net.router.write()
@@ -178,6 +186,7 @@ def test_refused(net):
             ({"devargs": "net_nosuch0"}, 'port more: device "net_nosuch0"'),
             ({"devargs": "0000:99:00.0"}, "a PCI device needs a restart"),
             ({"devargs": "net_null_more", "mtu": 9000}, "needs larger packet buffers: a restart"),
+            ({"devargs": "crypto_openssl"}, 'port more: device "crypto_openssl": File exists'),
             ({"name": "v-more", "devargs": "net_null_more"}, "is not a plain tap")]:
         router.conf = copy.deepcopy(first)
         router.conf["ports"] += [port("fine", devargs="net_null_fine"), {**port("more", mtu=1500), **change}]
@@ -195,6 +204,14 @@ def test_refused(net):
     done = reload(router, "--partial")
     assert done.returncode == 0 and len(router.policies()) == 4 and "waits for a restart" in done.stdout
     assert router.json("status")["counts"]["sas"]["limit"] == 4096
+    # What runs of a port is what it began with: half a port, or the device of another, is nobody's.
+    wan = first["ports"][1]
+    for ports in [wan | {"rx-queues": 2}], [wan | {"mtu": 1400}], [wan | {"name": "other"}]:
+        router.conf["ports"][1:] = ports
+        router.write()
+        for args in [], ["--partial"]:
+            done = reload(router, *args)
+            assert done.returncode == 4 and "nothing was changed" in done.stderr and running()[:2] == was[:2], done
     # SIGHUP does the same, and says so in the log.
     router.conf = first
     router.write()
@@ -202,6 +219,24 @@ def test_refused(net):
     wait_for("SIGHUP", lambda: len(router.policies()) == 3)
     wait_for("the log", lambda: f"{router.file} is reloaded" in router.process.output())
     assert "reload: ~ log-level: debug -> info" in router.process.output()
+
+
+def test_policy_of_another_reqid(lab):
+    """A policy whose reqid changes has nothing of the SA that it had: that leads to another peer."""
+    ns, far = lab.ns("r"), lab.ns("far")
+    lab.veth(ns, "v-lan", far, "e0")
+    sas, policies = pair("a", 0, 1)
+    router = Router(ns, config([port("lan", ["10.1.0.1/24"])], sas=sas, policies=policies))
+    router.start()
+
+    def bound():
+        return [p["sa"] != "trap" for p in router.policies() if p["direction"] == "out"]
+    assert bound() == [True]
+    for reqid, there in (9, False), (1, True):
+        router.conf["policies"][0]["reqid"] = reqid
+        router.write()
+        assert reload(router).stdout.startswith("~ policies[0]\n") and bound() == [there]
+    assert router.stop() == 0
 
 
 def test_end_meanwhile(lab):
