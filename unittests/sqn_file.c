@@ -167,6 +167,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_set_timeout(tc, 60); /* it waits for a disk */
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, says_what_was_written);
 	tcase_add_test(tc, damage_is_seen);
