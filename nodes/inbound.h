@@ -66,6 +66,9 @@ inbound_admit(struct worker *w, struct rte_mbuf *m, struct pkt *p, struct sa *sa
 	return INBOUND_GO;
 }
 
+/* What is said of a packet on its way to be opened, and counts no more when it is. */
+#define INBOUND_DONE (PKT_F_DECRYPT | PKT_F_AH | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP)
+
 /* After the operation: whether the packet is authentic and new. The window moves only then. */
 static inline enum drop_reason
 inbound_authentic(struct worker *w, struct pkt *p, struct sa *sa)
@@ -73,7 +76,7 @@ inbound_authentic(struct worker *w, struct pkt *p, struct sa *sa)
 	struct sa_counters *c = &w->sa_counters[sa->slot];
 	uint8_t status = p->crypto_status;
 
-	p->flags &= ~(PKT_F_DECRYPT | PKT_F_AH | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP);
+	p->flags &= ~INBOUND_DONE;
 	if (unlikely(status != RTE_CRYPTO_OP_STATUS_SUCCESS)) {
 		if (status != RTE_CRYPTO_OP_STATUS_AUTH_FAILED)
 			return DROP_CRYPTO_ERROR;

@@ -34,6 +34,13 @@ ip4_options_refused(const struct rte_ipv4_hdr *ip)
 	return false;
 }
 
+/* 1.0.0.0 to 223.255.255.255, but for 127.0.0.0/8; host order. */
+static inline bool
+ip4_is_unicast(uint32_t addr)
+{
+	return (addr - 0x01000000 < 0xdf000000) & (addr >> 24 != 127);
+}
+
 /*
  * Sets PKT_F_LOCAL when it is for us. Multicast is only when it stays on the link, and else is dropped; a host
  * without an address (RFC 1812, 5.3.7) reaches us and nobody else.
@@ -49,8 +56,7 @@ ip4_accept(const struct fib *fib, const struct rte_ipv4_hdr *ip, struct pkt *p)
 		p->flags |= PKT_F_LOCAL;
 		return DROP_NONE;
 	}
-	if (likely(dst - 0x01000000 < 0xdf000000 &&
-		    dst >> 24 != 127)) { /* 1.0.0.0 .. 223.255.255.255 */
+	if (likely(ip4_is_unicast(dst))) {
 		if (unlikely(ip->src_addr == 0))
 			return DROP_IP4_SOURCE;
 		/* RFC 1812, 5.3.4: what came by a link's broadcast is not forwarded. */
