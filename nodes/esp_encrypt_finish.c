@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp_op.h"
 #include "esp_transport.h"
+#include "fib.h"
 #include "stream.h"
 #include "worker.h"
 
 #include <rte_udp.h>
 
-enum { EDGE_LOOKUP, EDGE_DROP, EDGE_LOOKUP6 };
+enum { EDGE_LOOKUP, EDGE_DROP, EDGE_LOOKUP6, EDGE_REWRITE };
+
+#define BATCH 64
 
 /* RFC 8200, 8.1: UDP over IPv6 has a checksum, also when ESP is in it. */
 static void
@@ -42,14 +45,51 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	return EDGE_LOOKUP6;
 }
 
+/* Its way by that next hop: all but a neighbour's is ip4-lookup's to tell. */
+static inline rte_edge_t
+route(const struct worker *w, struct pkt *p, uint32_t nexthop)
+{
+	const struct nexthop *nh = fib_nh(w->fib, nexthop);
+
+	if (unlikely(nh->type != NH_ADJ))
+		return EDGE_LOOKUP;
+	p->nexthop = nexthop;
+	p->out_port = nh->port;
+	p->mtu = nh->mtu;
+	return EDGE_REWRITE;
+}
+
+/* Sealed packets in a row mostly go to one peer, whose next hop is looked up here, once: none of them is to be looked at any more. */
 static uint16_t
 esp_encrypt_finish_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
 	struct stream s = stream_begin(graph, node, objs);
 	struct worker *w = worker_of(node);
+	uint32_t dst[BATCH], n_dst;
+	uint64_t nh[BATCH];
+	uint8_t edge[BATCH], which[BATCH];
 
-	for (uint16_t i = 0; i < n; i++)
-		stream_put(&s, i, finish(w, objs[i], pkt(objs[i])));
+	for (uint16_t at = 0; at < n; at += BATCH) {
+		uint16_t burst = RTE_MIN(n - at, BATCH);
+
+		n_dst = 0;
+		for (uint16_t i = 0; i < burst; i++) {
+			edge[i] = finish(w, objs[at + i], pkt(objs[at + i]));
+			if (likely(edge[i] == EDGE_LOOKUP)) {
+				uint32_t peer = rte_be_to_cpu_32(ip4_hdr(objs[at + i])->dst_addr);
+
+				if (n_dst == 0 || dst[n_dst - 1] != peer)
+					dst[n_dst++] = peer;
+				which[i] = n_dst - 1;
+			}
+		}
+		fib_lookup4_bulk(w->fib, dst, nh, n_dst);
+		for (uint16_t i = 0; i < burst; i++)
+			stream_put(&s, at + i,
+				likely(edge[i] == EDGE_LOOKUP)
+					? route(w, pkt(objs[at + i]), nh[which[i]])
+					: edge[i]);
+	}
 	return stream_end(&s, n);
 }
 
@@ -57,8 +97,10 @@ static struct rte_node_register esp_encrypt_finish_node = {
 	.name = "esp-encrypt-finish",
 	.init = worker_node_init,
 	.process = esp_encrypt_finish_process,
-	.nb_edges = 3,
-	.next_nodes =
-		{[EDGE_LOOKUP] = "ip4-lookup", [EDGE_DROP] = "drop", [EDGE_LOOKUP6] = "ip6-lookup"},
+	.nb_edges = 4,
+	.next_nodes = {[EDGE_LOOKUP] = "ip4-lookup",
+		[EDGE_DROP] = "drop",
+		[EDGE_LOOKUP6] = "ip6-lookup",
+		[EDGE_REWRITE] = "ip4-rewrite"},
 };
 RTE_NODE_REGISTER(esp_encrypt_finish_node);

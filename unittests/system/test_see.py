@@ -56,7 +56,7 @@ def nodes_of(records, packet=1):
 
 
 OUTBOUND = ["port-rx", "ether-input", "ip4-input", "ipsec-input-check", "ip4-lookup", "ipsec-output", "esp-encrypt",
-            "crypto-submit", "crypto-enqueue", "crypto-dequeue", "crypto-complete", "esp-encrypt-finish", "ip4-lookup",
+            "crypto-submit", "crypto-enqueue", "crypto-dequeue", "crypto-complete", "esp-encrypt-finish",
             "ip4-rewrite", "port-tx"]
 
 
