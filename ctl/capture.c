@@ -2,6 +2,7 @@
 #include "ctl_capture.h"
 
 #include "filter.h"
+#include "list.h"
 #include "options.h"
 #include "pcapng.h"
 #include "stream.h"
@@ -26,9 +27,9 @@ struct capture {
 	struct options *o;
 	FILE *file;
 	const char *path, *port;
-	bool in, out, inner, drops;
+	bool in, out, inner, drops, keys;
 	double snaplen, count, seconds;
-	json_t *answer;
+	json_t *answer, *comments;
 	struct {
 		int id;
 		uint32_t interface;
@@ -51,7 +52,7 @@ write_interfaces(struct capture *c, const char *filter)
 	uint32_t snaplen = (uint32_t)c->snaplen + ETHERNET, n = 0;
 	const json_t *port;
 	size_t i;
-	bool good = pcapng_begin(c->file, "cygnetctl " CYGNET_VERSION);
+	bool good = pcapng_begin(c->file, "cygnetctl " CYGNET_VERSION, c->comments);
 
 	json_array_foreach (json_object_get(c->answer, "ports"), i, port) {
 		const char *name = json_string_value(json_object_get(port, "name"));
@@ -244,17 +245,30 @@ places(struct capture *c)
 	return v;
 }
 
+/* A comment for each SA that lives now: who has the file reads what its tunnels carried. */
 static int
-no_keys(void)
+read_keys(struct capture *c, int fd)
 {
-	return client_fail(CTL_REFUSED,
-		"the router keeps no keys that it could write: they are "
-		"wiped when they are installed. "
-		"--inner\ncaptures what the tunnels carry in clear "
-		"instead. Keys of static SAs are in "
-		"router.yaml; those of\ncharon's, its save-keys plugin "
-		"writes for Wireshark, where it was built with it (Debian's "
-		"is not)");
+	json_t *sas = NULL, *sa;
+	int rc = client_ask_all(fd, "sa", json_pack("{sb}", "keys", 1), &sas);
+	size_t i;
+
+	c->comments = json_array();
+	json_array_foreach (sas, i, sa) {
+		const char *integrity = list_str(sa, "integrity_key");
+
+		if (json_object_get(sa, "encryption_key") == NULL)
+			continue;
+		json_array_append_new(c->comments,
+			json_sprintf(
+				"SA %s %s > %s SPI %s encryption %s key %s integrity %s key %s",
+				list_str(sa, "protocol"), list_str(sa, "source"),
+				list_str(sa, "destination"), list_str(sa, "spi"),
+				list_str(sa, "encryption"), list_str(sa, "encryption_key"),
+				list_str(sa, "integrity"), integrity));
+	}
+	json_decref(sas);
+	return rc;
 }
 
 static int
@@ -280,7 +294,8 @@ option(struct capture *c, int opt)
 		c->drops = true;
 		return CTL_OK;
 	case OPT_KEYS:
-		return no_keys();
+		c->keys = true;
+		return CTL_OK;
 	case 'c':
 		return options_number("the count", optarg, 1, 1e15, &c->count);
 	case 'd':
@@ -321,6 +336,8 @@ start(struct capture *c, char **words, int n)
 	rc = filter_compile(words, n, args);
 	if (rc == CTL_OK)
 		rc = options_connect(c->o, &fd);
+	if (rc == CTL_OK && c->keys)
+		rc = read_keys(c, fd);
 	if (rc == CTL_OK)
 		rc = client_ask_all(fd, "capture", json_incref(args), &c->answer);
 	json_decref(args);
@@ -334,6 +351,7 @@ start(struct capture *c, char **words, int n)
 		rc = follow(c, fd);
 	}
 	json_decref(c->answer);
+	json_decref(c->comments);
 	if (fd >= 0)
 		close(fd);
 	return rc;
@@ -378,7 +396,10 @@ const struct tool tool_capture = {"capture", "[-w FILE] [OPTION...] [FILTER]",
 	"is\n"
 	"                         opened, with the SPI in the packet's comment\n"
 	"      --drops            dropped packets, with the reason in the packet's comment\n"
-	"      --keys             says why the file does not contain the keys of SAs\n"
+	"      --keys             the keys of the SAs that live, as comments of the file: who has "
+	"it\n"
+	"                         reads their traffic. The router must keep them "
+	"(ipsec.keep-keys)\n"
 	"  -c, --count COUNT      end after so many packets\n"
 	"  -d, --duration SECONDS end after that time\n"
 	"  -l, --snaplen BYTES    of each packet (default: all of it)\n\n"

@@ -74,6 +74,11 @@ owners(struct doctor *d, const json_t *status)
 			"they are not complete: nothing is forwarded between ports");
 	else
 		doctor_say(d, "policies", DOCTOR_OK, NULL, "they are complete");
+	if (json_is_true(json_object_get(status, "keep_keys")))
+		doctor_say(d, "keys", DOCTOR_WRONG,
+			"take ipsec.keep-keys out of the router's configuration when the captures "
+			"are made",
+			"the router keeps the keys of SAs for captures");
 }
 
 static void

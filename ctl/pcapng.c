@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pcapng.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_SECTION 0x0a0d0d0au
@@ -78,16 +79,25 @@ text(uint16_t code, const char *s)
 }
 
 bool
-pcapng_begin(FILE *f, const char *program)
+pcapng_begin(FILE *f, const char *program, const json_t *comments)
 {
 	const struct {
 		uint32_t magic;
 		uint16_t major, minor;
 		int64_t length;
 	} fixed = {BYTE_ORDER_MAGIC, 1, 0, -1};
-	const struct option options[] = {text(SHB_APPLICATION, program)};
+	unsigned int n = (unsigned int)json_array_size(comments);
+	struct option *options = calloc(n + 1, sizeof(*options));
+	bool good;
 
-	return block(f, BLOCK_SECTION, &fixed, sizeof(fixed), NULL, 0, options, 1);
+	if (options == NULL)
+		return false;
+	options[0] = text(SHB_APPLICATION, program);
+	for (unsigned int i = 0; i < n; i++)
+		options[i + 1] = text(OPT_COMMENT, json_string_value(json_array_get(comments, i)));
+	good = block(f, BLOCK_SECTION, &fixed, sizeof(fixed), NULL, 0, options, n + 1);
+	free(options);
+	return good;
 }
 
 bool

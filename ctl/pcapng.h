@@ -6,13 +6,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 /* Writes a pcapng file (draft-ietf-opsawg-pcapng), in native byte order. Each returns false when the file takes no more. */
 
 #define PCAPNG_ETHERNET 1
 #define PCAPNG_RAW_IP 101
 
-/* Section header: which program wrote it, where. */
-bool pcapng_begin(FILE *f, const char *program);
+/* Section header: which program wrote it; comments: an array of strings of less than 64 KiB, or NULL. */
+bool pcapng_begin(FILE *f, const char *program, const json_t *comments);
 /* Interfaces are numbered from 0 in their order. Times are nanoseconds. filter may be NULL. */
 bool pcapng_interface(FILE *f, const char *name, const char *description, uint16_t link,
 	uint32_t snaplen, const char *filter);

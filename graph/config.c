@@ -269,13 +269,14 @@ read_ipsec(struct config_load *l)
 {
 	static const char *const actions[] = {"discard", "bypass", NULL};
 	static const char *const idles[] = {"back-off", "poll", NULL};
+	static const char *const keeping[] = {"false", "insecure", NULL};
 	/* By RTE_LOG_ERR and what follows it. */
 	static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 	static const struct raw_ipsec none;
 	const struct raw_ipsec *raw = l->raw->ipsec != NULL ? l->raw->ipsec : &none;
 	const struct config_where *w = AT("ipsec", -1);
 	struct config *c = l->config;
-	unsigned int action, idle, level, fragment;
+	unsigned int action, idle, level, fragment, keep;
 	int ret;
 
 	ret = config_choice(l, AT(NULL, -1), "idle", l->raw->idle, idles, IDLE_BACK_OFF, &idle);
@@ -285,8 +286,11 @@ read_ipsec(struct config_load *l)
 	if (ret == 0)
 		ret = config_choice(
 			l, w, "local-action", raw->local_action, actions, DEFAULT_BYPASS, &action);
+	if (ret == 0)
+		ret = config_choice(l, w, "keep-keys", raw->keep_keys, keeping, 0, &keep);
 	if (ret < 0)
 		return ret;
+	c->keep_keys = keep == 1;
 	c->idle = idle;
 	c->log_level = RTE_LOG_ERR + level;
 	c->local_action = action;

@@ -100,6 +100,7 @@ struct config {
 	enum sa_fragment fragment; /* of SAs that do not say it themselves: charon's */
 	unsigned int audit_rate; /* lines a second and kind in the log; 0: none */
 	bool path_mtu_discovery; /* what ICMP says of the paths of SAs is believed */
+	bool keep_keys; /* "insecure": the keys of SAs stay, for captures */
 	bool static_only; /* no charon is expected: static policies are complete at start */
 	struct {
 		unsigned int sas, policies, routes, nexthops, mbufs, punt_rate, reassemblies;

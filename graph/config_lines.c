@@ -182,8 +182,14 @@ config_lines_read(struct config_text *t)
 		yaml_event_t ev;
 
 		if (!yaml_parser_parse(&parser, &ev)) {
+			/* What libyaml says of a tab helps nobody. */
+			bool tab = parser.problem_mark.index < t->len &&
+				   t->text[parser.problem_mark.index] == '\t';
+
 			ret = config_text_fail(t, parser.problem_mark.line + 1, "", "not YAML: %s",
-				parser.problem != NULL ? parser.problem : "cannot be parsed");
+				tab			 ? "a tab; lines are indented with spaces"
+				: parser.problem != NULL ? parser.problem
+							 : "cannot be parsed");
 			break;
 		}
 		end = ev.type == YAML_STREAM_END_EVENT;

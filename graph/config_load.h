@@ -65,6 +65,7 @@ struct raw_ipsec {
 	char *static_only, *path_mtu_discovery;
 	char *fragment, *reassembly_timeout;
 	char *audit_rate;
+	char *keep_keys;
 };
 
 struct raw_metrics {

@@ -90,6 +90,7 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 	STRING_OPT("static-only", struct raw_ipsec, static_only),
 	STRING_OPT("fragment", struct raw_ipsec, fragment),
 	STRING_OPT("audit-rate", struct raw_ipsec, audit_rate),
+	STRING_OPT("keep-keys", struct raw_ipsec, keep_keys),
 	STRING_OPT("path-mtu-discovery", struct raw_ipsec, path_mtu_discovery),
 	STRING_OPT("reassembly-timeout", struct raw_ipsec, reassembly_timeout),
 	CYAML_FIELD_END,

@@ -130,6 +130,33 @@ add_live(json_t *row, const struct sa *sa, const struct sa_cold *cold)
 }
 
 static json_t *
+key_text(const uint8_t *key, unsigned int len)
+{
+	char text[2 + 2 * IKE_KEY_MAX + 1] = "0x";
+	json_t *v;
+
+	for (unsigned int i = 0; i < len; i++)
+		snprintf(text + 2 + 2 * i, 3, "%02x", key[i]);
+	v = len > 0 ? json_string(text) : json_null();
+	explicit_bzero(text, sizeof(text));
+	return v;
+}
+
+/* Only for who asks for them, and where the configuration keeps them. */
+static void
+add_keys(json_t *row, const struct sad *sad, uint32_t slot)
+{
+	const struct sa_conf *conf = &sad_cold(sad, slot)->conf;
+	const uint8_t *key = sad_key(sad, slot);
+
+	if (key == NULL)
+		return;
+	json_object_set_new(row, "encryption_key", key_text(key, conf->enc_key_len));
+	json_object_set_new(
+		row, "integrity_key", key_text(key + conf->enc_key_len, conf->int_key_len));
+}
+
+static json_t *
 sa_row(const struct ctl *ctl, const struct ctl_owners *owners, uint32_t slot)
 {
 	const struct sa_cold *cold = sad_cold(ctl->r->sad, slot);
@@ -188,7 +215,7 @@ ctl_sa(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 {
 	const struct sad *sad = ctl->r->sad;
 	const json_t *spi_arg = json_object_get(args, "spi");
-	bool one_spi = spi_arg != NULL;
+	bool one_spi = spi_arg != NULL, keys = json_is_true(json_object_get(args, "keys"));
 	uint32_t slot, spi = 0, scanned = 0, n = sad_slots(sad);
 	struct ctl_owners owners;
 	const char *cursor;
@@ -199,6 +226,13 @@ ctl_sa(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 			return ctl_fail(reply, -EINVAL, "that is not an SPI");
 		json_object_del(args, "spi");
 	}
+	if (keys && !sad_keeps_keys(sad))
+		return ctl_fail(reply, -EPERM,
+			"the keys of SAs are not kept: ipsec: {keep-keys: insecure} in router.yaml "
+			"keeps them from a restart on");
+	if (keys && ctl->peer != 0)
+		return ctl_fail(reply, -EPERM, "only root may see keys");
+	json_object_del(args, "keys");
 	rc = ctl_cursor_arg(args, reply, &cursor);
 	if (rc == 0)
 		rc = ctl_cursor_index(cursor, n, &slot, reply);
@@ -217,6 +251,9 @@ ctl_sa(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 			continue;
 		if (json_array_append_new(reply->data, sa_row(ctl, &owners, slot)) != 0)
 			return -ENOMEM;
+		if (keys)
+			add_keys(json_array_get(reply->data, json_array_size(reply->data) - 1), sad,
+				slot);
 	}
 	return 0;
 }

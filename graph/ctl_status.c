@@ -147,11 +147,11 @@ ctl_status(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 
 	if (rc < 0)
 		return rc;
-	reply->data = json_pack("{ss? ss ss so sI si ss? ss sb so so sI so so ss? ss?}", "name",
+	reply->data = json_pack("{ss? ss ss so sI si ss? sb ss sb so so sI so so ss? ss?}", "name",
 		r->config->name, "version", CYGNET_VERSION, "dpdk", rte_version(), "epoch",
 		ctl_hex64(r->epoch), "uptime", ctl_int((ctl_now() - ctl->started) / 1000000000),
-		"pid", getpid(), "config", r->config->path, "crypto",
-		r->config->crypto.mode == CRYPTO_INLINE ? "inline" : "dedicated",
+		"pid", getpid(), "config", r->config->path, "keep_keys", r->config->keep_keys,
+		"crypto", r->config->crypto.mode == CRYPTO_INLINE ? "inline" : "dedicated",
 		"policies_complete", spd_complete(r->spd), "owners", owners_array(ctl), "counts",
 		counts(ctl), "rcu_pending", ctl_int(rcu_pending(r->rcu)), "host", host(ctl),
 		"channel", channel(ctl), "file_prefix", r->config->eal.file_prefix, "refused_agent",

@@ -102,6 +102,8 @@ compare_fixed(struct diff *d, const struct config *a, const struct config *b)
 		reload_line(d, '!', "crypto.devices");
 	if (a->static_only != b->static_only)
 		reload_line(d, '!', "ipsec.static-only");
+	if (a->keep_keys != b->keep_keys)
+		reload_line(d, '!', "ipsec.keep-keys");
 	compare_number(
 		d, '!', "ipsec.reassembly-timeout", a->reassembly_timeout, b->reassembly_timeout);
 	compare_number(d, '!', "limits.sas", a->limits.sas, b->limits.sas);

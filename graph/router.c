@@ -61,6 +61,7 @@ create_tables(struct router *r)
 		.spi_min = ROUTER_SPI_MIN,
 		.spi_max = ROUTER_SPI_MAX,
 		.workers = r->n_workers,
+		.keep_keys = config->keep_keys,
 		.rcu = r->rcu,
 		.path_mtu = path_mtu,
 		.path_ctx = r};
@@ -68,6 +69,11 @@ create_tables(struct router *r)
 		.max_nexthops = config->limits.nexthops,
 		.rcu = r->rcu};
 	struct sad_crypto ops = crypto_sad_ops(r->crypto);
+
+	if (config->keep_keys)
+		LOG(WARNING, "ipsec.keep-keys is insecure: the keys of SAs stay readable for "
+			     "whoever may "
+			     "capture");
 
 	r->fib = fib_create(&fib);
 	r->sad = r->fib != NULL ? sad_create(&sad, &ops) : NULL;

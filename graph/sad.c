@@ -35,6 +35,7 @@ struct sad {
 	struct sad_crypto crypto;
 	struct sa_cold *cold; /* [slots] */
 	struct sa_counters **counters; /* [worker][slots] */
+	uint8_t (*keys)[IKE_KEY_MAX]; /* [slots], or NULL */
 	uint32_t slots;
 	/* Free slots in a ring whose end is the number of slots: first out is who came first, so that a slot rests as long as
 	 * it can. [slots + 1] */
@@ -125,8 +126,10 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 	sad->cold = calloc(slots, sizeof(*sad->cold));
 	sad->free = calloc(slots + 1, sizeof(*sad->free));
 	sad->counters = calloc(conf->workers, sizeof(*sad->counters));
+	sad->keys = conf->keep_keys ? calloc(slots, sizeof(*sad->keys)) : NULL;
 	if (sad->view.sas == NULL || sad->cold == NULL || sad->free == NULL ||
-		sad->counters == NULL || sad->view.awaited == NULL)
+		sad->counters == NULL || sad->view.awaited == NULL ||
+		(conf->keep_keys && sad->keys == NULL))
 		goto nomem;
 	for (unsigned int i = 0; i < conf->workers; i++) {
 		sad->counters[i] = rte_zmalloc(
@@ -164,6 +167,8 @@ clear_slot(struct sad *sad, uint32_t slot)
 		sad->crypto.destroy(sad->crypto.ctx, sa);
 	rte_free(sa->replay);
 	explicit_bzero(sa, sizeof(*sa));
+	if (sad->keys != NULL)
+		explicit_bzero(sad->keys[slot], sizeof(sad->keys[slot]));
 	for (unsigned int i = 0; i < sad->conf.workers; i++)
 		memset(&sad->counters[i][slot], 0, sizeof(struct sa_counters));
 }
@@ -184,6 +189,7 @@ sad_destroy(struct sad *sad)
 	free(sad->free);
 	free(sad->cold);
 	free(sad->view.awaited);
+	free(sad->keys);
 	rte_free(sad->view.sas);
 	rte_free(sad);
 }
@@ -430,6 +436,8 @@ sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool fr
 		return rc;
 	}
 	sad->cold[*slot].added = now_ns();
+	if (sad->keys != NULL)
+		memcpy(sad->keys[*slot], key, (size_t)conf->enc_key_len + conf->int_key_len);
 	set_state(sad, *slot, SA_LIVE);
 	update_mtu(sad, *slot);
 	atomic_store_explicit(&sa->spi, conf->spi, memory_order_release);
@@ -570,6 +578,18 @@ sad_usage(const struct sad *sad, uint32_t slot, struct sa_usage *usage)
 		ago = ago > last ? (ago - last) / rte_get_tsc_hz() : 0;
 		usage->last_use = now_ns() / NSEC - ago;
 	}
+}
+
+const uint8_t *
+sad_key(const struct sad *sad, uint32_t slot)
+{
+	return sad->keys != NULL && sad->cold[slot].state == SA_LIVE ? sad->keys[slot] : NULL;
+}
+
+bool
+sad_keeps_keys(const struct sad *sad)
+{
+	return sad->keys != NULL;
 }
 
 const struct sa_cold *

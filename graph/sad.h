@@ -263,6 +263,7 @@ struct sad_conf {
 	uint32_t max_sas; /* slots; rounded up to a power of two, at most 2^20 */
 	uint32_t spi_min, spi_max; /* host order; a range of at least 2^8 times the slots */
 	uint16_t workers; /* number of counter sets */
+	bool keep_keys; /* for sad_key(): else they are the crypto device's alone */
 	struct rcu *rcu;
 	/* MTU of the route to a peer, 0 when it is not known; NULL: never known. Outbound SAs ask at their add
 	 * and once a second. */
@@ -333,6 +334,12 @@ int sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi,
 
 /* Sum of the counters over the workers. Control thread. */
 void sad_usage(const struct sad *sad, uint32_t slot, struct sa_usage *usage);
+
+/*
+ * The keys of a live SA as sad_add() took them, until it goes; NULL where the SAD does not keep them. Control thread.
+ */
+const uint8_t *sad_key(const struct sad *sad, uint32_t slot);
+bool sad_keeps_keys(const struct sad *sad);
 
 const struct sa_cold *sad_cold(const struct sad *sad, uint32_t slot);
 const struct sa *sad_hot(const struct sad *sad, uint32_t slot);

@@ -3,6 +3,35 @@
 
 #include <stdio.h>
 
+/* Only for who asked for it, only while the SA lives, and not a byte longer. */
+START_TEST(keys_are_kept_if_asked_for)
+{
+	struct sad_conf conf = {.max_sas = SLOTS,
+		.spi_min = SPI_MIN,
+		.spi_max = SPI_MAX,
+		.workers = WORKERS,
+		.keep_keys = true,
+		.rcu = rcu};
+	struct sa_conf sa = sa_in(0x1000);
+	uint32_t slot = must_add(&sa);
+	const uint8_t *kept;
+
+	ck_assert(!sad_keeps_keys(sad));
+	ck_assert_ptr_null(sad_key(sad, slot));
+	sad_destroy(sad);
+	sad = sad_create(&conf, &crypto);
+	ck_assert(sad_keeps_keys(sad));
+	slot = must_add(&sa);
+	kept = sad_key(sad, slot);
+	ck_assert_mem_eq(kept, key, sa.enc_key_len);
+	ck_assert_int_eq(sad_del(sad, slot), 0);
+	ck_assert_ptr_null(sad_key(sad, slot));
+	rcu_flush(rcu);
+	for (unsigned int i = 0; i < sa.enc_key_len; i++)
+		ck_assert_uint_eq(kept[i], 0);
+}
+END_TEST
+
 START_TEST(spis_are_unique_and_carry_their_slots)
 {
 	bool slot_taken[SLOTS] = {false};
@@ -694,6 +723,7 @@ main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, keys_are_kept_if_asked_for);
 	tcase_add_test(tc, spis_are_unique_and_carry_their_slots);
 	tcase_add_test(tc, a_slot_s_next_spi_is_another);
 	tcase_add_test(tc, spis_spread_over_the_whole_range);

@@ -26,7 +26,7 @@ static const char *why;
 static unsigned int sessions;
 static int crypto_rc;
 static bool ah_keys;
-static const uint8_t key[SA_KEY_MAX];
+static const uint8_t key[SA_KEY_MAX] = {[0] = 0x5a, [35] = 0xa5};
 
 static int
 session_create(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8_t *k)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from scapy.all import ARP, ICMP, IP, Ether, RawPcapNgReader, raw
-from scapy.layers.ipsec import ESP
+from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from lab import Failed, run, wait_for
 from router import CYGNETCTL
@@ -19,7 +19,10 @@ HOST_A, HOST_B = PLAN["a"]["host"], PLAN["b"]["host"]
 
 @pytest.fixture(scope="module")
 def sites(module_lab):
-    two = TwoSites(module_lab).start().up()
+    two = TwoSites(module_lab)
+    two.b.router.conf["ipsec"] = {**two.b.router.conf.get("ipsec", {}), "keep-keys": "insecure"}
+    two.b.router.write()
+    two.start().up()
     two.lab = module_lab
     two.wait_ping(10)
     return two
@@ -122,7 +125,7 @@ def test_off_again_the_nodes_are_their_own(sites):
     (["trace", "no such word"], 2, "the filter: "),
     (["trace", "-n", "0"], 2, "the count is a number from 1 to 200, not '0'"),
     (["capture", "-w", "/dev/null", "-i", "nowhere"], 1, "there is no port 'nowhere'"),
-    (["capture", "--keys"], 1, "the router keeps no keys"),
+    (["capture", "--keys"], 1, "the keys of SAs are not kept: ipsec: {keep-keys: insecure}"),
     (["capture", "-w", "/nowhere/x", "-c", "1"], 1, "/nowhere/x: No such file or directory"),
 ])
 def test_errors(sites, args, code, text):
@@ -237,6 +240,30 @@ def test_capture_inside_the_tunnel(sites):
     assert [p[:3] for p in packets] == [("inner", 2, f"SPI {spi['out']}"), ("inner", 1, f"SPI {spi['in']}")]
     assert [(p[3][IP].src, p[3][IP].dst, p[3][ICMP].type) for p in packets] == [(HOST_A, HOST_B, 8), (HOST_B, HOST_A, 0)]
     assert "2 packets" in c.err
+
+
+def test_capture_with_keys(sites):
+    """scapy opens the wire's packets with what the file's comments say, and nobody else is told."""
+    path = sites.lab.dir / "keys.pcapng"
+    with Looking(sites.b.router, "capture", "--keys", "-i", "wan", "-w", path, "-c", "2", "-d", "10", "esp"):
+        sites.ping(1)
+    assert path.stat().st_mode & 0o777 == 0o600
+    said = re.findall(rb"SA esp (\S+) > (\S+) SPI 0x(\w+) encryption AES_GCM_16-256 key 0x(\w+) integrity - key -",
+                      path.read_bytes())
+    keys = {int(spi, 16): (src.decode(), bytes.fromhex(key.decode())) for src, _, spi, key in said}
+    assert len(keys) == 2 and set(keys) == {int(s["spi"], 16) for s in sites.b.router.sas()}
+    opened = []
+    for _, _, _, frame in read_pcapng(path):
+        src, key = keys[frame[ESP].spi]
+        assert frame[IP].src == src
+        sa = SecurityAssociation(ESP, spi=frame[ESP].spi, crypt_algo="AES-GCM", crypt_key=key,
+                                 tunnel_header=IP(src=frame[IP].src, dst=frame[IP].dst))
+        inner = sa.decrypt(frame[IP])
+        opened.append((inner.src, inner.dst, inner[ICMP].type))
+    assert opened == [(HOST_A, HOST_B, 8), (HOST_B, HOST_A, 0)]
+    assert not any(key.hex() in json.dumps(sites.b.router.sas()) for _, key in keys.values())
+    assert "keep-keys is insecure" in sites.b.router.process.output()
+    assert "keeps the keys of SAs" in sites.b.router.ctl("doctor", check=False).stdout
 
 
 def test_capture_of_drops(sites):
