@@ -33,9 +33,7 @@ struct crypto {
 static int
 find_native(struct dev *dev)
 {
-	snprintf(dev->name, sizeof(dev->name), "%s", NATIVE);
-	dev->native = true;
-	dev->id = UINT8_MAX;
+	*dev = (struct dev){.name = NATIVE, .native = true, .id = UINT8_MAX};
 	if (!esp_gcm_possible()) {
 		LOG(INFO, "crypto: this processor has no AVX-512, VAES and VPCLMULQDQ: "
 			  "native is left out");
@@ -55,6 +53,7 @@ find_or_make(struct dev *dev, const char *driver, unsigned int queue_pairs)
 	char args[64];
 	int id = rte_cryptodev_get_dev_id(driver);
 
+	*dev = (struct dev){.id = 0}; /* of one that was left out */
 	snprintf(dev->name, sizeof(dev->name), "%s", driver);
 	if (id < 0) {
 		snprintf(args, sizeof(args), "max_nb_queue_pairs=%u,socket_id=%u", queue_pairs,

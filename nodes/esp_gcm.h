@@ -48,7 +48,9 @@ static inline bool
 esp_gcm_possible(void)
 {
 #ifdef RTE_ARCH_X86_64
-	return rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512F) == 1 &&
+	/* The first: whether the operating system lets it, too. */
+	return __builtin_cpu_supports("avx512f") &&
+	       rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512F) == 1 &&
 	       rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512BW) == 1 &&
 	       rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512VL) == 1 &&
 	       rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512DQ) == 1 &&

@@ -53,6 +53,9 @@ enum { LAN, WAN, DMZ, PORTS };
 #define SPI_OUT 0x00002002u
 #define REQID 7
 
+/* The tag of cases that are run once more with crypto devices alone (plain_cpu.c). */
+#define WORLD_CRYPTO "crypto"
+
 struct world_conf {
 	unsigned int workers, crypto_lcores; /* 0 crypto lcores: inline */
 	unsigned int mtu, frames;

@@ -294,6 +294,7 @@ nodes_burst_case(void)
 {
 	TCase *c = tcase_create("burst");
 
+	tcase_set_tags(c, WORLD_CRYPTO);
 	tcase_add_checked_fixture(c, start, world_stop);
 	tcase_set_timeout(c, 300);
 	tcase_add_loop_test(c, bursts, 0, 4);

@@ -864,6 +864,7 @@ nodes_esp6_case(void)
 {
 	TCase *tc = tcase_create("esp6");
 
+	tcase_set_tags(tc, WORLD_CRYPTO);
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_test(tc, over_ip4);

@@ -705,6 +705,7 @@ nodes_esp_in_case(void)
 {
 	TCase *tc = tcase_create("esp-in");
 
+	tcase_set_tags(tc, WORLD_CRYPTO);
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_test(tc, known_answers);

@@ -431,6 +431,7 @@ nodes_esp_out_case(void)
 {
 	TCase *tc = tcase_create("esp-out");
 
+	tcase_set_tags(tc, WORLD_CRYPTO);
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_test(tc, sizes);
@@ -454,6 +455,7 @@ nodes_jumbo_case(void)
 {
 	TCase *tc = tcase_create("jumbo");
 
+	tcase_set_tags(tc, WORLD_CRYPTO);
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, world_jumbo, world_stop);
 	tcase_add_test(tc, jumbo);

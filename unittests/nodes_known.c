@@ -331,6 +331,17 @@ START_TEST(outbound)
 }
 END_TEST
 
+/* By ourselves where the processor can, else by a device: one that stood in for what is left out is a device like any. */
+START_TEST(who_does_aes_gcm)
+{
+	uint32_t slot = sa(&(struct sa_spec){.dir = SA_DIR_OUT});
+
+	ck_assert_int_eq(sa_at(slot)->sync, esp_gcm_possible() ? SA_SYNC_NATIVE : SA_SYNC);
+	ck_assert_str_eq(crypto_dev_name(world.r.crypto, sa_at(slot)->dev),
+		esp_gcm_possible() ? "native" : "crypto_aesni_gcm");
+}
+END_TEST
+
 static void
 start(void)
 {
@@ -345,8 +356,10 @@ nodes_known_case(void)
 {
 	TCase *c = tcase_create("known");
 
+	tcase_set_tags(c, WORLD_CRYPTO);
 	tcase_add_checked_fixture(c, start, world_stop);
 	tcase_set_timeout(c, 60);
+	tcase_add_test(c, who_does_aes_gcm);
 	tcase_add_test(c, inbound);
 	tcase_add_test(c, outbound);
 	return c;

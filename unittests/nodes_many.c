@@ -263,6 +263,7 @@ nodes_dedicated_case(void)
 {
 	TCase *tc = tcase_create("crypto-lcores");
 
+	tcase_set_tags(tc, WORLD_CRYPTO);
 	tcase_add_checked_fixture(tc, world_dedicated, world_stop);
 	add_tests(tc);
 	return tc;

@@ -362,6 +362,7 @@ nodes_random_case(void)
 {
 	TCase *c = tcase_create("random");
 
+	tcase_set_tags(c, WORLD_CRYPTO);
 	tcase_add_checked_fixture(c, start, world_stop);
 	tcase_set_timeout(c, 300);
 	tcase_add_test(c, any_packet);

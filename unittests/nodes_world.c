@@ -68,8 +68,8 @@ configure(const struct world_conf *conf)
 	static const char *const names[PORTS] = {"lan", "wan", "dmz"};
 	static const char *const addrs[PORTS][2] = {
 		{"10.1.0.1", LAN6}, {US, US6}, {"10.3.0.1", DMZ6}};
-	static char *native[] = {"native", "crypto_aesni_gcm"};
-	static char *devices[] = {"crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl"};
+	static char *devices[] = {
+		"native", "crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl"};
 	static char devargs[PORTS][32];
 	static struct config_lcore lcores[8];
 	static struct config_port ports[PORTS + 1];
@@ -85,8 +85,8 @@ configure(const struct world_conf *conf)
 	c->lcores = lcores;
 	c->n_lcores = conf->workers + conf->crypto_lcores;
 	c->crypto.mode = conf->crypto_lcores == 0 ? CRYPTO_INLINE : CRYPTO_DEDICATED;
-	c->crypto.devices = conf->every_device ? devices : native;
-	c->crypto.n_devices = conf->every_device ? RTE_DIM(devices) : RTE_DIM(native);
+	c->crypto.devices = devices;
+	c->crypto.n_devices = conf->every_device ? RTE_DIM(devices) : 2;
 	c->crypto.frames = conf->frames;
 	c->local_action = conf->discard ? DEFAULT_DISCARD : DEFAULT_BYPASS;
 	c->limits.sas = 64;
