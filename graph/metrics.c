@@ -8,18 +8,123 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 
 #define TIMEOUT_SECONDS 10
 #define HEADERS_MAX 8192
+#define CLIENTS 32
+#define LOOK_SECONDS 1
 
+/*
+ * Who reaches the address may open connections and send them by drops, or not at all: descriptors are the router's, too.
+ * So there are no more than CLIENTS; who comes then takes the place of the one that is there for the longest time.
+ */
 struct metrics {
 	struct ctl *ctl;
 	struct evhttp *http;
+	struct evconnlistener *listener; /* evhttp's */
+	struct event *look, *resume;
+	struct bufferevent *client
+		[CLIENTS]; /* oldest first, with a reference; evhttp gives no other way to count them */
+	unsigned int n_clients;
 	struct metrics_ike *ike;
 };
+
+/* evhttp has given it back. */
+static bool
+is_left(struct bufferevent *bev)
+{
+	bufferevent_data_cb read, write;
+	bufferevent_event_cb event;
+	void *arg;
+
+	bufferevent_getcb(bev, &read, &write, &event, &arg);
+	return event == NULL;
+}
+
+static void
+sweep(struct metrics *m)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < m->n_clients; i++) {
+		if (is_left(m->client[i]))
+			bufferevent_decref(m->client[i]);
+		else
+			m->client[n++] = m->client[i];
+	}
+	m->n_clients = n;
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	sweep(arg);
+}
+
+/* A connection comes. */
+static struct bufferevent *
+on_client(struct event_base *base, void *arg)
+{
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	struct metrics *m = arg;
+
+	sweep(m);
+	if (bev == NULL)
+		return NULL;
+	if (m->n_clients == CLIENTS) {
+		/* evhttp sees its end, and closes it in the next turn of the event loop. */
+		shutdown(bufferevent_getfd(m->client[0]), SHUT_RDWR);
+		bufferevent_decref(m->client[0]);
+		memmove(m->client, m->client + 1, (CLIENTS - 1) * sizeof(m->client[0]));
+		m->n_clients--;
+	}
+	bufferevent_incref(bev);
+	m->client[m->n_clients++] = bev;
+	return bev;
+}
+
+/* Out of descriptors, most likely: accept() would fail at once again. */
+static void
+on_accept_error(struct evconnlistener *l, void *arg)
+{
+	const struct timeval second = {.tv_sec = 1};
+	struct metrics *m = arg;
+
+	LOG(WARNING, "metrics: accept: %s", strerror(errno));
+	evconnlistener_disable(l);
+	event_add(m->resume, &second);
+}
+
+static void
+on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	evconnlistener_enable(((struct metrics *)arg)->listener);
+}
+
+static int
+watch_clients(struct metrics *m, struct evhttp_bound_socket *bound)
+{
+	const struct timeval every = {.tv_sec = LOOK_SECONDS};
+	struct event_base *base = m->ctl->r->base;
+
+	m->listener = evhttp_bound_socket_get_listener(bound);
+	m->look = event_new(base, -1, EV_PERSIST, on_look, m);
+	m->resume = evtimer_new(base, on_resume, m);
+	if (m->look == NULL || m->resume == NULL || event_add(m->look, &every) != 0)
+		return -ENOMEM;
+	evconnlistener_set_error_cb(m->listener, on_accept_error);
+	return 0;
+}
 
 static void
 on_metrics(struct evhttp_request *req, void *arg)
@@ -45,6 +150,7 @@ struct metrics *
 metrics_start(struct ctl *ctl, const char *address, unsigned int port, const char *vici)
 {
 	struct metrics *m = calloc(1, sizeof(*m));
+	struct evhttp_bound_socket *bound;
 
 	if (m == NULL || (m->http = evhttp_new(ctl->r->base)) == NULL) {
 		LOG(ERR, "metrics: not enough memory");
@@ -57,8 +163,11 @@ metrics_start(struct ctl *ctl, const char *address, unsigned int port, const cha
 	evhttp_set_max_body_size(m->http, 0);
 	evhttp_set_allowed_methods(m->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
 	evhttp_set_cb(m->http, "/metrics", on_metrics, m);
-	if (evhttp_bind_socket(m->http, address, port) != 0) {
-		LOG(ERR, "metrics.listen: %s port %u: %s", address, port, strerror(errno));
+	evhttp_set_bevcb(m->http, on_client, m);
+	bound = evhttp_bind_socket_with_handle(m->http, address, port);
+	if (bound == NULL || watch_clients(m, bound) < 0) {
+		LOG(ERR, "metrics.listen: %s port %u: %s", address, port,
+			strerror(bound != NULL ? ENOMEM : errno));
 		metrics_stop(m);
 		return NULL;
 	}
@@ -76,5 +185,11 @@ metrics_stop(struct metrics *m)
 		return;
 	metrics_ike_stop(m->ike);
 	evhttp_free(m->http);
+	for (unsigned int i = 0; i < m->n_clients; i++)
+		bufferevent_decref(m->client[i]);
+	if (m->look != NULL)
+		event_free(m->look);
+	if (m->resume != NULL)
+		event_free(m->resume);
 	free(m);
 }

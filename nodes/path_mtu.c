@@ -203,7 +203,8 @@ sealed_by(const struct worker *w, const struct quote *q)
 	const struct sa *sa = NULL;
 	uint64_t last;
 
-	if (q->sound && q->has_spi)
+	/* RFC 792: eight bytes at least, where ESP has both; of AH they have the SPI alone. */
+	if (q->sound && q->has_spi && (q->has_seq || q->proto == IPPROTO_AH))
 		sa = sad_lookup_out(w->sad, q->spi, q->proto, &q->dst);
 	if (sa == NULL || !addr_equal(&q->src, &sa->peer) || !ports_match(sa, q))
 		return NULL;

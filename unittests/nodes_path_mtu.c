@@ -278,9 +278,10 @@ START_TEST(forged)
 		(1ull << 32) + 1; /* the low half begins anew: some of before are recent */
 	memset(packet + header + 4, 0xff, 4);
 	believed(packet, n, 1400, 1400);
-	/* Too short for the SPI. */
+	/* Too short for SPI and number. */
 	refused(packet, header + 3, 1400);
-	believed(packet, header + 4, 1400, 1400);
+	refused(packet, header + 7, 1400);
+	believed(packet, header + 8, 1400, 1400);
 	/* From us, but not to whom the error is sent; a wrong checksum. */
 	len = error_about(ip, packet, n, 1400);
 	for (unsigned int k = 0; k < 2; k++) {

@@ -2,6 +2,7 @@
 """What watches a router from outside: Prometheus and the service manager."""
 
 import json
+import os
 import re
 import socket
 import urllib.error
@@ -89,6 +90,26 @@ def test_metrics_are_off_and_local_by_default(site):
     assert router.stop() == 0
     router = Router(site, conf(metrics={"port": PORT})).start()
     assert f"127.0.0.1:{PORT}" in site.run("ss", "-Hltn").stdout
+    assert router.stop() == 0
+
+
+def test_idle_clients_take_no_descriptors(site):
+    """Many who connect, and say nothing or half a request: the router has a few of them at a time, and answers others."""
+    router = Router(site, conf(metrics={"port": PORT})).start()
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{router.process.pid}/fd"))
+    before, idle = descriptors(), []
+    with site.inside():
+        for i in range(300):
+            idle.append(socket.create_connection(("127.0.0.1", PORT)))
+            idle[-1].send(b"GET /metrics HTTP/1.1\r\nHo"[:i % 30])
+    wait_for("the router to drop most of them", lambda: descriptors() < before + 60)
+    for _ in range(40):
+        assert "cygnet_" in get(site, f"http://127.0.0.1:{PORT}/metrics")[1]
+    for s in idle:
+        s.close()
+    wait_for("all of them to be gone", lambda: descriptors() <= before + 3)
     assert router.stop() == 0
 
 
