@@ -4,7 +4,9 @@
 #include "failures.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <daemon.h>
 #include <threading/mutex.h>
@@ -117,6 +119,25 @@ on_child_state(listener_t *listener, ike_sa_t *ike_sa, child_sa_t *child, child_
 	return TRUE;
 }
 
+/* A client that does not read is left alone after 5 s: charon's end waits for this thread. */
+static void
+tell(stream_t *stream, char *text, size_t len)
+{
+	unsigned int waits = 50;
+
+	while (len > 0) {
+		ssize_t n = stream->write(stream, text, len, FALSE);
+
+		if (n > 0) {
+			text += n;
+			len -= n;
+		} else if (n == 0 || errno != EWOULDBLOCK || waits-- == 0)
+			return;
+		else
+			usleep(100000);
+	}
+}
+
 /* Who may connect is who may connect to VICI: charon makes both sockets alike. */
 static bool
 on_accept(failure_log_t *this, stream_t *stream)
@@ -128,7 +149,7 @@ on_accept(failure_log_t *this, stream_t *stream)
 	text = failures_text(this->failures, &len);
 	this->mutex->unlock(this->mutex);
 	if (text)
-		stream->write_all(stream, text, len);
+		tell(stream, text, len);
 	free(text);
 	return FALSE; /* the stream is charon's to close */
 }
