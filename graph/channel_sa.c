@@ -204,9 +204,10 @@ channel_del_sa(struct channel_core *c, const struct owner *o, const struct ike_m
 	uint32_t slot;
 	int rc = find_own(c, o, id, &slot);
 
-	if (rc == 0)
-		channel_remove_sa(c, slot);
-	return rc;
+	if (rc < 0)
+		return rc;
+	spd_unbind_sa(c->spd, slot);
+	return sad_retire(c->sad, slot);
 }
 
 int

@@ -43,6 +43,9 @@ struct sad {
 		uint32_t next, before;
 	} * free;
 	uint32_t n_free;
+	/* Retired SAs that still take packets, oldest first: a ring. [slots] */
+	uint32_t *retired;
+	uint32_t first_retired, n_retired;
 	uint32_t tick_at;
 	uint32_t count[SA_DYING + 1];
 };
@@ -125,10 +128,11 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 	sad->view.awaited = calloc(slots, sizeof(*sad->view.awaited));
 	sad->cold = calloc(slots, sizeof(*sad->cold));
 	sad->free = calloc(slots + 1, sizeof(*sad->free));
+	sad->retired = calloc(slots, sizeof(*sad->retired));
 	sad->counters = calloc(conf->workers, sizeof(*sad->counters));
 	sad->keys = conf->keep_keys ? calloc(slots, sizeof(*sad->keys)) : NULL;
-	if (sad->view.sas == NULL || sad->cold == NULL || sad->free == NULL ||
-		sad->counters == NULL || sad->view.awaited == NULL ||
+	if (sad->view.sas == NULL || sad->retired == NULL || sad->cold == NULL ||
+		sad->free == NULL || sad->counters == NULL || sad->view.awaited == NULL ||
 		(conf->keep_keys && sad->keys == NULL))
 		goto nomem;
 	for (unsigned int i = 0; i < conf->workers; i++) {
@@ -186,6 +190,7 @@ sad_destroy(struct sad *sad)
 	for (unsigned int i = 0; sad->counters != NULL && i < sad->conf.workers; i++)
 		rte_free(sad->counters[i]);
 	free(sad->counters);
+	free(sad->retired);
 	free(sad->free);
 	free(sad->cold);
 	free(sad->view.awaited);
@@ -540,6 +545,15 @@ sad_last_number(uint32_t flags)
 	return flags & IKE_SA_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
 }
 
+/* No lcore finds it any more; the slot comes back after the grace period. */
+static void
+unlink_sa(struct sad *sad, uint32_t slot)
+{
+	atomic_store_explicit(&sad->view.sas[slot].spi, 0, memory_order_release);
+	index_del(sad, slot);
+	rcu_defer(sad->conf.rcu, free_slot, sad, (void *)(uintptr_t)slot);
+}
+
 int
 sad_del(struct sad *sad, uint32_t slot)
 {
@@ -551,11 +565,42 @@ sad_del(struct sad *sad, uint32_t slot)
 	}
 	if (sad->cold[slot].state != SA_LIVE)
 		return -ENOENT;
-	atomic_store_explicit(&sad->view.sas[slot].spi, 0, memory_order_release);
-	index_del(sad, slot);
 	set_state(sad, slot, SA_DYING);
-	rcu_defer(sad->conf.rcu, free_slot, sad, (void *)(uintptr_t)slot);
+	unlink_sa(sad, slot);
 	return 0;
+}
+
+int
+sad_retire(struct sad *sad, uint32_t slot)
+{
+	struct sa_cold *cold;
+
+	if (slot >= sad->slots)
+		return -ENOENT;
+	cold = &sad->cold[slot];
+	/* A hard lifetime is no matter of the peer's. */
+	if (cold->state != SA_LIVE || cold->hard_sent || cold->conf.dir != SA_DIR_IN ||
+		!spi_is_ours(sad, cold->conf.spi, slot))
+		return sad_del(sad, slot);
+	set_state(sad, slot, SA_DYING);
+	cold->retired = now_ns();
+	sad->retired[(sad->first_retired + sad->n_retired++) & sad->view.mask] = slot;
+	return 0;
+}
+
+/* Ends those that have lingered. */
+static void
+end_retired(struct sad *sad, uint64_t now)
+{
+	while (sad->n_retired > 0) {
+		uint32_t slot = sad->retired[sad->first_retired];
+
+		if (now - sad->cold[slot].retired < SAD_LINGER_MS * (NSEC / 1000))
+			return;
+		unlink_sa(sad, slot);
+		sad->first_retired = (sad->first_retired + 1) & sad->view.mask;
+		sad->n_retired--;
+	}
 }
 
 void
@@ -663,6 +708,7 @@ sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), v
 	uint32_t n = (sad->slots + 9) / 10;
 	uint64_t now = now_ns();
 
+	end_retired(sad, now);
 	for (; n > 0; n--, sad->tick_at = (sad->tick_at + 1) & sad->view.mask) {
 		struct sa_cold *cold = &sad->cold[sad->tick_at];
 		int what;

@@ -101,7 +101,7 @@ enum sa_state {
 	SA_FREE, /* the slot is nobody's */
 	SA_LARVAL, /* its SPI is reserved, no keys yet */
 	SA_LIVE,
-	SA_DYING, /* unlinked, waits for its grace period */
+	SA_DYING, /* nobody's any more: takes late packets (sad_retire()), or waits for its grace period */
 };
 
 /* Losses of one SA; names in sa_error_names[]. */
@@ -250,6 +250,7 @@ struct sa_cold {
 	struct sa_conf conf;
 	enum sa_state state;
 	uint64_t added; /* CLOCK_MONOTONIC nanoseconds: of the reservation while larval */
+	uint64_t retired; /* the same, of sad_retire() */
 	uint32_t session; /* of its owner, in which that named it last */
 	bool soft_sent, hard_sent;
 	bool updating; /* the inactive template may still be read */
@@ -328,6 +329,15 @@ uint64_t sad_last_number(uint32_t flags);
 /* Removes an SA or a reservation; packets in flight still finish. Returns 0 or -ENOENT. Control thread. */
 int sad_del(struct sad *sad, uint32_t slot);
 
+/*
+ * The same for an SA that its peers have agreed to end: an inbound one whose SPI names its slot is gone for the control side
+ * at once, but lcores still take its packets for SAD_LINGER_MS. A DELETE overtakes packets in networks and in peers that
+ * seal beside their IKE, and those were sent in good faith. Policies decide about them as about all others, so none
+ * gets through when the last SA of its policies has gone. All other SAs end as by sad_del(). Control thread.
+ */
+#define SAD_LINGER_MS 500
+int sad_retire(struct sad *sad, uint32_t slot);
+
 /* Slot of the SA with these (spi in network order, dst may be NULL for inbound), or -ENOENT. Control. */
 int sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi,
 	const struct ip_addr *dst, uint32_t *slot);
@@ -352,7 +362,7 @@ void sad_set_session(struct sad *sad, uint32_t slot, uint32_t session);
 /*
  * Looks at a part of the table (all of it once a second when called at each 100 ms tick): raises
  * expire(ctx, slot, hard) for lifetimes that ran out, once soft and once hard, and drops larval SPIs
- * after 165 s; asks for the MTU of outbound SAs' paths. A hard expiry stops an SA before the call: it takes no more packets. Control thread.
+ * after 165 s; ends what has lingered; asks for the MTU of outbound SAs' paths. A hard expiry stops an SA before the call: it takes no more packets. Control thread.
  */
 void sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), void *ctx);
 

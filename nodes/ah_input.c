@@ -25,8 +25,11 @@ open_ah(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	sa = sad_lookup(w->sad, ah->spi, IPPROTO_AH);
 	p->flags |= PKT_F_AH;
 	if (unlikely(sa == NULL || w->early.n != 0)) {
-		if ((sa == NULL || early_waits(w, ah->spi)) && early_keep(w, m, ah->spi))
-			return EDGE_KEPT;
+		enum early early = early_look(w, m, ah->spi, sa);
+
+		if (early != EARLY_GO)
+			return early == EARLY_KEPT ? EDGE_KEPT
+						   : inbound_drop(p, DROP_ESP_NO_SA, EDGE_DROP);
 	}
 	if (unlikely(sa == NULL || !(sa->flags & SA_F_AH)))
 		return inbound_drop(p, DROP_ESP_NO_SA, EDGE_DROP);

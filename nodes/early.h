@@ -13,28 +13,28 @@
 
 #define EARLY_MS 500
 
-/* Whether the packet is kept: its SPI (network order) waits for its SA, and there is room. */
-static inline bool
-early_keep(struct worker *w, struct rte_mbuf *m, uint32_t spi)
+enum early { EARLY_GO, EARLY_KEPT, EARLY_NO_ROOM };
+
+/*
+ * What becomes of a packet of that SPI (network order): it is kept while that waits for its SA, or when the SA came (sa) a moment ago
+ * and others wait still. One behind them must not overtake them: were there no room for it, all those would fall out of the window.
+ */
+static inline enum early
+early_look(struct worker *w, struct rte_mbuf *m, uint32_t spi, const struct sa *sa)
 {
 	struct early_hold *h = &w->early;
+	bool waits = sa == NULL && sad_awaits(w->sad, spi);
 
-	if (!sad_awaits(w->sad, spi) || h->n == RTE_DIM(h->pkts))
-		return false;
+	for (unsigned int i = 0; sa != NULL && !waits && i < h->n; i++)
+		waits = h->spi[i] == spi;
+	if (!waits)
+		return EARLY_GO;
+	if (h->n == RTE_DIM(h->pkts))
+		return EARLY_NO_ROOM;
 	h->spi[h->n] = spi;
 	h->deadline[h->n] = w->now + EARLY_MS * w->tsc_hz / 1000;
 	h->pkts[h->n++] = m;
-	return true;
-}
-
-/* Whether packets of that SPI wait still, though their SA is there: one behind them must not overtake them. */
-static inline bool
-early_waits(const struct worker *w, uint32_t spi)
-{
-	for (unsigned int i = 0; i < w->early.n; i++)
-		if (w->early.spi[i] == spi)
-			return true;
-	return false;
+	return EARLY_KEPT;
 }
 
 #endif

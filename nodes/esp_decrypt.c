@@ -25,8 +25,11 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	esp = rte_pktmbuf_mtod_offset(m, const struct rte_esp_hdr *, header);
 	sa = sad_lookup(w->sad, esp->spi, IPPROTO_ESP);
 	if (unlikely(sa == NULL || w->early.n != 0)) {
-		if ((sa == NULL || early_waits(w, esp->spi)) && early_keep(w, m, esp->spi))
-			return EDGE_KEPT;
+		enum early early = early_look(w, m, esp->spi, sa);
+
+		if (early != EARLY_GO)
+			return early == EARLY_KEPT ? EDGE_KEPT
+						   : inbound_drop(p, DROP_ESP_NO_SA, EDGE_DROP);
 	}
 	if (unlikely(sa == NULL || sa->flags & SA_F_AH))
 		return inbound_drop(p, DROP_ESP_NO_SA, EDGE_DROP);

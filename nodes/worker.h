@@ -157,9 +157,9 @@ struct worker {
 	} hold; /* packets that wait for a neighbour */
 	struct early_hold {
 		unsigned int n;
-		uint32_t spi[128]; /* network order */
-		uint64_t deadline[128]; /* TSC */
-		struct rte_mbuf *pkts[128];
+		uint32_t spi[1024]; /* network order */
+		uint64_t deadline[1024]; /* TSC */
+		struct rte_mbuf *pkts[1024];
 	} early; /* packets that wait for their SA (early.h) */
 	uint32_t fragment_id,
 		fragment_seed; /* IPv6: the next one of this worker; the same for all */

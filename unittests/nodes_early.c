@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "nodes.h"
 
+#include "early.h"
+
 /* ESP of an SA that the peer uses already while ours is still being negotiated. */
 
 static const struct ip4 inner = {.src = HOST_B, .dst = HOST_A};
@@ -77,6 +79,36 @@ START_TEST(wait_for_their_sa)
 }
 END_TEST
 
+/* The SA came in the middle of a walk: what is behind the waiting packets keeps its place though the SPI waits no more. */
+START_TEST(nobody_overtakes)
+{
+	uint32_t spi = reserve();
+	struct early_hold *h = &worker(0)->early;
+	struct worker *w = worker(0);
+	uint8_t got[PACKET_MAX];
+	struct rte_mbuf *last;
+	const struct sa *sa;
+
+	for (unsigned int i = 1; i <= 100; i++)
+		put_number(spi, i, 100 + i);
+	run();
+	ck_assert_uint_eq(h->n, 100);
+	last = h->pkts[--h->n];
+	sa = sad_hot(world.r.sad, install());
+	ck_assert_int_eq(
+		early_look(w, last, htonl(spi + 1), sa), EARLY_GO); /* nothing waits there */
+	ck_assert_int_eq(early_look(w, last, conf.spi, sa), EARLY_KEPT);
+	h->n = RTE_DIM(h->pkts);
+	ck_assert_int_eq(early_look(w, last, conf.spi, sa), EARLY_NO_ROOM);
+	h->n = 100;
+	run();
+	no_drops();
+	for (unsigned int i = 1; i <= 100; i++)
+		ck_assert_uint_eq(sent(LAN, got), 100 + i);
+	nothing_left();
+}
+END_TEST
+
 START_TEST(not_for_ever)
 {
 	uint32_t spi = reserve();
@@ -138,6 +170,7 @@ nodes_early_case(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_test(tc, wait_for_their_sa);
+	tcase_add_test(tc, nobody_overtakes);
 	tcase_add_test(tc, not_for_ever);
 	tcase_add_test(tc, not_when_the_spi_is_given_up);
 	tcase_add_test(tc, not_any_number);

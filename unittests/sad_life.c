@@ -165,6 +165,73 @@ START_TEST(time_runs_out)
 }
 END_TEST
 
+/* The peer has deleted it, and what it had sent before is still on its way. */
+START_TEST(late_packets_are_taken)
+{
+	uint32_t spi = reserve(), slot = must_add_reserved(spi), other, out;
+	struct sa_conf conf, foreign = sa_in(4711);
+
+	pass(1000);
+	ck_assert_int_eq(sad_retire(sad, slot), 0);
+	/* Lcores find it, the control side does not. */
+	ck_assert_ptr_eq(lookup(spi), sad_hot(sad, slot));
+	ck_assert_int_eq(find_in(spi, &other), -ENOENT);
+	ck_assert_int_eq(sad_retire(sad, slot), -ENOENT);
+	ck_assert_int_eq(sad_del(sad, slot), -ENOENT);
+	pass(SAD_LINGER_MS - 100);
+	ck_assert_ptr_nonnull(lookup(spi));
+	ck_assert_uint_eq(sad_count(sad, SA_DYING), 1);
+	pass(100);
+	ck_assert_ptr_null(lookup(spi));
+	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+	/* All others go at once: outbound ones, whose SPI another chose, whose lifetime is over. */
+	conf = sa_out(1000, "192.0.2.1");
+	out = must_add(&conf);
+	ck_assert_int_eq(sad_retire(sad, out), 0);
+	ck_assert_ptr_null(sad_at(sad, out));
+	slot = must_add(&foreign); /* lies where an SPI of ours would */
+	foreign = sa_in(4711 + SLOTS);
+	ck_assert_int_eq(sad_retire(sad, must_add(&foreign)), 0);
+	ck_assert_ptr_null(lookup(4711 + SLOTS));
+	ck_assert_int_eq(sad_del(sad, slot), 0);
+	rcu_poll(rcu);
+	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+	spi = reserve();
+	conf = sa_in(spi);
+	conf.life.time_hard = 10;
+	ck_assert_int_eq(add(&conf, true, &slot), 0);
+	pass(11000);
+	expect(1, true);
+	ck_assert_int_eq(sad_retire(sad, slot), 0);
+	rcu_poll(rcu);
+	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+}
+END_TEST
+
+/* One after another, round the ring, each for its own time. */
+START_TEST(many_linger)
+{
+	uint32_t spi[SLOTS];
+
+	for (unsigned int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < SLOTS - 3; i++) {
+			spi[i] = reserve();
+			ck_assert_int_eq(sad_retire(sad, must_add_reserved(spi[i])), 0);
+			if (i == SLOTS / 2)
+				pass(200);
+		}
+		pass(SAD_LINGER_MS - 200);
+		ck_assert_ptr_null(lookup(spi[SLOTS / 2]));
+		ck_assert_ptr_nonnull(lookup(spi[SLOTS / 2 + 1]));
+		pass(200);
+		ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+	}
+	/* Some are there when the table goes. */
+	for (unsigned int i = 0; i < 3; i++)
+		ck_assert_int_eq(sad_retire(sad, must_add_reserved(reserve())), 0);
+}
+END_TEST
+
 START_TEST(time_counts_from_the_add)
 {
 	uint32_t spi = reserve(), slot;
@@ -367,6 +434,8 @@ main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup_clock, teardown);
+	tcase_add_test(tc, late_packets_are_taken);
+	tcase_add_test(tc, many_linger);
 	tcase_add_test(tc, a_reservation_expires);
 	tcase_add_test(tc, a_failed_add_does_not_prolong_a_reservation);
 	tcase_add_test(tc, every_reservation_expires);
