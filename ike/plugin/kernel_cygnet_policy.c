@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "convert.h"
 #include "kernel_cygnet_priv.h"
+#include "one_way.h"
 
 #include <errno.h>
 
@@ -114,6 +115,8 @@ METHOD(kernel_ipsec_t, del_policy, status_t, private_kernel_cygnet_ipsec_t *this
 	tell(this, change, &best);
 	if (change == DESIRED_SET || change == DESIRED_GONE)
 		update_route(this, &policy, id);
+	if (change == DESIRED_GONE)
+		one_way_watch(this, &best);
 	return change == DESIRED_UNKNOWN ? NOT_FOUND : SUCCESS;
 }
 
