@@ -417,31 +417,6 @@ START_TEST(knows_our_addresses)
 }
 END_TEST
 
-/* Hundreds of addresses of one network, as a load balancer has them: an address that is not ours is seen soon. */
-START_TEST(many_local_addresses_cost_no_more)
-{
-	static struct ip_addr addrs[250];
-	double few, many;
-
-	for (unsigned int i = 0; i < RTE_DIM(addrs); i++)
-		addrs[i] = (struct ip_addr){.family = 4, .v4 = rte_cpu_to_be_32(0xc0000201 + i)};
-	for (unsigned int turn = 0; turn < 2; turn++) {
-		double begin;
-		unsigned int hits = 0;
-
-		ck_assert_int_eq(fib_local_set(fib, addrs, turn ? RTE_DIM(addrs) : 1), 0);
-		begin = eal_ms();
-		for (uint32_t i = 0; i < 1000000; i++)
-			hits += fib_local4(fib, rte_cpu_to_be_32(0xc0000200 + i % 256));
-		ck_assert_uint_gt(hits, 0);
-		few = turn ? few : eal_ms() - begin;
-		many = eal_ms() - begin;
-	}
-	printf("fib: is it ours? %.1f ns with 1 address, %.1f ns with 250\n", few, many);
-	ck_assert_msg(many < 10 * few + 5, "%.1f ns instead of %.1f", many, few);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -461,7 +436,6 @@ main(void)
 	tcase_add_test(tc, nexthops_run_out_and_come_back);
 	tcase_add_test(tc, multipath_shares_by_weight);
 	tcase_add_test(tc, knows_our_addresses);
-	tcase_add_test(tc, many_local_addresses_cost_no_more);
 	suite_add_tcase(s, tc);
 	return eal_main(s);
 }
