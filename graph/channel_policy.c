@@ -163,7 +163,7 @@ channel_add_policy(struct channel_core *c, const struct owner *o, const struct i
 	if (rc < 0) {
 		LOG(ERR, "policy of reqid %u refused: %s", conf.reqid,
 			rc == -EEXIST ? "the configuration has one with its selector"
-				      : strerror(-rc));
+				      : spd_strerror(rc));
 		return rc;
 	}
 	delete_orphans(c, &conf);

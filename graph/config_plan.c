@@ -183,8 +183,7 @@ print_memory(const struct config *c, FILE *out)
 			(uint64_t)c->limits.sas *
 				(sizeof(struct sa) + sizeof(struct sa_cold) + 128 +
 					workers * sizeof(struct sa_counters))},
-		{"policies", c->limits.policies,
-			(uint64_t)c->limits.policies * (sizeof(struct spd_policy) + 64)},
+		{"policies", c->limits.policies, spd_size(c->limits.policies)},
 		/* Data, headroom, mbuf and what the nodes know of a packet. */
 		{"packet buffers", c->limits.mbufs, c->limits.mbufs * 2688ull},
 	};

@@ -78,20 +78,6 @@ policy_row(const struct ctl *ctl, const struct ctl_owners *owners, const struct 
 		ctl_age(atomic_load_explicit(&p->used, memory_order_relaxed)));
 }
 
-/* Bucket and id of the last policy of the page before. */
-static int
-parse_cursor(const char *s, struct spd_cursor *c, struct ctl_reply *reply)
-{
-	int n = 0;
-
-	*c = (struct spd_cursor){0};
-	if (s == NULL)
-		return 0;
-	if (sscanf(s, "%" SCNu32 ":%" SCNu32 "%n", &c->bucket, &c->id, &n) != 2 || s[n] != '\0')
-		return ctl_fail(reply, -EINVAL, "that is not a cursor of this table");
-	return 0;
-}
-
 int
 ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 {
@@ -104,7 +90,7 @@ ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 
 	rc = ctl_cursor_arg(args, reply, &cursor);
 	if (rc == 0)
-		rc = parse_cursor(cursor, &c, reply);
+		rc = ctl_cursor_index(cursor, UINT32_MAX, &c.at, reply);
 	if (rc < 0)
 		return rc;
 	ctl_owners_read(ctl, &owners);
@@ -114,7 +100,7 @@ ctl_policy(struct ctl *ctl, json_t *args, struct ctl_reply *reply)
 		if (json_array_append_new(reply->data, policy_row(ctl, &owners, v[i])) != 0)
 			return -ENOMEM;
 	if (n == CTL_PAGE_ROWS)
-		snprintf(reply->next, sizeof(reply->next), "%" PRIu32 ":%" PRIu32, c.bucket, c.id);
+		snprintf(reply->next, sizeof(reply->next), "%" PRIu32, c.at);
 	return 0;
 }
 

@@ -140,7 +140,7 @@ reload_policies_add(struct reload *job)
 	if (rc == 0)
 		return 0;
 	undo_policies(job, i);
-	return reload_fail(job, rc, "the policies do not fit: %s", strerror(-rc));
+	return reload_fail(job, rc, "the policies do not fit: %s", spd_strerror(rc));
 }
 
 /* In its place the policy kept the SA of the one before, which may be of another reqid or peer. */

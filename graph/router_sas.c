@@ -140,7 +140,7 @@ router_add_static_policies(struct router *r)
 		int rc = spd_add(r->spd, p, NULL);
 
 		if (rc < 0) {
-			LOG(ERR, "%s: policies[%u]: %s", r->config->path, i, strerror(-rc));
+			LOG(ERR, "%s: policies[%u]: %s", r->config->path, i, spd_strerror(rc));
 			return rc;
 		}
 	}

@@ -13,13 +13,20 @@
 
 #define ROOM_DYING 4096u /* at least: hash keys that wait for their grace period */
 
+/* Keys that a hash has room for: of policies, of groups if each policy has one of its own, and of what waits for its end. */
+static uint32_t
+room(uint32_t max)
+{
+	return 2 * max + RTE_MAX(max, ROOM_DYING);
+}
+
 static bool
 make_view(struct spd_view *v, uint32_t max, size_t key_len, const char *name, struct rcu *rcu)
 {
 	struct rte_hash_rcu_config rcu_config = {.v = rcu_qsbr(rcu), .mode = RTE_HASH_QSBR_MODE_DQ};
 	struct rte_hash_parameters p = {
 		.name = name,
-		.entries = max + RTE_MAX(max, ROOM_DYING),
+		.entries = room(max),
 		.key_len = key_len,
 		.hash_func = rte_hash_crc,
 		.socket_id = (int)rte_socket_id(),
@@ -61,6 +68,17 @@ fail:
 	return NULL;
 }
 
+/* A key of rte_hash has a pointer before it and fills whole 16 bytes; its bucket, and the extra one, have 8 bytes for it. */
+uint64_t
+spd_size(uint32_t max_policies)
+{
+	uint64_t keys = RTE_ALIGN(sizeof(void *) + sizeof(struct spd_key4), 16) +
+			RTE_ALIGN(sizeof(void *) + sizeof(struct spd_key6), 16) + 2 * 2 * 8;
+
+	return (uint64_t)max_policies * sizeof(struct spd_policy) +
+	       SPD_DIRS * keys * room(max_policies);
+}
+
 static struct spd_view *
 view_of(struct spd *spd, const struct spd_policy_conf *conf)
 {
@@ -68,17 +86,17 @@ view_of(struct spd *spd, const struct spd_policy_conf *conf)
 }
 
 static void
+destroy_policy(void *ctx, struct spd_policy *p)
+{
+	(void)ctx;
+	if (p->group != NULL && --p->group->count == 0)
+		spd_group_free(p->group);
+	rte_free(p);
+}
+
+static void
 destroy_view(struct spd_view *v)
 {
-	const void *key;
-	uint32_t at = 0;
-	void *data;
-
-	while (v->hash != NULL && rte_hash_iterate(v->hash, &key, &data, &at) >= 0)
-		for (struct spd_policy *p = data, *next; p != NULL; p = next) {
-			next = p->next;
-			rte_free(p);
-		}
 	rte_hash_free(v->hash);
 	spd_filter_free(&v->filter);
 	rte_free(v->tuples);
@@ -89,9 +107,12 @@ spd_destroy(struct spd *spd)
 {
 	if (spd == NULL)
 		return;
+	spd_foreach(spd, destroy_policy, NULL);
 	for (int dir = 0; dir < SPD_DIRS; dir++)
 		for (int family = 0; family < SPD_FAMILIES; family++)
 			destroy_view(&spd->view[dir][family]);
+	free(spd->pages);
+	free(spd->free_pages);
 	free(spd->of_reqid);
 	free(spd->of_sa);
 	rte_free(spd);
@@ -102,14 +123,6 @@ defer_free(void *ctx, void *obj)
 {
 	(void)ctx;
 	rte_free(obj);
-}
-
-static struct spd_policy *
-chain_of(struct spd_view *v, const union spd_hash_key *key)
-{
-	void *data;
-
-	return rte_hash_lookup_data(v->hash, key, &data) >= 0 ? data : NULL;
 }
 
 /* The first of the policies that share a key with those of that selector, in one shape. */
@@ -123,7 +136,7 @@ chain_in_shape(
 	if (t == NULL)
 		return NULL;
 	spd_selector_key(conf, t, &key);
-	return chain_of(v, &key);
+	return spd_chain_first(v, &key);
 }
 
 struct spd_policy *
@@ -162,6 +175,19 @@ spd_find(struct spd *spd, const struct spd_policy_conf *conf)
 	return NULL;
 }
 
+const char *
+spd_strerror(int rc)
+{
+	switch (-rc) {
+	case E2BIG:
+		return "its ranges of ports or addresses overlap with those of too many others "
+		       "(" RTE_STR(SPD_CHAIN_MAX) ")";
+	case ENOSPC:
+		return "there are as many as limits.policies allows";
+	}
+	return strerror(-rc);
+}
+
 static int
 check_conf(struct spd_policy_conf *conf)
 {
@@ -194,47 +220,6 @@ make_policy(struct spd *spd, const struct spd_policy_conf *conf, const struct sp
 	return p;
 }
 
-/* Puts the policy into its chain, in order. Lcores see either chain. */
-static int
-link_policy(struct spd_view *v, const union spd_hash_key *key, struct spd_policy *p)
-{
-	struct spd_policy *prev = NULL, *at = chain_of(v, key);
-
-	while (at != NULL && spd_beats(at, p)) {
-		prev = at;
-		at = at->next;
-	}
-	p->next = at;
-	if (prev != NULL) {
-		atomic_store_explicit(&prev->next, p, memory_order_release);
-		return 0;
-	}
-	if (at == NULL)
-		spd_filter_add(&v->filter, rte_hash_hash(v->hash, key));
-	if (rte_hash_add_key_data(v->hash, key, p) == 0)
-		return 0;
-	if (at == NULL)
-		spd_filter_del(&v->filter, rte_hash_hash(v->hash, key));
-	return -ENOSPC;
-}
-
-static void
-unlink_policy(struct spd_view *v, const union spd_hash_key *key, struct spd_policy *p)
-{
-	struct spd_policy *head = chain_of(v, key), *next = p->next;
-
-	if (head != p) {
-		while (head->next != p)
-			head = head->next;
-		atomic_store_explicit(&head->next, next, memory_order_release);
-	} else if (next != NULL) {
-		rte_hash_add_key_data(v->hash, key, next); /* the key is there: cannot fail */
-	} else {
-		rte_hash_del_key(v->hash, key);
-		spd_filter_del(&v->filter, rte_hash_hash(v->hash, key));
-	}
-}
-
 static void
 remove_policy(struct spd *spd, struct spd_policy *p)
 {
@@ -242,7 +227,9 @@ remove_policy(struct spd *spd, struct spd_policy *p)
 	union spd_hash_key key;
 
 	spd_selector_key(&p->conf, spd_tuple_find(v, &p->shape), &key);
-	unlink_policy(v, &key, p);
+	spd_chain_unlink(v, &key, p);
+	if (p->group != NULL)
+		spd_group_del(spd, v, p);
 	v->count--;
 	spd_bind_removed(spd, p);
 	spd_tuple_drop(spd, v, &p->shape);
@@ -251,7 +238,7 @@ remove_policy(struct spd *spd, struct spd_policy *p)
 
 /* Into its tuple and its chain. */
 static int
-insert_policy(struct spd *spd, struct spd_view *v, struct spd_policy *p)
+link_policy(struct spd *spd, struct spd_view *v, struct spd_policy *p, bool replaces)
 {
 	struct spd_tuple *t = spd_tuple_take(spd, v, &p->shape, p->priority);
 	union spd_hash_key key;
@@ -260,10 +247,34 @@ insert_policy(struct spd *spd, struct spd_view *v, struct spd_policy *p)
 	if (t == NULL)
 		return -ENOMEM;
 	spd_selector_key(&p->conf, t, &key);
-	rc = link_policy(v, &key, p);
+	rc = spd_chain_link(v, &key, p, replaces);
 	if (rc < 0)
 		spd_tuple_drop(spd, v, &p->shape);
 	return rc;
+}
+
+/* Into all that it is found by. */
+static int
+insert_policy(struct spd *spd, struct spd_view *v, struct spd_policy *p, bool replaces)
+{
+	int rc = 0;
+
+	if (p->narrow & SPD_NARROW_PORTS)
+		rc = spd_group_add(spd, v, p);
+	if (rc < 0)
+		return rc;
+	rc = link_policy(spd, v, p, replaces);
+	if (rc < 0 && p->group != NULL)
+		spd_group_del(spd, v, p);
+	return rc;
+}
+
+/* Whether a lcore that has been where the new one is, and not yet where the old one was, finds neither of them. */
+static bool
+moves(const struct spd_policy *p, const struct spd_policy *old)
+{
+	return (spd_beats(p, old) && p->next != old) ||
+	       (old->group != NULL && p->action != old->action);
 }
 
 int
@@ -289,22 +300,30 @@ spd_replace(
 	p = make_policy(spd, &new, &shape);
 	if (p == NULL)
 		return -ENOMEM;
+	if (old == NULL && spd_pages_add(spd, p) < 0) {
+		rte_free(p);
+		return -ENOMEM;
+	}
 	/* Before lcores see it. */
 	if (old != NULL && new.dir == SPD_OUT &&new.action == SPD_PROTECT)
 		spd_bind(spd, p, old->sa);
-	rc = insert_policy(spd, v, p);
+	rc = insert_policy(spd, v, p, old != NULL);
 	if (rc < 0) {
+		if (old == NULL)
+			spd_pages_del(spd, p);
 		spd_bind(spd, p, SPD_NO_SA);
-		rte_free(p);
+		/* Its group may have shown it to lcores. */
+		rcu_defer(spd->rcu, defer_free, NULL, p);
 		return rc;
 	}
 	v->count++;
 	spd_bind_added(spd, p);
-	/* A lcore between the two places has not seen the new one, and will not see the old one. */
-	if (old != NULL && spd_beats(p, old) && p->next != old)
-		atomic_fetch_add_explicit(&v->moves, 1, memory_order_release);
-	if (old != NULL)
+	if (old != NULL) {
+		if (moves(p, old))
+			atomic_fetch_add_explicit(&v->moves, 1, memory_order_release);
+		spd_pages_replace(spd, old, p);
 		remove_policy(spd, old);
+	}
 	if (id != NULL)
 		*id = p->id;
 	return 0;
@@ -323,61 +342,9 @@ spd_del(struct spd *spd, const struct spd_policy_conf *conf)
 
 	if (p == NULL)
 		return -ENOENT;
+	spd_pages_del(spd, p);
 	remove_policy(spd, p);
 	return 0;
-}
-
-static void
-view_foreach(struct spd_view *v, void (*fn)(void *ctx, struct spd_policy *p), void *ctx)
-{
-	const void *key;
-	uint32_t at = 0;
-	void *data;
-
-	/* The walk costs what the table has room for, not what is in it. */
-	if (v->count == 0)
-		return;
-	while (rte_hash_iterate(v->hash, &key, &data, &at) >= 0)
-		for (struct spd_policy *p = data; p != NULL; p = p->next)
-			fn(ctx, p);
-}
-
-void
-spd_foreach(struct spd *spd, void (*fn)(void *ctx, struct spd_policy *p), void *ctx)
-{
-	for (int dir = 0; dir < SPD_DIRS; dir++)
-		for (int family = 0; family < SPD_FAMILIES; family++)
-			view_foreach(&spd->view[dir][family], fn, ctx);
-}
-
-/* By buckets of reqids, and in a bucket, whose list begins with the newest, from the oldest on. */
-unsigned int
-spd_page(struct spd *spd, struct spd_cursor *c, struct spd_policy **v, unsigned int max)
-{
-	unsigned int n = 0, later, take;
-	struct spd_policy *p;
-
-	for (; c->bucket <= spd->reqid_mask; c->bucket++, c->id = 0) {
-		later = 0;
-		LIST_FOREACH (p, &spd->of_reqid[c->bucket], of_reqid) {
-			if (p->id <= c->id)
-				break;
-			later++;
-		}
-		take = RTE_MIN(later, max - n);
-		p = LIST_FIRST(&spd->of_reqid[c->bucket]);
-		for (; later > take; later--)
-			p = LIST_NEXT(p, of_reqid);
-		for (unsigned int i = take; i > 0; i--, p = LIST_NEXT(p, of_reqid))
-			v[n + i - 1] = p;
-		n += take;
-		if (n == max) {
-			if (take > 0)
-				c->id = v[n - 1]->id;
-			return n;
-		}
-	}
-	return n;
 }
 
 uint32_t

@@ -13,14 +13,16 @@
 /*
  * The security policy database (RFC 4301, 4.4.1): one ordered view per direction.
  *
- * Tuple space search: policies with the same shape (prefix lengths, whether the protocol counts, mask of
- * the mark) share a tuple; a tuple is a key shape in one hash table per direction and family. A lookup
+ * Tuple space search: policies with the same shape (prefix lengths of addresses and ports, whether the protocol counts,
+ * mask of the mark) share a tuple; a tuple is a key shape in one hash table per direction and family. A lookup
  * visits the tuples in the order of their best priority and stops when no later one can win. An update
  * touches one hash entry, so it costs the same at 10 and at 100,000 policies; readers never wait.
  *
- * What a key cannot say is compared along the chain of the policies that share it: ports, and addresses
- * where a policy's are a range. The key of a range is the smallest prefix around it, so two ranges that do not overlap
- * never share one.
+ * What a key cannot say is compared along the chain of the policies that share it: addresses and ports
+ * where a policy's are a range. The key of a range is the smallest prefix around it, so two ranges of addresses that do not
+ * overlap never share one, and of such ranges of ports a few do. A chain has SPD_CHAIN_MAX policies at most.
+ *
+ * Policies that differ in ports alone are a group, too: it knows the strictest of them, for packets whose ports are not seen.
  *
  * The control thread is the only writer; lcores read under RCU (rcu.h).
  */
@@ -81,6 +83,9 @@ struct spd_key {
  */
 enum spd_acquire { SPD_ACQUIRE_IDLE, SPD_ACQUIRE_WRITING, SPD_ACQUIRE_READY };
 
+/* How many policies may share a key: those whose ranges overlap, and one for each owner of a selector. */
+#define SPD_CHAIN_MAX 256
+
 /* What is to be compared beside the key. */
 #define SPD_NARROW_PORTS (1u << 0)
 #define SPD_NARROW_ADDRS (1u << 1)
@@ -88,7 +93,9 @@ enum spd_acquire { SPD_ACQUIRE_IDLE, SPD_ACQUIRE_WRITING, SPD_ACQUIRE_READY };
 /* Which of a packet's fields the key of a policy has. */
 struct spd_shape {
 	uint8_t src_plen, dst_plen;
+	uint8_t src_port_plen, dst_port_plen; /* leading bits of the ports: 16 is one port */
 	bool proto;
+	bool group; /* of struct spd_group, not of policies */
 	uint32_t mark_mask;
 };
 
@@ -116,7 +123,10 @@ struct spd_policy {
 	struct spd_policy_conf conf; /* in the form that spd_selector_canonical() gives */
 	struct spd_key trigger; /* of the packet, when acquire is SPD_ACQUIRE_READY */
 	uint32_t id;
-	/* The control thread's own: policies of one reqid, and those bound to one SA. */
+	/* The control thread's own: its group, if it has ports; its place for spd_page(); policies of one reqid, and those
+	 * bound to one SA. */
+	struct spd_group *group;
+	uint32_t group_at, page_at;
 	LIST_ENTRY(spd_policy) of_reqid, of_sa;
 };
 
@@ -133,6 +143,8 @@ struct spd;
 
 struct spd *spd_create(uint32_t max_policies, struct rcu *rcu);
 void spd_destroy(struct spd *spd);
+/* Bytes of huge pages that a full table takes. Any thread. */
+uint64_t spd_size(uint32_t max_policies);
 
 /*
  * Gives a selector its one form: a range that is a prefix becomes one, src_plen of a range is that of
@@ -144,7 +156,8 @@ int spd_selector_canonical(struct spd_selector *sel);
 /*
  * Adds a policy. A second one of the same selector, direction, if_id, mark and owner replaces the first in
  * place, and an OUT policy that protects keeps the SA of the one that it replaces until spd_bind() says otherwise.
- * Those of other owners stay beside it: the best of all is used. Control thread. Returns 0, -EINVAL, -ENOSPC, -ENOMEM.
+ * Those of other owners stay beside it: the best of all is used. Control thread. Returns 0, -EINVAL, -ENOSPC, -ENOMEM, or
+ * -E2BIG: SPD_CHAIN_MAX others share its key.
  */
 int spd_add(struct spd *spd, const struct spd_policy_conf *conf, uint32_t *id);
 
@@ -154,6 +167,9 @@ int spd_add(struct spd *spd, const struct spd_policy_conf *conf, uint32_t *id);
  */
 int spd_replace(
 	struct spd *spd, struct spd_policy *old, const struct spd_policy_conf *conf, uint32_t *id);
+
+/* What such an error means, for a log. */
+const char *spd_strerror(int rc);
 
 /* Removes the policy of that selector, direction, if_id, mark and owner. Returns 0 or -ENOENT. Control thread. */
 int spd_del(struct spd *spd, const struct spd_policy_conf *conf);
@@ -191,7 +207,7 @@ uint32_t spd_count(const struct spd *spd, enum spd_dir dir);
  * Control thread.
  */
 struct spd_cursor {
-	uint32_t bucket, id;
+	uint32_t at;
 };
 unsigned int spd_page(
 	struct spd *spd, struct spd_cursor *c, struct spd_policy **v, unsigned int max);

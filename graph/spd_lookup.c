@@ -29,15 +29,16 @@ in_range(const struct spd_range *r, uint64_t high, uint64_t low)
 	       (high < r->hi[0] || (high == r->hi[0] && low <= r->hi[1]));
 }
 
-/* Whether the addresses of the packet are the policy's, where its key does not say it. */
+/* Whether the addresses of the packet are in the ranges, where a key does not say it. */
 static bool
-addrs_match(const struct spd_policy *p, const struct spd_key *key, int family)
+addrs_match(const struct spd_range *src, const struct spd_range *dst, const struct spd_key *key,
+	int family)
 {
 	if (family == SPD_FAMILY4)
-		return in_range(&p->src, 0, rte_be_to_cpu_32(key->src4)) &&
-		       in_range(&p->dst, 0, rte_be_to_cpu_32(key->dst4));
-	return in_range(&p->src, rte_be_to_cpu_64(key->src6[0]), rte_be_to_cpu_64(key->src6[1])) &&
-	       in_range(&p->dst, rte_be_to_cpu_64(key->dst6[0]), rte_be_to_cpu_64(key->dst6[1]));
+		return in_range(src, 0, rte_be_to_cpu_32(key->src4)) &&
+		       in_range(dst, 0, rte_be_to_cpu_32(key->dst4));
+	return in_range(src, rte_be_to_cpu_64(key->src6[0]), rte_be_to_cpu_64(key->src6[1])) &&
+	       in_range(dst, rte_be_to_cpu_64(key->dst6[0]), rte_be_to_cpu_64(key->dst6[1]));
 }
 
 static inline void
@@ -51,24 +52,42 @@ match_chain(struct best *best, struct spd_policy *p, const struct spd_key *key, 
 		if (p->if_id != key->if_id || (key->mark & p->mark_mask) != p->mark)
 			continue;
 		best->narrow |= p->narrow;
-		if (unlikely(p->narrow & SPD_NARROW_ADDRS) && !addrs_match(p, key, family))
+		if (unlikely(p->narrow & SPD_NARROW_ADDRS) &&
+			!addrs_match(&p->src, &p->dst, key, family))
 			continue;
 		if (!(p->narrow & SPD_NARROW_PORTS)) {
 			best->certain = p;
 			return;
 		}
-		if (key->no_ports) {
-			if (p->action == SPD_DISCARD &&
-				(best->discard == NULL || spd_beats(p, best->discard)))
-				best->discard = p;
-			if (p->action == SPD_PROTECT &&
-				(best->protect == NULL || spd_beats(p, best->protect)))
-				best->protect = p;
-		} else if (key->src_port >= sel->src_port_lo && key->src_port <= sel->src_port_hi &&
-			   key->dst_port >= sel->dst_port_lo && key->dst_port <= sel->dst_port_hi) {
+		/* What this means for a packet without ports, match_groups() says. */
+		if (!key->no_ports && key->src_port >= sel->src_port_lo &&
+			key->src_port <= sel->src_port_hi && key->dst_port >= sel->dst_port_lo &&
+			key->dst_port <= sel->dst_port_hi) {
 			best->certain = p;
 			return;
 		}
+	}
+}
+
+static inline void
+keep_better(struct spd_policy **best, const struct spd_group *g, int kind)
+{
+	struct spd_policy *p = atomic_load_explicit(&g->best[kind], memory_order_acquire);
+
+	if (p != NULL && (*best == NULL || spd_beats(p, *best)))
+		*best = p;
+}
+
+/* What policies with ports there are for a packet whose ports are not seen. */
+static void
+match_groups(struct best *best, const struct spd_group *g, const struct spd_key *key, int family)
+{
+	for (; g != NULL; g = atomic_load_explicit(&g->next, memory_order_acquire)) {
+		if (g->if_id != key->if_id || (key->mark & g->mark_mask) != g->mark ||
+			(g->narrow_addrs && !addrs_match(&g->src, &g->dst, key, family)))
+			continue;
+		keep_better(&best->discard, g, SPD_GROUP_DISCARD);
+		keep_better(&best->protect, g, SPD_GROUP_PROTECT);
 	}
 }
 
@@ -90,7 +109,12 @@ strictest(const struct best *best)
 static inline uint32_t
 key_tag(const struct spd_key *k, const struct spd_tuple *t)
 {
-	return spd_tag(k->if_id, k->mark & t->shape.mark_mask) | (t->shape.proto ? k->proto : 0);
+	uint32_t tag =
+		spd_tag(k->if_id, k->mark & t->shape.mark_mask) | (t->shape.proto ? k->proto : 0);
+
+	if (unlikely(t->port_mask != 0))
+		tag ^= spd_port_tag(spd_ports(k->src_port, k->dst_port) & t->port_mask);
+	return tag;
 }
 
 /* Keys of both families as words: what is written in smaller parts cannot be read so at once. */
@@ -201,6 +225,31 @@ find_chains(const struct rte_hash *hash, struct keys *ks)
 	return hits;
 }
 
+/*
+ * The groups of policies with ports that no certain policy comes before: a packet that has one is narrow (a bit of the filter is
+ * enough for that), and one that shows no ports gets the strictest of them.
+ */
+static __rte_noinline void
+look_at_groups(const struct spd_view *v, const struct spd_tuples *ts, int family,
+	const struct spd_key *const *keys, unsigned int n, struct keys *ks, struct best *best)
+{
+	for (uint32_t t = ts->n; t < ts->n + ts->n_groups; t++) {
+		if (!fill_keys(ks, v, &ts->t[t], family, keys, n, best))
+			return;
+		for (unsigned int i = 0; i < n; i++) {
+			uint8_t at = ks->of[i];
+			void *first;
+
+			if (at == NO_KEY)
+				continue;
+			best[i].narrow |= SPD_NARROW_PORTS;
+			if (keys[i]->no_ports && rte_hash_lookup_with_hash_data(v->hash,
+							 &ks->key[at], ks->hash[at], &first) >= 0)
+				match_groups(&best[i], first, keys[i], family);
+		}
+	}
+}
+
 static __rte_always_inline uint64_t
 lookup_once(const struct spd_view *v, int family, const struct spd_key *const *keys, unsigned int n,
 	struct spd_policy **found)
@@ -231,6 +280,8 @@ lookup_once(const struct spd_view *v, int family, const struct spd_key *const *k
 			if (ks.of[i] != NO_KEY && hits & 1ull << ks.of[i])
 				match_chain(&best[i], ks.chain[ks.of[i]], keys[i], family);
 	}
+	if (unlikely(ts->n_groups != 0))
+		look_at_groups(v, ts, family, keys, n, &ks, best);
 	for (unsigned int i = 0; i < n; i++) {
 		found[i] = strictest(&best[i]);
 		narrow |= (uint64_t)(best[i].narrow != 0) << i;

@@ -84,6 +84,9 @@ spd_selector_key(
 	uint32_t tag = spd_tag(conf->if_id, conf->mark & t->shape.mark_mask) |
 		       (t->shape.proto ? conf->sel.proto : 0);
 
+	if (t->port_mask != 0)
+		tag ^= spd_port_tag(
+			spd_ports(conf->sel.src_port_lo, conf->sel.dst_port_lo) & t->port_mask);
 	addr_mask(&src, t->shape.src_plen);
 	addr_mask(&dst, t->shape.dst_plen);
 	memset(key, 0, sizeof(*key));

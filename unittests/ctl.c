@@ -175,7 +175,7 @@ static const struct {
 	{"{\"command\":\"sa\",\"args\":{\"spi\":\"-0x1\"}}", "not an SPI"},
 	{"{\"command\":\"sa\",\"args\":{\"spi\":\"0x100000000\"}}", "not an SPI"},
 	{"{\"command\":\"sa\",\"args\":{\"spi\":null}}", "not an SPI"},
-	{"{\"command\":\"policy\",\"args\":{\"cursor\":\"1\"}}", "not a cursor"},
+	{"{\"command\":\"policy\",\"args\":{\"cursor\":\"-1\"}}", "not a cursor"},
 	{"{\"command\":\"policy\",\"args\":{\"cursor\":\"1:2:3\"}}", "not a cursor"},
 	{"{\"command\":\"route\",\"args\":{\"cursor\":\"10.0.0.0/33\"}}", "not a cursor"},
 	{"{\"command\":\"route\",\"args\":{\"cursor\":\"2001:db8::/129\"}}", "not a cursor"},

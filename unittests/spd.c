@@ -430,6 +430,91 @@ START_TEST(several_owners)
 }
 END_TEST
 
+/* Ranges that all contain one port share a key; others find room beside them, and who replaces one needs none. */
+START_TEST(overlapping_ranges_are_bounded)
+{
+	struct spd_policy_conf conf = policy(NET, 16, PEER, 16, 10);
+	struct spd_key key = packet(NET + 1, PEER + 1, 17, 4000, 32768);
+	uint32_t id;
+
+	for (uint16_t i = 0; i < SPD_CHAIN_MAX; i++) {
+		conf = with_ports(conf, 17, 30000 + i, 40000 - i);
+		conf.reqid = 1 + i;
+		must_add(&conf);
+	}
+	conf = with_ports(conf, 17, 29999, 40001);
+	ck_assert_int_eq(spd_add(spd, &conf, NULL), -E2BIG);
+	ck_assert_ptr_nonnull(strstr(spd_strerror(-E2BIG), "overlap"));
+	ck_assert_uint_eq(spd_count(spd, SPD_OUT), SPD_CHAIN_MAX);
+	must(spd_find(spd, &conf) == NULL);
+	conf = with_ports(conf, 17, 30000, 40000);
+	conf.priority = 5;
+	id = must_add(&conf);
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->id, id);
+	conf = with_ports(conf, 17, 50000, 50010);
+	must_add(&conf);
+	/* What was refused left nothing behind: a packet without ports finds a policy that is there. */
+	key.no_ports = true;
+	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 3)->priority, 5);
+	ck_assert_int_eq(spd_del(spd, &conf), 0);
+	conf = with_ports(conf, 17, 30000, 40000);
+	ck_assert_int_eq(spd_del(spd, &conf), 0);
+	conf = with_ports(conf, 17, 29999, 40001);
+	must_add(&conf);
+}
+END_TEST
+
+/* Each with ports of its own between networks of its own: as many groups as policies. */
+START_TEST(holds_as_many_with_ports)
+{
+	struct spd_policy_conf conf;
+
+	for (int turn = 0; turn < 3; turn++) {
+		for (uint32_t i = 0; i < MAX_POLICIES; i++) {
+			conf = with_ports(policy(NET + i, 32, PEER, 16, 10), 6, 80, 80);
+			must_add(&conf);
+		}
+		for (uint32_t i = 0; i < MAX_POLICIES; i++) {
+			struct spd_key key = packet(NET + i, PEER, 6, 1, 80);
+
+			must(lookup_n(SPD_OUT, &key, 2)->conf.sel.src.v4 == key.src4);
+			key.no_ports = true;
+			must(lookup_n(SPD_OUT, &key, 2)->conf.sel.src.v4 == key.src4);
+			conf = with_ports(policy(NET + i, 32, PEER, 16, 10), 6, 80, 80);
+			must(spd_del(spd, &conf) == 0);
+		}
+		eal_settle(rcu);
+	}
+}
+END_TEST
+
+/* A page costs the same whatever the policies share: 100,000 of one reqid, or of none. */
+START_TEST(pages_of_many)
+{
+	struct spd_cursor cursor = {0};
+	struct spd_policy *v[64];
+	double begin, slowest = 0;
+	unsigned int n, all = 0;
+
+	spd_destroy(spd);
+	make_spd(100000);
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct spd_policy_conf conf = policy(NET, 16, 0x14000000 + i, 32, 10);
+
+		must_add(&conf);
+	}
+	do {
+		begin = eal_ms();
+		n = spd_page(spd, &cursor, v, RTE_DIM(v));
+		slowest = RTE_MAX(slowest, eal_ms() - begin);
+		all += n;
+	} while (n == RTE_DIM(v));
+	ck_assert_uint_eq(all, 100000);
+	printf("spd: a page of %zu of 100000 policies without reqid: %.1f us at most\n", RTE_DIM(v),
+		slowest * 1000);
+}
+END_TEST
+
 static unsigned int seen[4 * MAX_POLICIES];
 
 START_TEST(pages)
@@ -492,6 +577,9 @@ main(void)
 	tcase_add_test(tc, interface_ids_and_marks);
 	tcase_add_test(tc, several_owners);
 	tcase_add_test(tc, pages);
+	tcase_add_test(tc, pages_of_many);
+	tcase_add_test(tc, overlapping_ranges_are_bounded);
+	tcase_add_test(tc, holds_as_many_with_ports);
 	suite_add_tcase(s, tc);
 	return eal_main(s);
 }

@@ -9,6 +9,7 @@ struct model {
 };
 
 static struct model model[SPD_DIRS][MAX_POLICIES];
+static bool one_pair; /* of addresses: policies differ in ports, protocols and owners */
 
 static bool
 beats(const struct model *a, const struct model *b)
@@ -129,6 +130,11 @@ random_addrs(struct ip_addr *first, struct ip_addr *last, uint8_t *plen, uint8_t
 	struct ip_addr other = random_addr(family);
 
 	*first = random_addr(family);
+	if (one_pair) {
+		*first = (struct ip_addr){.family = family};
+		*plen = eal_rand() % 8 == 0;
+		return;
+	}
 	*plen = (family == 4 ? plens4 : plens6)[eal_rand() % RTE_DIM(plens4)];
 	if (eal_rand() % 4 != 0)
 		return;
@@ -139,22 +145,47 @@ random_addrs(struct ip_addr *first, struct ip_addr *last, uint8_t *plen, uint8_t
 	}
 }
 
+/* Few bits differ here, too. */
+static uint16_t
+random_port(void)
+{
+	return eal_rand() & 0x8113;
+}
+
+/* One port, any, or a range. ICMP: type or code. */
+static void
+random_ports(uint16_t *lo, uint16_t *hi)
+{
+	*lo = 0;
+	*hi = 65535;
+	switch (eal_rand() % 4) {
+	case 0:
+		break;
+	case 1:
+		*lo = random_port();
+		*hi = *lo + eal_rand() % (65536 - *lo);
+		break;
+	case 2:
+		*lo = random_port();
+		*hi = *lo | (0xffff >> eal_rand() % 17);
+		break;
+	case 3:
+		*lo = *hi = random_port();
+		break;
+	}
+}
+
 static struct spd_policy_conf
 random_policy(void)
 {
-	static const uint16_t ports[][2] = {
-		{0, 65535}, {0, 65535}, {80, 80}, {0, 1023}, {1000, 2000}, {65535, 65535}, {0, 0}};
-	unsigned int src = eal_rand() % RTE_DIM(ports), dst = eal_rand() % RTE_DIM(ports);
 	struct spd_policy_conf conf = policy(0, 0, 0, 0, eal_rand() % 12);
 	uint8_t family = eal_rand() % 2 ? 4 : 6;
 
 	random_addrs(&conf.sel.src, &conf.sel.src_last, &conf.sel.src_plen, family);
 	random_addrs(&conf.sel.dst, &conf.sel.dst_last, &conf.sel.dst_plen, family);
-	conf.sel.proto = (uint8_t[]){0, 6, 17}[eal_rand() % 3];
-	conf.sel.src_port_lo = ports[src][0];
-	conf.sel.src_port_hi = ports[src][1];
-	conf.sel.dst_port_lo = ports[dst][0];
-	conf.sel.dst_port_hi = ports[dst][1];
+	conf.sel.proto = (uint8_t[]){0, 1, 6, 17}[eal_rand() % 4];
+	random_ports(&conf.sel.src_port_lo, &conf.sel.src_port_hi);
+	random_ports(&conf.sel.dst_port_lo, &conf.sel.dst_port_hi);
 	conf.reqid = eal_rand() % 3;
 	conf.owner = eal_rand() % 2;
 	conf.dir = eal_rand() % SPD_DIRS;
@@ -194,8 +225,6 @@ place(const struct spd_policy_conf *conf)
 static void
 random_packet(struct spd_key *key, uint8_t family)
 {
-	static const uint16_t ports[] = {
-		0, 1, 79, 80, 81, 999, 1000, 1023, 1024, 2000, 2001, 65535};
 	struct ip_addr src = random_addr(family), dst = random_addr(family);
 
 	memset(key, 0, sizeof(*key));
@@ -210,8 +239,8 @@ random_packet(struct spd_key *key, uint8_t family)
 	key->proto = (uint8_t[]){1, 6, 17}[eal_rand() % 3];
 	key->no_ports = eal_rand() % 4 == 0;
 	if (!key->no_ports) {
-		key->src_port = ports[eal_rand() % RTE_DIM(ports)];
-		key->dst_port = ports[eal_rand() % RTE_DIM(ports)];
+		key->src_port = random_port();
+		key->dst_port = eal_rand() % 8 != 0 ? random_port() : eal_rand();
 	}
 	if (eal_rand() % 3 == 0)
 		key->if_id = eal_rand() % 3;
@@ -249,7 +278,8 @@ look_at_random_packets(void)
 	}
 }
 
-START_TEST(agrees_with_the_rule)
+static void
+change_and_look(void)
 {
 	unsigned int counts[SPD_DIRS] = {0}, replaced = 0;
 
@@ -298,13 +328,26 @@ START_TEST(agrees_with_the_rule)
 		look_at_random_packets();
 		rcu_poll(rcu);
 	}
-	ck_assert_uint_gt(replaced, 50);
+	must(replaced > 50);
 	for (int dir = 0; dir < SPD_DIRS; dir++)
 		for (unsigned int i = 0; i < MAX_POLICIES; i++)
 			if (model[dir][i].id != 0)
 				must(spd_del(spd, &model[dir][i].conf) == 0);
 	ck_assert_uint_eq(
 		spd_count(spd, SPD_IN) + spd_count(spd, SPD_OUT) + spd_count(spd, SPD_FWD), 0);
+}
+
+START_TEST(agrees_with_the_rule)
+{
+	one_pair = false;
+	change_and_look();
+}
+END_TEST
+
+START_TEST(agrees_between_one_pair_of_prefixes)
+{
+	one_pair = true;
+	change_and_look();
 }
 END_TEST
 
@@ -317,6 +360,7 @@ main(void)
 	tcase_set_timeout(tc, 100);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, agrees_with_the_rule);
+	tcase_add_test(tc, agrees_between_one_pair_of_prefixes);
 	suite_add_tcase(s, tc);
 	return eal_main(s);
 }

@@ -112,6 +112,57 @@ START_TEST(a_replaced_policy_is_always_found)
 }
 END_TEST
 
+/* Later fragments: between a DISCARD and a PROTECT there is no moment of BYPASS, which is for all other ports. */
+static bool
+find_strict(void *arg)
+{
+	struct spd_key key = packet(NET + 1, PEER + 1, 17, 0, 0);
+	const struct spd_key *keys[64];
+	struct spd_policy *found[64];
+
+	(void)arg;
+	key.no_ports = true;
+	for (unsigned int k = 0; k < 64; k++)
+		keys[k] = &key;
+	spd_lookup4(spd, SPD_OUT, keys, 64, found);
+	for (unsigned int k = 0; k < 64; k++)
+		if (found[k] == NULL || found[k]->action == SPD_BYPASS)
+			return false;
+	return true;
+}
+
+START_TEST(a_fragment_never_finds_the_bypass)
+{
+	struct eal_reader r = {.read = find_strict,
+		.rcu = rcu,
+		.what = "a fragment of a protected port was let go"};
+	struct spd_policy_conf rest = policy(NET, 16, PEER, 16, 200), conf;
+	double end = eal_ms() + 1000;
+
+	rest.action = SPD_BYPASS;
+	must_add(&rest);
+	conf = with_ports(policy(NET, 16, PEER, 16, 100), 17, 80, 80);
+	must_add(&conf);
+	eal_readers_start(&r, 2);
+	for (unsigned int n = 0; eal_ms() < end && r.failed == 0; n++) {
+		struct spd_policy_conf other = with_ports(rest, 17, 1000 + n % 50, 1000 + n % 60);
+
+		other.sel.dst_port_hi = RTE_MAX(other.sel.dst_port_lo, other.sel.dst_port_hi);
+		other.action = n % 2 ? SPD_BYPASS : SPD_DISCARD;
+		other.priority = 90 + n % 20;
+		if (spd_del(spd, &other) < 0)
+			must_add(&other);
+		conf.action = n % 2 ? SPD_DISCARD : SPD_PROTECT;
+		conf.priority = 100 + n % 3;
+		must_add(&conf);
+		rcu_poll(rcu);
+		if (n % 50 == 0)
+			eal_settle(rcu);
+	}
+	eal_readers_stop(&r);
+}
+END_TEST
+
 static bool
 find_right_shape(void *arg)
 {
@@ -257,6 +308,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_policy_that_stays_is_always_found);
 	tcase_add_test(tc, a_replaced_policy_is_always_found);
+	tcase_add_test(tc, a_fragment_never_finds_the_bypass);
 	tcase_add_test(tc, a_policy_never_gets_another_s_packets);
 	tcase_add_test(tc, a_hundred_thousand);
 	suite_add_tcase(s, tc);

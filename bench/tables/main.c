@@ -191,6 +191,17 @@ measure(const struct table *t, double fill_us)
 	fflush(stdout);
 }
 
+void
+fill_and_measure(const struct table *t, void (*add)(uint32_t i))
+{
+	double begin = now_us();
+
+	for (uint32_t i = 0; i < t->n; i++)
+		add(i);
+	measure(t, (now_us() - begin) / t->n);
+	rcu_flush(rcu);
+}
+
 static uint32_t
 number(const char *text)
 {
@@ -217,6 +228,7 @@ main(int argc, char **argv)
 	rcu = rcu_create();
 	must(rcu != NULL);
 	bench_policies(number(argv[n + 1]));
+	bench_ports(number(argv[n + 1]));
 	bench_shapes(number(argv[n + 1]));
 	bench_sas(number(argv[n + 1]));
 	bench_routes(number(argv[n + 2]));

@@ -13,6 +13,7 @@
 static struct spd *spd;
 static uint32_t n_policies, n_shapes, out; /* out: which one an update took */
 static unsigned int family;
+static bool fragments; /* ports are not seen */
 static struct spd_policy_conf (*conf_of)(uint32_t i);
 static struct spd_key keys[BURST];
 static const struct spd_key *key_ptr[BURST];
@@ -73,7 +74,7 @@ shaped(uint32_t i)
 	return c;
 }
 
-/* One pair of addresses, a port each. */
+/* One pair of addresses, a port each; beyond 50,000 another port of ours. */
 static struct spd_policy_conf
 port(uint32_t i)
 {
@@ -81,7 +82,24 @@ port(uint32_t i)
 
 	c.reqid = i + 1;
 	c.sel.proto = 17;
-	c.sel.dst_port_lo = c.sel.dst_port_hi = i + 1;
+	if (n_policies > 50000)
+		c.sel.src_port_lo = c.sel.src_port_hi = 1000 + i / 50000;
+	c.sel.dst_port_lo = c.sel.dst_port_hi = 1 + i % 50000;
+	return c;
+}
+
+/* One pair of addresses, ranges of three ports each of the peer's side, and of five of ours: no range begins at a multiple. */
+static struct spd_policy_conf
+ports(uint32_t i)
+{
+	struct spd_policy_conf c = policy(addr4(0x0a010000), 32, addr4(0x14000000), 32);
+
+	c.reqid = i + 1;
+	c.sel.proto = 17;
+	c.sel.src_port_lo = 1001 + 5 * (i / 10000);
+	c.sel.src_port_hi = c.sel.src_port_lo + 4;
+	c.sel.dst_port_lo = 2 + 3 * (i % 10000);
+	c.sel.dst_port_hi = c.sel.dst_port_lo + 2;
 	return c;
 }
 
@@ -90,8 +108,14 @@ fill_key(struct spd_key *key, uint32_t i)
 {
 	struct spd_policy_conf c = conf_of(i);
 
-	*key = (struct spd_key){
-		.family = family, .proto = 17, .src_port = 1000, .dst_port = c.sel.dst_port_lo};
+	*key = (struct spd_key){.family = family,
+		.proto = 17,
+		.src_port = c.sel.src_port_lo != 0 ? c.sel.src_port_lo : 1000,
+		.dst_port = c.sel.dst_port_lo};
+	if (fragments) {
+		key->no_ports = true;
+		key->src_port = key->dst_port = 0;
+	}
 	if (family == 4) {
 		key->src4 = c.sel.src.v4;
 		key->dst4 = c.sel.dst.v4;
@@ -161,11 +185,17 @@ take(void)
 }
 
 static void
-put(void)
+add(uint32_t i)
 {
-	struct spd_policy_conf c = conf_of(out);
+	struct spd_policy_conf c = conf_of(i);
 
 	must(spd_add(spd, &c, NULL) == 0);
+}
+
+static void
+put(void)
+{
+	add(out);
 }
 
 /* A table of its own for each row. */
@@ -181,7 +211,6 @@ row(const char *name, unsigned int fam, uint32_t n, struct spd_policy_conf (*of)
 		.flow = one_flow,
 		.take = take,
 		.put = put};
-	double begin;
 
 	family = fam;
 	conf_of = of;
@@ -190,18 +219,11 @@ row(const char *name, unsigned int fam, uint32_t n, struct spd_policy_conf (*of)
 		key_ptr[i] = &keys[i];
 	spd = spd_create(RTE_MAX(n, 65536u), rcu);
 	must(spd != NULL);
-	begin = now_us();
-	for (uint32_t i = 0; i < n; i++) {
-		struct spd_policy_conf c = conf_of(i);
-
-		must(spd_add(spd, &c, NULL) == 0);
-	}
-	measure(&t, (now_us() - begin) / n);
+	fill_and_measure(&t, add);
 	if (of == shaped) {
 		t = (struct table){.name = "shapes, no policy's", .family = fam, .n = n, .note = note, .random = none};
 		measure(&t, 0);
 	}
-	rcu_flush(rcu);
 	spd_destroy(spd);
 }
 
@@ -225,6 +247,16 @@ bench_shapes(uint32_t max)
 		n_shapes = shapes[i].n;
 		row("shapes", 4, RTE_MIN(max, 10000u), shaped, shapes[i].note);
 	}
-	for (uint32_t n = 10; n <= 1000; n *= 10)
+}
+
+void
+bench_ports(uint32_t max)
+{
+	for (uint32_t n = 10; n <= max; n *= n == 10 ? 100 : 10)
 		row("ports", 4, n, port, "one pair of hosts");
+	for (uint32_t n = 10; n <= max; n *= n == 10 ? 100 : 10)
+		row("ranges of ports", 4, n, ports, "one pair of hosts");
+	fragments = true;
+	row("ports, fragments", 4, RTE_MIN(max, 10000u), port, "one pair of hosts");
+	fragments = false;
 }

@@ -127,18 +127,13 @@ row(uint32_t n, bool with_own, const char *note)
 		.flow = one_flow,
 		.take = take,
 		.put = put};
-	double begin;
 
 	n_sas = n;
 	own = with_own;
 	sad = sad_create(&conf, &crypto);
 	spis = calloc(n, sizeof(*spis));
 	must(sad != NULL && spis != NULL);
-	begin = now_us();
-	for (uint32_t i = 0; i < n; i++)
-		add(i);
-	measure(&t, (now_us() - begin) / n);
-	rcu_flush(rcu);
+	fill_and_measure(&t, add);
 	sad_destroy(sad);
 	free(spis);
 }

@@ -32,6 +32,9 @@ struct table {
 /* Measures the table and prints its row. fill_us: what an entry took when the table was filled. */
 void measure(const struct table *t, double fill_us);
 
+/* Fills the table, an entry at a time, and measures it. Main lcore. */
+void fill_and_measure(const struct table *t, void (*add)(uint32_t i));
+
 /* Lets what is deferred end; no lcore reads. */
 void settle(void);
 
@@ -55,6 +58,7 @@ extern _Atomic bool updating; /* an entry may be out */
 /* Each measures with at most that many entries. */
 void bench_policies(uint32_t max);
 void bench_shapes(uint32_t max);
+void bench_ports(uint32_t max);
 void bench_sas(uint32_t max);
 void bench_routes(uint32_t max);
 
