@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "icmp_quote.h"
 #include "sad.h"
 #include "spd_batch.h"
 #include "stream.h"
@@ -60,6 +61,15 @@ verdict(const struct worker *w, const struct pkt *p, const struct spd_policy *po
 	return policy->action == SPD_DISCARD ? DROP_POLICY_DISCARD : DROP_NONE;
 }
 
+/* RFC 4301, 6.2: an ICMP error that is about what this SA's policy sends. A policy that discards it has the word. */
+static inline bool
+may_answer(const struct worker *w, const struct rte_mbuf *m, const struct pkt *p,
+	const struct spd_policy *policy)
+{
+	return icmp_quote_maybe(m) && (policy == NULL || policy->action != SPD_DISCARD) &&
+	       icmp_quote_allows_in(w, m, p);
+}
+
 /* RFC 4301, 8.2: an ICMP error that came in clear to us, and may be about what an SA sealed. */
 static inline bool
 tells_path_mtu(const struct worker *w, const struct pkt *p, const struct spd_key *key)
@@ -100,6 +110,8 @@ check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_poli
 	}
 	if (likely(!ike))
 		reason = verdict(w, p, policy);
+	if (unlikely(reason == DROP_POLICY_MISMATCH) && may_answer(w, m, p, policy))
+		reason = DROP_NONE;
 	if (policy != NULL)
 		spd_batch_used(w, policy);
 	if (unlikely(reason != DROP_NONE)) {

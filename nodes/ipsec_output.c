@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "icmp_quote.h"
 #include "sad_lookup.h"
 #include "spd_batch.h"
 #include "stream.h"
@@ -55,17 +56,47 @@ ask_for_sa(const struct worker *w, const struct rte_mbuf *m, struct spd_policy *
 	atomic_store_explicit(&policy->acquire, SPD_ACQUIRE_READY, memory_order_release);
 }
 
-/* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. */
 static inline rte_edge_t
-output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy)
+seal(const struct pkt *p)
+{
+	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
+}
+
+/*
+ * RFC 4301, 6.2: an ICMP error that no policy seals goes where the answer to what it quotes would go; for it no SA is asked for. Else
+ * what the peer sealed, and we quote, would be told in clear.
+ */
+static __rte_noinline rte_edge_t
+output_error(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy)
+{
+	struct spd_policy *quoted = icmp_quote_out(w, m, p);
+	uint32_t slot;
+
+	if (quoted == NULL) {
+		if (p->flags & PKT_F_QUOTES)
+			return drop(p, DROP_POLICY_QUOTE);
+		return policy != NULL || default_bypass(w, p) ? pass(m)
+							      : drop(p, DROP_POLICY_DEFAULT);
+	}
+	spd_batch_used(w, quoted);
+	slot = atomic_load_explicit(&quoted->sa, memory_order_acquire);
+	p->sa = slot != SPD_NO_SA ? sad_at(w->sad, slot) : NULL;
+	return p->sa != NULL ? seal(p) : drop(p, DROP_POLICY_QUOTE);
+}
+
+/* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. looked: there are policies. */
+static inline rte_edge_t
+output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy,
+	bool looked)
 {
 	uint32_t slot;
 
 	if (unlikely(is_ike(w, m, p)))
 		return pass(m);
-	/* It would tell in clear what the peer sealed. */
 	if (unlikely(p->flags & PKT_F_QUOTES) && (policy == NULL || policy->action == SPD_BYPASS))
-		return drop(p, DROP_POLICY_QUOTE);
+		return output_error(w, m, p, policy);
+	if (policy == NULL && looked && icmp_quote_maybe(m))
+		return output_error(w, m, p, policy);
 	if (policy == NULL)
 		return likely(default_bypass(w, p)) ? pass(m) : drop(p, DROP_POLICY_DEFAULT);
 	spd_batch_used(w, policy);
@@ -79,7 +110,7 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		ask_for_sa(w, m, policy);
 		return drop(p, DROP_POLICY_NO_SA);
 	}
-	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
+	return seal(p);
 }
 
 /* The SAs of a batch's keys, once each that differs from the one before. */
@@ -104,13 +135,14 @@ prefetch_sas(struct worker *w, const struct spd_batch *b)
 }
 
 static inline rte_edge_t
-judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_policy *policy)
+judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_policy *policy,
+	bool looked)
 {
 	struct pkt *p = pkt(m);
 
 	if (unlikely(!complete && p->in_port != PKT_PORT_HOST))
 		return drop(p, DROP_POLICY_INCOMPLETE);
-	return output(w, m, p, policy);
+	return output(w, m, p, policy, looked);
 }
 
 /* Packets from one to end, which are a run: all that have a policy with an SA, and are not perhaps IKE, take its way. */
@@ -118,18 +150,19 @@ static inline void
 output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uint16_t end,
 	struct spd_policy *policy)
 {
-	rte_edge_t edge = judge(w, complete, s->objs[from], policy);
+	rte_edge_t edge = judge(w, complete, s->objs[from], policy, true);
 	struct sa *sa = pkt(s->objs[from])->sa;
 
 	stream_put(s, from, edge);
-	if (likely((edge == EDGE_ENCRYPT || edge == EDGE_AH) &&
-		    !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
+	/* An ICMP error may have an SA without a policy, and that is its own. */
+	if (likely((edge == EDGE_ENCRYPT || edge == EDGE_AH) && policy != NULL &&
+		    policy->action == SPD_PROTECT && !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
 		for (uint16_t i = from + 1; i < end; i++)
 			pkt(s->objs[i])->sa = sa;
 		return;
 	}
 	for (uint16_t i = from + 1; i < end; i++)
-		stream_put(s, i, judge(w, complete, s->objs[i], policy));
+		stream_put(s, i, judge(w, complete, s->objs[i], policy, true));
 }
 
 static uint16_t
@@ -144,7 +177,7 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 		/* Of what Linux does not send only the policies count: without any, nothing is read. */
 		b.n = empty ? spd_batch_without(&objs[at], n - at, PKT_F_OWN_L2) : 0;
 		for (uint16_t i = 0; i < b.n; i++)
-			stream_put(&s, at + i, judge(w, complete, objs[at + i], NULL));
+			stream_put(&s, at + i, judge(w, complete, objs[at + i], NULL, false));
 		if (b.n > 0)
 			continue;
 		spd_batch_lookup(w, &b, SPD_OUT, SPD_OUT, &objs[at], n - at);

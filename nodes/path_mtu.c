@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp_transport.h"
+#include "icmp_quote.h"
 #include "sad_lookup.h"
 #include "sockets.h"
 #include "stream.h"
@@ -129,27 +130,6 @@ read_error4(const struct worker *w, const struct rte_mbuf *m, struct quote *q)
 		ip4_is_later_fragment(inner) ? 0 : len - at - 8 - inner_len);
 }
 
-/* Where the extension headers of a quoted packet end, and what follows; 0: they do not. */
-static uint16_t
-quoted_chain(const uint8_t *ip, uint16_t len, uint8_t *proto)
-{
-	uint16_t at = sizeof(struct rte_ipv6_hdr);
-
-	*proto = ((const struct rte_ipv6_hdr *)ip)->proto;
-	for (unsigned int n = 0; ip6_is_extension(*proto); n++) {
-		const uint8_t *h = ip + at;
-
-		if (n == IP6_MAX_HEADERS || at + 8 > len ||
-			(*proto == IPPROTO_FRAGMENT && (h[2] << 8 | h[3]) & 0xfff8))
-			return 0;
-		at += *proto == IPPROTO_FRAGMENT ? 8 : 8 * (h[1] + 1);
-		*proto = h[0];
-		if (at > len)
-			return 0;
-	}
-	return at;
-}
-
 static enum about
 read_error6(const struct worker *w, const struct rte_mbuf *m, struct quote *q)
 {
@@ -166,7 +146,7 @@ read_error6(const struct worker *w, const struct rte_mbuf *m, struct quote *q)
 	quoted = len - c.at - 8;
 	if (*(const uint8_t *)inner >> 4 != 6)
 		return ABOUT_OTHERS;
-	inner_at = quoted_chain((const uint8_t *)inner, quoted, &proto);
+	inner_at = icmp_quote_chain((const uint8_t *)inner, quoted, &proto);
 	if (inner_at == 0)
 		return ABOUT_OTHERS;
 	q->src.family = q->dst.family = q->by.family = 6;

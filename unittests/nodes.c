@@ -11,6 +11,7 @@ main(void)
 	suite_add_tcase(s, nodes_input_case());
 	suite_add_tcase(s, nodes_forward_case());
 	suite_add_tcase(s, nodes_icmp_case());
+	suite_add_tcase(s, nodes_icmp_quote_case());
 	suite_add_tcase(s, nodes_esp6_case());
 	suite_add_tcase(s, nodes_esp6_many_case());
 	suite_add_tcase(s, nodes_ip6_case());

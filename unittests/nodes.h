@@ -223,6 +223,7 @@ TCase *nodes_early_case(void);
 TCase *nodes_input_case(void);
 TCase *nodes_forward_case(void);
 TCase *nodes_icmp_case(void);
+TCase *nodes_icmp_quote_case(void);
 TCase *nodes_esp6_case(void);
 TCase *nodes_esp6_many_case(void);
 TCase *nodes_ip6_case(void);

@@ -249,7 +249,9 @@ START_TEST(no_clear_quotation)
 	uint8_t got[PACKET_MAX], clear[PACKET_MAX];
 	uint16_t len;
 
-	tunnel(0, 64, &in, &out);
+	in = sa(&(struct sa_spec){.dir = SA_DIR_IN, .window = 64});
+	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT});
+	policy(SPD_FWD, SPD_PROTECT, "10.2.0.0/16 > 10.1.0.0/16", REQID, NULL);
 	put_esp(&e, &p);
 	run();
 	ck_assert_uint_eq(worker(0)->drops[DROP_IP4_TTL], 1);
