@@ -136,6 +136,12 @@ eal_settle(struct rcu *rcu)
 }
 
 /* xorshift64* */
+void
+eal_seed(uint64_t seed)
+{
+	rand_state = seed;
+}
+
 uint64_t
 eal_rand(void)
 {

@@ -66,6 +66,8 @@ void eal_settle_for(struct rcu *rcu, void (*between)(void));
 
 /* A generator of its own for each test: what fails once fails again. */
 uint64_t eal_rand(void);
+/* Begins the numbers that belong to the seed, which is not 0. */
+void eal_seed(uint64_t seed);
 
 struct ip_addr ip(const char *text);
 

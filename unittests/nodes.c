@@ -28,6 +28,7 @@ main(void)
 	suite_add_tcase(s, nodes_known_case());
 	suite_add_tcase(s, nodes_burst_case());
 	suite_add_tcase(s, nodes_random_case());
+	suite_add_tcase(s, nodes_random_dedicated_case());
 	suite_add_tcase(s, nodes_nat_case());
 	suite_add_tcase(s, nodes_many_case());
 	suite_add_tcase(s, nodes_dedicated_case());

@@ -246,5 +246,6 @@ TCase *nodes_known_case(void);
 TCase *nodes_vlan_case(void);
 TCase *nodes_vlan_closed_case(void);
 TCase *nodes_random_case(void);
+TCase *nodes_random_dedicated_case(void);
 
 #endif

@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
-#include "nodes.h"
-#include "transform.h"
+#include "nodes_pair.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 /*
- * Whatever goes in comes out as it was, or is refused with a reason: random packets in random segments, through
- * SAs of random transforms, sealed and opened by the real nodes. The router seals to PEER, and then becomes PEER.
- * CYGNET_ROUNDS: how many pairs of SAs.
+ * Whatever goes in comes out as it was, or is refused with a reason: random packets of 1 to 9,000 bytes in random segments,
+ * through SAs of every transform, in each mode, over and of both families, sealed and opened by the real nodes, with the
+ * crypto inline and on crypto lcores.
+ *
+ * A round is a pair of SAs and its packets, and has a seed, which is printed when it fails: CYGNET_SEED begins with that
+ * one. CYGNET_ROUNDS: how many rounds.
  */
 
-#define ROUNDS 120
+#define ROUNDS 160 /* each transform at least once */
 #define PACKETS 16
-#define SIZE_MAX_ 9020
-#define MTU 9000
+#define HEADERS_MAX (40 + 8)
+#define SIZE_MAX_ (HEADERS_MAX + 9000)
 #define SPI 0x4711
+#define FIRST_SEED 0x4711
 
 static const uint16_t ciphers[] = {ENCR_AES_GCM_16, ENCR_AES_GCM_12, ENCR_AES_GCM_8,
 	ENCR_CHACHA20_POLY1305, ENCR_AES_CCM_16, ENCR_AES_CCM_12, ENCR_AES_CCM_8,
@@ -26,27 +31,22 @@ static const uint16_t integs[] = {AUTH_HMAC_SHA1_96, AUTH_HMAC_SHA2_256_128, AUT
 struct packet {
 	uint8_t ip[SIZE_MAX_];
 	uint16_t len;
+	uint16_t headers; /* bytes of it in front of the payload */
 	bool single; /* in one segment */
-	bool came; /* in part or whole */
 	uint16_t got; /* bytes of payload */
 };
 
 struct round {
-	struct sa_conf conf;
-	uint8_t key[SA_KEY_MAX];
-	uint32_t in, out;
-	struct spd_policy_conf policy;
+	struct pair pair;
 	uint16_t mtu; /* of the SA's path; 0: not known */
 	struct packet packets[PACKETS];
 };
 
 static unsigned int equal, refused, cut_up;
-
-static unsigned int
-below(unsigned int n)
-{
-	return (eal_rand() >> 16) % n;
-}
+static struct progress {
+	uint64_t seed; /* of the round */
+	bool through;
+} * progress; /* shared with the test's process */
 
 static bool
 one_in(unsigned int n)
@@ -54,38 +54,40 @@ one_in(unsigned int n)
 	return below(n) == 0;
 }
 
+/* The transforms one after the other, with each length of the key and each integrity that goes with it; AH at last. */
 static void
-choose_transform(struct sa_conf *c)
+choose_transform(struct pair *p, unsigned int nth)
 {
-	const struct transform_encr *e = transform_encr(ciphers[below(RTE_DIM(ciphers))]);
-	const struct transform_integ *i = transform_integ(integs[below(RTE_DIM(integs))]);
-	unsigned int n = 0;
+	for (unsigned int k = 0;; k = (k + 1) % (RTE_DIM(ciphers) + 1)) {
+		const struct transform_encr *e =
+			k < RTE_DIM(ciphers) ? transform_encr(ciphers[k]) : NULL;
+		unsigned int n_integs = e == NULL || e->icv_len == 0 ? RTE_DIM(integs) : 1;
+		unsigned int n_lens = 1;
 
-	c->proto = one_in(6) ? IPPROTO_AH : IPPROTO_ESP;
-	if (c->proto == IPPROTO_ESP) {
-		while (n < RTE_DIM(e->key_lens) && e->key_lens[n] != 0)
-			n++;
-		c->enc_alg = e->id;
-		c->enc_key_len = e->salt_len + (n > 0 ? e->key_lens[below(n)] : 0);
-	}
-	if (c->proto == IPPROTO_AH || e->icv_len == 0) {
-		c->int_alg = i->id;
-		c->int_key_len = i->key_len;
+		while (e != NULL && n_lens < RTE_DIM(e->key_lens) && e->key_lens[n_lens] != 0)
+			n_lens++;
+		if (nth >= n_integs * n_lens) {
+			nth -= n_integs * n_lens;
+			continue;
+		}
+		pair_choose(p, e, e != NULL ? e->key_lens[nth % n_lens] : 0,
+			n_integs > 1 ? transform_integ(integs[nth / n_lens]) : NULL);
+		return;
 	}
 }
 
 static void
-choose(struct round *r)
+choose(struct round *r, unsigned int nth)
 {
-	struct sa_conf *c = &r->conf;
+	struct sa_conf *c = &r->pair.conf;
+	unsigned int least;
 
 	memset(r, 0, sizeof(*r));
-	choose_transform(c);
-	c->spi = rte_cpu_to_be_32(SPI);
-	c->src = address(US);
-	c->dst = address(PEER);
-	c->reqid = REQID;
-	c->mode = one_in(3) ? SA_MODE_TRANSPORT : SA_MODE_TUNNEL;
+	r->pair.outer6 = one_in(2);
+	r->pair.inner6 = one_in(2);
+	choose_transform(&r->pair, nth);
+	if (r->pair.inner6 == r->pair.outer6 && one_in(2))
+		c->mode = SA_MODE_TRANSPORT;
 	c->replay_window = one_in(3) ? 0 : 1 + below(4096);
 	c->fragment = below(3);
 	if (c->replay_window != 0 && one_in(2))
@@ -97,51 +99,9 @@ choose(struct round *r)
 		c->src_port = c->dst_port = rte_cpu_to_be_16(4500);
 	}
 	if (c->proto == IPPROTO_ESP && c->mode == SA_MODE_TUNNEL && one_in(4))
-		c->tfc = one_in(2) ? SA_TFC_MTU : below(MTU);
-	for (unsigned int i = 0; i < sizeof(r->key); i++)
-		r->key[i] = eal_rand() >> 24;
-	r->mtu = one_in(2) ? 0 : 576 + below(MTU - 576);
-}
-
-static void
-add_sas(struct round *r)
-{
-	const char *why = "no device has it";
-
-	for (uint8_t dir = SA_DIR_IN; dir <= SA_DIR_OUT; dir++) {
-		r->conf.dir = dir;
-		ck_assert_msg(sad_add(world.r.sad, &r->conf, r->key, false,
-				      dir == SA_DIR_IN ? &r->in : &r->out, &why) == 0,
-			"%u with %u: %s", r->conf.enc_alg, r->conf.int_alg, why);
-	}
-	atomic_store(&sa_at(r->out)->mtu, r->mtu);
-}
-
-/* The packets of the round are protected. */
-static void
-protect(struct round *r, enum spd_dir dir)
-{
-	r->policy = (struct spd_policy_conf){.sel = {.src_port_hi = 65535, .dst_port_hi = 65535},
-		.reqid = REQID,
-		.dir = dir,
-		.action = SPD_PROTECT,
-		.mode = r->conf.mode,
-		.proto = r->conf.proto};
-	addr_parse_prefix(r->conf.mode == SA_MODE_TUNNEL ? HOST_A : US, &r->policy.sel.src,
-		&r->policy.sel.src_plen);
-	addr_parse_prefix(r->conf.mode == SA_MODE_TUNNEL ? HOST_B : PEER, &r->policy.sel.dst,
-		&r->policy.sel.dst_plen);
-	ck_assert_int_eq(spd_add(world.r.spd, &r->policy, NULL), 0);
-	if (dir == SPD_OUT)
-		spd_bind(world.r.spd, spd_find(world.r.spd, &r->policy), r->out);
-}
-
-static void
-become(const char *peer)
-{
-	const char *const addrs[] = {"10.1.0.1", US, "10.3.0.1", peer};
-
-	local_addresses(addrs, RTE_DIM(addrs));
+		c->tfc = one_in(2) ? SA_TFC_MTU : below(PAIR_MTU);
+	least = r->pair.outer6 ? 1280 : 576;
+	r->mtu = one_in(2) ? 0 : least + below(PAIR_MTU - least);
 }
 
 static struct rte_mbuf *
@@ -165,27 +125,39 @@ cut_randomly(unsigned int port, const void *ip, uint16_t len, bool single)
 }
 
 static uint16_t
-random_packet(const struct round *r, uint16_t id, uint8_t *ip)
+random_packet(const struct round *r, uint16_t id, struct packet *p)
 {
-	bool tunnel = r->conf.mode == SA_MODE_TUNNEL;
-	uint16_t most = one_in(2) ? 1500 : 9000;
-	struct ip4 p = {.src = tunnel ? HOST_A : US,
-		.dst = tunnel ? HOST_B : PEER,
+	static const uint8_t padding[8] = {253, 0, 1, 4}; /* of hop-by-hop or destination options */
+	uint16_t most = one_in(2) ? 1500 : 9000, n = 1 + below(most);
+	bool chain = one_in(4);
+	struct ip4 p4 = {.src = pair_src(&r->pair),
+		.dst = pair_dst(&r->pair),
 		.proto = 253,
-		.len = 20 + 1 + below(most),
+		.len = 20 + n,
 		.frag = one_in(4) ? 0x4000 : 0,
 		.tos = below(64) << 2,
 		.id = id};
+	struct ip6 p6 = {.src = p4.src,
+		.dst = p4.dst,
+		.proto = 253,
+		.n_chain = chain ? sizeof(padding) : 0,
+		.chain = padding,
+		.first = one_in(2) ? IPPROTO_HOPOPTS : IPPROTO_DSTOPTS,
+		.tos = p4.tos,
+		.label = below(1 << 20)};
 
-	return ip4_build(ip, &p);
+	p->headers = r->pair.inner6 ? 40 + p6.n_chain : 20;
+	p6.len = p->headers + n;
+	return r->pair.inner6 ? ip6_build(p->ip, &p6) : ip4_build(p->ip, &p4);
 }
 
 static unsigned int
 drops_now(void)
 {
-	/* What a packet may be refused for here. */
-	static const uint8_t reasons[] = {DROP_IP4_SHORT, DROP_IP4_MTU, DROP_ESP_NO_HEADROOM,
-		DROP_FRAGMENT_FULL, DROP_FRAGMENT_INVALID};
+	/* What a packet may be refused for here; and the error about one that is too big at the other end goes nowhere. */
+	static const uint8_t reasons[] = {DROP_IP4_SHORT, DROP_IP4_MTU, DROP_IP6_SHORT,
+		DROP_IP6_MTU, DROP_ESP_NO_HEADROOM, DROP_FRAGMENT_FULL, DROP_FRAGMENT_INVALID,
+		DROP_POLICY_QUOTE};
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < RTE_DIM(reasons); i++) {
@@ -196,17 +168,16 @@ drops_now(void)
 	return n;
 }
 
-/* An ICMP error about a packet with DF is the one thing that comes back. */
+/* An ICMP error about a packet that may not be cut is the one thing that comes back. */
 static void
-take_errors(const struct round *r)
+take_errors(const struct pair *p)
 {
-	uint8_t got[PACKET_MAX];
-	bool tunnel = r->conf.mode == SA_MODE_TUNNEL;
+	uint8_t got[PACKET_MAX], *ip = got + 14;
 
-	while (tunnel ? sent(LAN, got) != 0 : punted(PUNT_OTHER, got) != 0) {
-		ck_assert_uint_eq(got[14 + 9], IPPROTO_ICMP);
-		ck_assert_uint_eq(got[14 + 20], 3);
-		ck_assert_uint_eq(got[14 + 21], 4);
+	while (pair_tunnel(p) ? sent(LAN, got) != 0 : punted(PUNT_OTHER, got) != 0) {
+		ck_assert_uint_eq(ip[p->inner6 ? 6 : 9], p->inner6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+		ck_assert_uint_eq(ip[p->inner6 ? 40 : 20], p->inner6 ? 2 : 3);
+		ck_assert_uint_eq(ip[p->inner6 ? 41 : 21], p->inner6 ? 0 : 4);
 	}
 }
 
@@ -214,30 +185,28 @@ take_errors(const struct round *r)
 static unsigned int
 seal(const struct round *r, struct packet *p, struct rte_mbuf **sealed)
 {
-	bool tunnel = r->conf.mode == SA_MODE_TUNNEL;
 	unsigned int n = 0, drops;
 
 	p->single = one_in(3);
-	if (tunnel)
-		put(world.rx[LAN][0], cut_randomly(LAN, p->ip, p->len, p->single));
-	else
-		put(world.host_rx[LAN], cut_randomly(LAN, p->ip, p->len, p->single));
+	pair_send(&r->pair, cut_randomly(LAN, p->ip, p->len, p->single));
 	run();
-	take_errors(r);
+	take_errors(&r->pair);
 	drops = drops_now();
 	while (rte_ring_dequeue(world.tx[WAN][0], (void **)&sealed[n]) == 0)
 		n++;
 	ck_assert_uint_lt(n, PACKET_MAX / 8);
-	ck_assert_msg(n > 0 || drops == 1, "lost without a reason");
+	ck_assert_msg(n > 0 || drops == 1,
+		"%u bytes lost, %u drops: mode %u, MTU %u, TFC %u, fragment %u", p->len, drops,
+		r->pair.conf.mode, r->mtu, r->pair.conf.tfc, r->pair.conf.fragment);
 	if (n == 0)
 		refused++;
-	/* A packet with room for ESP in one buffer is no reason for anything, without a limit. */
-	ck_assert(n == 1 || !p->single || r->mtu != 0 || p->len > 8800);
+	/* A packet with room for ESP in one buffer is no reason for anything, without a limit or padding. */
+	ck_assert(n == 1 || !p->single || r->mtu != 0 || r->pair.conf.tfc != 0 || p->len > 8800);
 	return n;
 }
 
 static void
-check_equal(const struct round *r, struct packet *p, const uint8_t *ip, uint16_t len)
+check_equal4(const struct round *r, struct packet *p, const uint8_t *ip, uint16_t len)
 {
 	uint16_t frag = ip[6] << 8 | ip[7], at = (frag & 0x1fff) * 8, n = len - 20;
 
@@ -249,14 +218,24 @@ check_equal(const struct round *r, struct packet *p, const uint8_t *ip, uint16_t
 	ck_assert_uint_eq(ip[9], p->ip[9]);
 	ck_assert_mem_eq(ip + 12, p->ip + 12, 8);
 	ck_assert_uint_eq(frag & 0x4000, (p->ip[6] << 8 | p->ip[7]) & 0x4000);
-	ck_assert_uint_eq(ip[8], r->conf.mode == SA_MODE_TUNNEL ? p->ip[8] - 2 : p->ip[8]);
+	ck_assert_uint_eq(ip[8], pair_tunnel(&r->pair) ? p->ip[8] - 2 : p->ip[8]);
 	ck_assert_mem_eq(ip + 20, p->ip + 20 + at, n);
 	if (frag & 0x2000)
 		ck_assert_uint_lt(20 + at + n, p->len);
 	else
 		ck_assert_uint_eq(20 + at + n, p->len);
 	p->got += n;
-	p->came = true;
+}
+
+/* No router cuts it: it comes whole. */
+static void
+check_equal6(const struct round *r, struct packet *p, const uint8_t *ip, uint16_t len)
+{
+	ck_assert_uint_eq(len, p->len);
+	ck_assert_mem_eq(ip, p->ip, 7);
+	ck_assert_uint_eq(ip[7], pair_tunnel(&r->pair) ? p->ip[7] - 2 : p->ip[7]);
+	ck_assert_mem_eq(ip + 8, p->ip + 8, len - 8);
+	p->got += len - p->headers;
 }
 
 /* Opens what was sealed; spoiled: one bit of it is another. */
@@ -264,8 +243,10 @@ static void
 open_all(const struct round *r, struct packet *p, struct rte_mbuf **sealed, unsigned int n,
 	bool spoiled)
 {
+	/* The IP header, and UDP's or what may stand in front of ESP. */
+	unsigned int behind = r->pair.outer6 ? 48 : 28, drops;
 	uint8_t got[PACKET_MAX];
-	unsigned int drops;
+	struct rte_mbuf *m;
 	uint16_t len;
 
 	for (unsigned int i = 0; i < n; i++) {
@@ -274,10 +255,10 @@ open_all(const struct round *r, struct packet *p, struct rte_mbuf **sealed, unsi
 		len = rte_pktmbuf_pkt_len(sealed[i]) - 14;
 		memcpy(copy, rte_pktmbuf_read(sealed[i], 14, len, got), len);
 		rte_pktmbuf_free(sealed[i]);
-		/* Behind the IP header, and UDP's. */
 		if (spoiled && i == 0)
-			copy[28 + below(len - 28)] ^= 1 << below(8);
-		put(world.rx[WAN][0], cut_randomly(WAN, copy, len, p->single));
+			copy[behind + below(len - behind)] ^= 1 << below(8);
+		m = cut_randomly(WAN, copy, len, p->single);
+		put(world.rx[WAN][0], r->pair.outer6 ? as_ip6(m) : m);
 	}
 	run();
 	if (spoiled) {
@@ -289,14 +270,18 @@ open_all(const struct round *r, struct packet *p, struct rte_mbuf **sealed, unsi
 	} else {
 		drops = drops_now();
 	}
-	while ((len = r->conf.mode == SA_MODE_TUNNEL ? sent(WAN, got) : punted(PUNT_OTHER, got)) !=
-		0)
-		check_equal(r, p, got + 14, len);
-	ck_assert_msg(drops > 0 || p->got == p->len - 20,
+	while ((len = pair_opened(&r->pair, got)) != 0) {
+		if (r->pair.inner6)
+			check_equal6(r, p, got + 14, len);
+		else
+			check_equal4(r, p, got + 14, len);
+	}
+	ck_assert_msg(drops > 0 || p->got == p->len - p->headers,
 		"%u of %u bytes in %u packets, no reason: transform %u/%u, mode %u, MTU %u", p->got,
-		p->len - 20, n, r->conf.enc_alg, r->conf.int_alg, r->conf.mode, r->mtu);
-	ck_assert(!spoiled || p->got != p->len - 20);
-	if (p->got == p->len - 20)
+		p->len - p->headers, n, r->pair.conf.enc_alg, r->pair.conf.int_alg,
+		r->pair.conf.mode, r->mtu);
+	ck_assert(!spoiled || p->got != p->len - p->headers);
+	if (p->got == p->len - p->headers)
 		equal++;
 	else if (!spoiled)
 		refused++;
@@ -304,67 +289,92 @@ open_all(const struct round *r, struct packet *p, struct rte_mbuf **sealed, unsi
 }
 
 static void
-end_round(struct round *r)
+one_round(unsigned int nth)
 {
-	ck_assert_int_eq(spd_del(world.r.spd, &r->policy), 0);
-	ck_assert_int_eq(sad_del(world.r.sad, r->in), 0);
-	ck_assert_int_eq(sad_del(world.r.sad, r->out), 0);
+	static struct rte_mbuf *sealed[PACKETS][PACKET_MAX / 8];
+	static struct round r;
+	unsigned int n[PACKETS];
+
+	choose(&r, nth);
+	pair_add(&r.pair, SPI);
+	atomic_store(&sa_at(r.pair.out)->mtu, r.mtu);
+	pair_seals(&r.pair);
+	for (unsigned int k = 0; k < PACKETS; k++) {
+		r.packets[k].len = random_packet(&r, k, &r.packets[k]);
+		n[k] = seal(&r, &r.packets[k], sealed[k]);
+	}
+	pair_opens(&r.pair);
+	for (unsigned int k = 0; k < PACKETS; k++)
+		if (n[k] > 0)
+			open_all(&r, &r.packets[k], sealed[k], n[k], one_in(8));
+	pair_delete(&r.pair);
 	wait_ms(3000); /* fragments that nobody completed */
 	run();
 	worker(0)->drops[DROP_FRAGMENT_TIMEOUT] = 0;
 	nothing_left();
 }
 
+static void
+share_progress(void)
+{
+	progress = mmap(
+		NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(progress, MAP_FAILED);
+}
+
+static void
+print_seed(void)
+{
+	if (!progress->through)
+		printf("CYGNET_SEED=0x%" PRIx64
+		       " CYGNET_ROUNDS=1 begins with the round that failed\n",
+			progress->seed);
+	munmap(progress, sizeof(*progress));
+}
+
 START_TEST(any_packet)
 {
-	static struct rte_mbuf *sealed[PACKETS][PACKET_MAX / 8];
-	const char *rounds = getenv("CYGNET_ROUNDS");
+	const char *rounds = getenv("CYGNET_ROUNDS"), *begin = getenv("CYGNET_SEED");
 	unsigned int n_rounds = rounds != NULL ? atoi(rounds) : ROUNDS;
-	static struct round r;
 
-	socket_add("0.0.0.0", 4500, true, true);
-	for (unsigned int i = 0; i < n_rounds; i++) {
-		unsigned int n[PACKETS];
+	uint64_t seed = begin != NULL ? strtoull(begin, NULL, 0) : FIRST_SEED;
 
-		choose(&r);
-		become("10.3.0.9");
-		add_sas(&r);
-		protect(&r, SPD_OUT);
-		for (unsigned int k = 0; k < PACKETS; k++) {
-			r.packets[k].len = random_packet(&r, k, r.packets[k].ip);
-			n[k] = seal(&r, &r.packets[k], sealed[k]);
-		}
-		ck_assert_int_eq(spd_del(world.r.spd, &r.policy), 0);
-		become(PEER);
-		protect(&r, r.conf.mode == SA_MODE_TUNNEL ? SPD_FWD : SPD_IN);
-		for (unsigned int k = 0; k < PACKETS; k++)
-			if (n[k] > 0)
-				open_all(&r, &r.packets[k], sealed[k], n[k], one_in(8));
-		end_round(&r);
+	for (unsigned int i = 0; i < n_rounds; i++, seed++) {
+		progress->seed = seed;
+		eal_seed(seed * 0x9e3779b97f4a7c15);
+		one_round(seed - FIRST_SEED);
 	}
-	ck_assert_msg(equal > n_rounds * PACKETS / 2, "%u equal, %u refused", equal, refused);
-	ck_assert_uint_gt(cut_up, n_rounds / 10);
-	ck_assert_uint_gt(refused, 0);
+	if (n_rounds >= ROUNDS) {
+		ck_assert_msg(
+			equal > n_rounds * PACKETS / 2, "%u equal, %u refused", equal, refused);
+		ck_assert_uint_gt(cut_up, n_rounds / 10);
+		ck_assert_uint_gt(refused, 0);
+	}
+	progress->through = true;
 }
 END_TEST
 
-static void
-start(void)
+static TCase *
+any_packet_case(const char *name, void (*start)(void))
 {
-	const struct world_conf conf = {
-		.workers = 1, .mtu = MTU, .frames = 16, .every_device = true};
+	TCase *c = tcase_create(name);
 
-	world_start(&conf);
+	tcase_set_tags(c, WORLD_CRYPTO);
+	tcase_add_unchecked_fixture(c, share_progress, print_seed);
+	tcase_add_checked_fixture(c, start, world_stop);
+	tcase_set_timeout(c, 300);
+	tcase_add_test(c, any_packet);
+	return c;
 }
 
 TCase *
 nodes_random_case(void)
 {
-	TCase *c = tcase_create("random");
+	return any_packet_case("random", pair_world);
+}
 
-	tcase_set_tags(c, WORLD_CRYPTO);
-	tcase_add_checked_fixture(c, start, world_stop);
-	tcase_set_timeout(c, 300);
-	tcase_add_test(c, any_packet);
-	return c;
+TCase *
+nodes_random_dedicated_case(void)
+{
+	return any_packet_case("random-crypto-lcores", pair_world_dedicated);
 }
