@@ -5,6 +5,8 @@
 #include "sad.h"
 #include "worker.h"
 
+#include <rte_ether.h>
+
 /*
  * Cuts packets into pieces of p->mtu, for both families. A packet with an SA is yet to be sealed, and its pieces go back
  * to be; others go on to be sent. Pieces are copies: each has a private area of its own. Whoever sends a packet
@@ -36,9 +38,14 @@ fragment_piece(struct rte_mbuf *piece, const struct rte_mbuf *m, const struct fr
 	uint32_t from, uint16_t len, bool last, fragment_finish_t finish)
 {
 	uint16_t header_len = from == 0 ? h->first_len : h->later_len;
-	uint8_t *header = (uint8_t *)rte_pktmbuf_append(piece, header_len + len);
-	uint8_t *payload = header + header_len;
-	const void *data = rte_pktmbuf_read(m, h->payload_at + from, len, payload);
+	uint8_t *header, *payload;
+	const void *data;
+
+	/* As much room in front as what came from a port has: AH over IPv6 needs all of it. */
+	piece->data_off += RTE_ETHER_HDR_LEN;
+	header = (uint8_t *)rte_pktmbuf_append(piece, header_len + len);
+	payload = header + header_len;
+	data = rte_pktmbuf_read(m, h->payload_at + from, len, payload);
 
 	memcpy(pkt(piece), pkt(m), offsetof(struct pkt, op));
 	memcpy(header, from == 0 ? h->first : h->later, header_len);
@@ -52,7 +59,8 @@ static inline unsigned int
 fragment_cut(struct worker *w, const struct rte_mbuf *m, struct rte_mbuf **pieces,
 	enum drop_reason *reason, fragment_headers_t headers, fragment_finish_t finish)
 {
-	uint16_t room = rte_pktmbuf_data_room_size(w->mbufs) - RTE_PKTMBUF_HEADROOM;
+	uint16_t room =
+		rte_pktmbuf_data_room_size(w->mbufs) - RTE_PKTMBUF_HEADROOM - RTE_ETHER_HDR_LEN;
 	uint16_t mtu = RTE_MIN(pkt(m)->mtu, room), each, n;
 	struct fragment_headers h;
 	enum drop_reason refused = headers(w, m, &h);

@@ -325,7 +325,7 @@ share_progress(void)
 static void
 print_seed(void)
 {
-	if (!progress->through)
+	if (progress->seed != 0 && !progress->through)
 		printf("CYGNET_SEED=0x%" PRIx64
 		       " CYGNET_ROUNDS=1 begins with the round that failed\n",
 			progress->seed);
@@ -354,6 +354,36 @@ START_TEST(any_packet)
 }
 END_TEST
 
+/* Outer header, AH with a long ICV and the copy of the one are more than the headroom that a buffer begins with. */
+START_TEST(ah_in_pieces)
+{
+	static const uint16_t algs[] = {AUTH_HMAC_SHA2_384_192, AUTH_HMAC_SHA2_512_256};
+	static struct rte_mbuf *sealed[PACKET_MAX / 8];
+	static struct round r;
+	struct packet *p = &r.packets[0];
+
+	for (unsigned int i = 0; i < RTE_DIM(algs); i++) {
+		memset(&r, 0, sizeof(r));
+		r.pair.outer6 = true;
+		pair_choose(&r.pair, NULL, 0, transform_integ(algs[i]));
+		r.pair.conf.fragment = SA_FRAGMENT_BEFORE;
+		pair_add(&r.pair, SPI);
+		r.mtu = 1500;
+		atomic_store(&sa_at(r.pair.out)->mtu, r.mtu);
+		pair_seals(&r.pair);
+		p->headers = 20;
+		p->len = ip4_build(p->ip,
+			&(struct ip4){.src = HOST_A, .dst = HOST_B, .proto = 253, .len = 3000});
+		ck_assert_uint_eq(seal(&r, p, sealed), 3);
+		pair_opens(&r.pair);
+		open_all(&r, p, sealed, 3, false);
+		ck_assert_uint_eq(p->got, 2980);
+		pair_delete(&r.pair);
+	}
+	ck_assert_uint_eq(refused, 0);
+}
+END_TEST
+
 static TCase *
 any_packet_case(const char *name, void (*start)(void))
 {
@@ -364,6 +394,7 @@ any_packet_case(const char *name, void (*start)(void))
 	tcase_add_checked_fixture(c, start, world_stop);
 	tcase_set_timeout(c, 300);
 	tcase_add_test(c, any_packet);
+	tcase_add_test(c, ah_in_pieces);
 	return c;
 }
 
