@@ -588,9 +588,8 @@ sad_retire(struct sad *sad, uint32_t slot)
 	return 0;
 }
 
-/* Ends those that have lingered. */
-static void
-end_retired(struct sad *sad, uint64_t now)
+void
+sad_end_retired(struct sad *sad, uint64_t now)
 {
 	while (sad->n_retired > 0) {
 		uint32_t slot = sad->retired[sad->first_retired];
@@ -708,7 +707,7 @@ sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), v
 	uint32_t n = (sad->slots + 9) / 10;
 	uint64_t now = now_ns();
 
-	end_retired(sad, now);
+	sad_end_retired(sad, now);
 	for (; n > 0; n--, sad->tick_at = (sad->tick_at + 1) & sad->view.mask) {
 		struct sa_cold *cold = &sad->cold[sad->tick_at];
 		int what;

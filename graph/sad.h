@@ -338,6 +338,9 @@ int sad_del(struct sad *sad, uint32_t slot);
 #define SAD_LINGER_MS 500
 int sad_retire(struct sad *sad, uint32_t slot);
 
+/* Ends those that have lingered at that time (CLOCK_MONOTONIC nanoseconds; UINT64_MAX: all). sad_tick() does. Control thread. */
+void sad_end_retired(struct sad *sad, uint64_t now);
+
 /* Slot of the SA with these (spi in network order, dst may be NULL for inbound), or -ENOENT. Control. */
 int sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi,
 	const struct ip_addr *dst, uint32_t *slot);

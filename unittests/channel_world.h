@@ -168,6 +168,7 @@ world_reset(void)
 	spd_set_complete(old.spd, false);
 	for (uint32_t slot = 0; slot < sad_slots(old.sad); slot++)
 		sad_del(old.sad, slot); /* -ENOENT: nothing is there, or what was deleted already */
+	sad_end_retired(old.sad, UINT64_MAX);
 	for (int i = 0; i < 4; i++)
 		rcu_poll(w.rcu);
 	ck_assert_uint_eq(sad_count(old.sad, SA_FREE), sad_slots(old.sad));
