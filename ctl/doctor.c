@@ -103,7 +103,7 @@ examine_router(struct doctor *d, int fd)
 	json_decref(v);
 	v = ask(d, fd, "port");
 	if (v != NULL)
-		doctor_ports(d, v);
+		doctor_ports(d, v, json_integer_value(json_object_get(status, "pid")));
 	json_decref(v);
 	json_decref(status);
 }

@@ -29,10 +29,10 @@ void doctor_charon(struct doctor *d, const char *prefix);
 /* doctor_strongswan.c: whether plugin and charon are of one strongSwan. */
 void doctor_strongswan(struct doctor *d);
 
-/* doctor_router.c: what the router says of itself; the answers to "status", "lcores" and "port". */
+/* doctor_router.c: what the router says of itself; the answers to "status", "lcores" and "port"; pid: the router's. */
 void doctor_status(struct doctor *d, const json_t *status);
 void doctor_lcores(struct doctor *d, const json_t *lcores);
-void doctor_ports(struct doctor *d, const json_t *ports);
+void doctor_ports(struct doctor *d, const json_t *ports, json_int_t pid);
 
 /* A file below the root, up to size - 1 bytes of it; false: it cannot be read. */
 bool doctor_read(const struct doctor *d, const char *path, char *text, size_t size);

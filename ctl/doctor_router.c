@@ -232,9 +232,7 @@ tap(struct doctor *d, const char *port, json_int_t ifindex)
 	struct ifreq flags;
 
 	if (ifindex == 0 || !netdev(port, SIOCGIFFLAGS, &flags)) {
-		doctor_say(d, "taps", DOCTOR_WRONG,
-			"restart the router, which makes it; here run in the router's network "
-			"namespace",
+		doctor_say(d, "taps", DOCTOR_WRONG, "restart the router, which makes it",
 			"%s: its tap is not there: no ARP, no IKE", port);
 		return;
 	}
@@ -246,10 +244,26 @@ tap(struct doctor *d, const char *port, json_int_t ifindex)
 			"%s: an interface has its tap's name and is another", port);
 }
 
-void
-doctor_ports(struct doctor *d, const json_t *ports)
+/* Whether that process is in another network namespace, where taps and interfaces are not the ones that we see. */
+static bool
+elsewhere(const struct doctor *d, json_int_t pid)
 {
+	char path[512], ours[64], its[64];
+	ssize_t n, m;
+
+	snprintf(path, sizeof(path), "%s/proc/self/ns/net", d->root);
+	n = readlink(path, ours, sizeof(ours));
+	snprintf(path, sizeof(path), "%s/proc/%lld/ns/net", d->root, (long long)pid);
+	m = readlink(path, its, sizeof(its));
+	return n > 0 && m > 0 && (n != m || memcmp(ours, its, n) != 0);
+}
+
+void
+doctor_ports(struct doctor *d, const json_t *ports, json_int_t pid)
+{
+	bool hidden = elsewhere(d, pid);
 	unsigned int before = d->wrong;
+	char advice[64];
 	const json_t *p;
 	size_t i;
 
@@ -261,10 +275,17 @@ doctor_ports(struct doctor *d, const json_t *ports)
 		if (strcmp(list_str(json_object_get(p, "link"), "state"), "up") != 0)
 			doctor_say(d, "ports", DOCTOR_WRONG,
 				"the cable, the switch, or the other end", "%s: no link", name);
+		if (hidden)
+			continue;
 		tap(d, name, number(p, "tap_ifindex"));
 		if (dev != NULL && (strstr(driver, "af_packet") || strstr(driver, "af_xdp")))
 			under(d, name, dev, number(p, "mtu"));
 	}
-	if (d->wrong == before)
+	snprintf(advice, sizeof(advice), "nsenter -t %lld -n cygnetctl doctor", (long long)pid);
+	if (hidden)
+		doctor_say(d, "ports", DOCTOR_NOTE, advice,
+			"their taps and interfaces are in another network namespace, the router's: "
+			"not looked at");
+	else if (d->wrong == before)
 		doctor_say(d, "ports", DOCTOR_OK, NULL, "%zu, with their taps", i);
 }

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from lab import wait_for
+from lab import run, wait_for
 from router import CYGNETCTL
 from sites import TwoSites
 
@@ -37,6 +37,8 @@ def test_doctor(site):
     assert doctor(site) == (0, {})
     text = site.ns.run(CYGNETCTL, "--socket", site.router.socket, "doctor", check=False)
     assert text.returncode == 0 and text.stdout.endswith("Nothing is wrong.\n")
+    text = run([CYGNETCTL, "--socket", site.router.socket, "doctor"], check=False)
+    assert text.returncode == 0 and "in another network namespace" in text.stdout, text.stdout
 
     ns = site.ns
     for break_it, mend, check, words in (
