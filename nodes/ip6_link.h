@@ -23,7 +23,8 @@ ip6_is_link_talk(const struct fib *fib, const struct rte_mbuf *m, bool from_us)
 	const uint8_t *next = (const uint8_t *)(ip + 1);
 	uint16_t len = rte_pktmbuf_data_len(m), at = sizeof(struct rte_ether_hdr) + sizeof(*ip);
 
-	if (len < at + 8)
+	/* What is not whole is refused where all of IPv6 is (ip6-input). */
+	if (len < at + 8 || rte_pktmbuf_pkt_len(m) - at < rte_be_to_cpu_16(ip->payload_len))
 		return false;
 	if (ip->proto == IPPROTO_ICMPV6)
 		return ip->hop_limits == 255 && *next >= ND_ROUTER_SOLICIT &&

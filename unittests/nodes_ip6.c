@@ -394,7 +394,8 @@ put_icmp(unsigned int port, bool host, const char *src, const char *dst, uint8_t
 START_TEST(link_talk)
 {
 	static const uint8_t alert[8] = {IPPROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0};
-	uint8_t out[PACKET_MAX];
+	uint8_t out[PACKET_MAX], ip[PACKET_MAX];
+	uint16_t len;
 
 	policy(SPD_IN, SPD_DISCARD, "::/0 > ::/0", 0, NULL);
 	policy(SPD_OUT, SPD_DISCARD, "::/0 > ::/0", 0, NULL);
@@ -415,6 +416,16 @@ START_TEST(link_talk)
 		put_icmp(LAN, true, LAN6, HOST6_A, 254, type);
 		drops_are(DROP_POLICY_DISCARD, 1);
 	}
+	/* What says that it is longer than it is, is no talk. */
+	len = ip6_build(ip, &(struct ip6){.src = HOST6_A,
+				    .dst = LAN6,
+				    .hops = 255,
+				    .proto = IPPROTO_ICMPV6,
+				    .sport = 136});
+	put_frame6(LAN, ip, len - 1);
+	run();
+	ck_assert_uint_eq(punted(PUNT_ARP, out), 0);
+	drops_are(DROP_IP6_SHORT, 1);
 	/* For somebody else it is a packet as any other. */
 	put_icmp(LAN, false, HOST6_A, "2001:db8:1::99", 255, 136);
 	ck_assert_uint_eq(worker(0)->drops[DROP_NO_ROUTE], 1);

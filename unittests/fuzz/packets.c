@@ -25,16 +25,21 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-/* Nothing is to be read behind what came; what is written there is a tunnel's, to 10.2/16 and 2001:db8:2::/48. */
+/*
+ * Nothing is to be read behind what came; what is written there is a tunnel's: of what goes to 10.2/16 and
+ * 2001:db8:2::/48, and of ICMP errors about what comes from there.
+ */
 static void
 poison(struct rte_mbuf *m)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, 14);
 
-	if (m->data_len >= 14 + 20 && ip[16] == 10 && ip[17] == 2)
-		return;
-	if (m->data_len >= 14 + 40 && memcmp(ip + 24, "\x20\x01\x0d\xb8\0\2", 6) == 0)
-		return;
+	for (unsigned int at = 12; at <= 16 && m->data_len >= 14 + 20; at += 4)
+		if (ip[at] == 10 && ip[at + 1] == 2)
+			return;
+	for (unsigned int at = 8; at <= 24 && m->data_len >= 14 + 40; at += 16)
+		if (memcmp(ip + at, "\x20\x01\x0d\xb8\0\2", 6) == 0)
+			return;
 	ASAN_POISON_MEMORY_REGION(
 		rte_pktmbuf_mtod_offset(m, char *, m->data_len), rte_pktmbuf_tailroom(m));
 	poisoned[n_poisoned++] = m;

@@ -119,7 +119,8 @@ check_frame(const uint8_t *frame, uint16_t len)
 	if (frame[12] == 0x86 && frame[13] == 0xdd) {
 		ck_assert_uint_ge(len, 40);
 		ck_assert_uint_eq(ip[0] >> 4, 6);
-		ck_assert_uint_eq(40 + (ip[4] << 8 | ip[5]), len);
+		/* What neighbours say goes to Linux with what fills up its frame. */
+		ck_assert_uint_le(40 + (ip[4] << 8 | ip[5]), len);
 	}
 	if (frame[12] != 8 || frame[13] != 0)
 		return;
