@@ -56,7 +56,7 @@ class Link:
     def __init__(self, lab):
         self.switch = lab.ns("switch")
         self.switch.no_ipv6()
-        self.switch.run("ip", "link", "add", "br0", "type", "bridge")
+        self.switch.run("ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", 0)
         self.switch.run("ip", "link", "set", "br0", "up")
         self.ns, self.router, self.wire = {}, {}, {}
         for i in 1, 2:
