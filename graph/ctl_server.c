@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "accept_pause.h"
 #include "ctl.h"
 #include "log.h"
 
@@ -41,7 +42,8 @@ struct client {
 struct ctl_server {
 	struct ctl *ctl;
 	struct evconnlistener *listener;
-	struct event *tick, *resume;
+	struct accept_pause *pause;
+	struct event *tick;
 	LIST_HEAD(, client) clients;
 	unsigned int n_clients;
 	uint64_t refused_told; /* nanoseconds: the last log line about it */
@@ -223,26 +225,6 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
-/* Out of descriptors, most likely: accept() would fail at once again. */
-static void
-on_accept_error(struct evconnlistener *l, void *arg)
-{
-	const struct timeval second = {.tv_sec = 1};
-	struct ctl_server *s = arg;
-
-	LOG(WARNING, "cygnetctl's socket: accept: %s", strerror(errno));
-	evconnlistener_disable(l);
-	event_add(s->resume, &second);
-}
-
-static void
-on_resume(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	evconnlistener_enable(((struct ctl_server *)arg)->listener);
-}
-
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -349,15 +331,15 @@ ctl_server_start(struct ctl *ctl)
 		base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (s->listener == NULL)
 		close(fd);
+	else
+		s->pause = accept_pause_new(s->listener, "cygnetctl's socket");
 	s->tick = event_new(base, -1, EV_PERSIST, on_tick, s);
-	s->resume = evtimer_new(base, on_resume, s);
-	if (s->listener == NULL || s->tick == NULL || s->resume == NULL ||
+	if (s->listener == NULL || s->pause == NULL || s->tick == NULL ||
 		event_add(s->tick, &second) != 0) {
 		LOG(ERR, "cygnetctl's socket %s: not enough memory", path);
 		ctl_server_stop(s);
 		return NULL;
 	}
-	evconnlistener_set_error_cb(s->listener, on_accept_error);
 	return s;
 }
 
@@ -372,11 +354,10 @@ ctl_server_stop(struct ctl_server *s)
 		client_free(c);
 	if (lstat(path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
 		unlink(path);
+	accept_pause_free(s->pause);
 	if (s->listener != NULL)
 		evconnlistener_free(s->listener);
 	if (s->tick != NULL)
 		event_free(s->tick);
-	if (s->resume != NULL)
-		event_free(s->resume);
 	free(s);
 }

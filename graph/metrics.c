@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "metrics.h"
 
+#include "accept_pause.h"
 #include "ctl.h"
 #include "log.h"
 #include "metrics_ike.h"
@@ -13,7 +14,6 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/listener.h>
 
 #define TIMEOUT_SECONDS 10
 #define HEADERS_MAX 8192
@@ -27,8 +27,8 @@
 struct metrics {
 	struct ctl *ctl;
 	struct evhttp *http;
-	struct evconnlistener *listener; /* evhttp's */
-	struct event *look, *resume;
+	struct accept_pause *pause;
+	struct event *look;
 	struct bufferevent *client
 		[CLIENTS]; /* oldest first, with a reference; evhttp gives no other way to count them */
 	unsigned int n_clients;
@@ -91,38 +91,16 @@ on_client(struct event_base *base, void *arg)
 	return bev;
 }
 
-/* Out of descriptors, most likely: accept() would fail at once again. */
-static void
-on_accept_error(struct evconnlistener *l, void *arg)
-{
-	const struct timeval second = {.tv_sec = 1};
-	struct metrics *m = arg;
-
-	LOG(WARNING, "metrics: accept: %s", strerror(errno));
-	evconnlistener_disable(l);
-	event_add(m->resume, &second);
-}
-
-static void
-on_resume(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	evconnlistener_enable(((struct metrics *)arg)->listener);
-}
-
 static int
 watch_clients(struct metrics *m, struct evhttp_bound_socket *bound)
 {
 	const struct timeval every = {.tv_sec = LOOK_SECONDS};
 	struct event_base *base = m->ctl->r->base;
 
-	m->listener = evhttp_bound_socket_get_listener(bound);
+	m->pause = accept_pause_new(evhttp_bound_socket_get_listener(bound), "metrics");
 	m->look = event_new(base, -1, EV_PERSIST, on_look, m);
-	m->resume = evtimer_new(base, on_resume, m);
-	if (m->look == NULL || m->resume == NULL || event_add(m->look, &every) != 0)
+	if (m->pause == NULL || m->look == NULL || event_add(m->look, &every) != 0)
 		return -ENOMEM;
-	evconnlistener_set_error_cb(m->listener, on_accept_error);
 	return 0;
 }
 
@@ -184,12 +162,11 @@ metrics_stop(struct metrics *m)
 	if (m == NULL)
 		return;
 	metrics_ike_stop(m->ike);
+	accept_pause_free(m->pause);
 	evhttp_free(m->http);
 	for (unsigned int i = 0; i < m->n_clients; i++)
 		bufferevent_decref(m->client[i]);
 	if (m->look != NULL)
 		event_free(m->look);
-	if (m->resume != NULL)
-		event_free(m->resume);
 	free(m);
 }

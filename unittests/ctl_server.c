@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctl_test.h"
+#include "metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -123,6 +126,51 @@ START_TEST(answers_lines)
 	ck_assert(strstr(strstr(buf, "no JSON"), CYGNET_VERSION) != NULL);
 	close(fd);
 	turn(3);
+}
+END_TEST
+
+/* Until then accept() fails, and the listener rests. */
+static void
+no_descriptors(struct rlimit *before)
+{
+	struct rlimit none;
+	int next = dup(0);
+
+	close(next);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, before), 0);
+	none = (struct rlimit){.rlim_cur = next, .rlim_max = before->rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+START_TEST(rests_without_descriptors)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET,
+		.sin_port = htons(19464),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct metrics *metrics = metrics_start(ctl, "127.0.0.1", ntohs(in.sin_port), NULL);
+	int fd = dial(), http = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	const struct timeval later = {.tv_sec = 1, .tv_usec = 200000};
+	struct rlimit before;
+	char buf[8192];
+	bool closed;
+
+	ck_assert_ptr_nonnull(metrics);
+	ck_assert(connect(http, (struct sockaddr *)&in, sizeof(in)) == 0 || errno == EINPROGRESS);
+	no_descriptors(&before);
+	turn(20);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	say(fd, VERSION);
+	ck_assert_uint_eq(hear(fd, buf, sizeof(buf), 1, &closed), 0);
+	event_base_loopexit(router.base, &later);
+	event_base_dispatch(router.base);
+	ck_assert_uint_eq(hear(fd, buf, sizeof(buf), 1, &closed), 1);
+	say(http, "GET /nothing HTTP/1.1\r\n\r\n");
+	ck_assert_uint_gt(hear(http, buf, sizeof(buf), 1, &closed), 0);
+	ck_assert_ptr_eq(strstr(buf, "HTTP/1.1 404"), buf);
+	close(fd);
+	close(http);
+	turn(3);
+	metrics_stop(metrics);
 }
 END_TEST
 
@@ -311,6 +359,7 @@ ctl_server_case(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, answers_lines);
+	tcase_add_test(t, rests_without_descriptors);
 	tcase_add_test(t, refuses_long_lines);
 	tcase_add_test(t, takes_so_many_clients);
 	tcase_add_test(t, a_deaf_client_costs_little);
