@@ -33,21 +33,6 @@ host_tap_of_port(struct host *h, uint16_t port_id)
 	return &h->taps[h->tap_of[port_id]];
 }
 
-/* A socket for the questions of the start, with answers. */
-struct nl_sock *
-host_setup_socket(void)
-{
-	struct nl_sock *sk = nl_socket_alloc();
-
-	if (sk != NULL && nl_connect(sk, NETLINK_ROUTE) < 0) {
-		nl_socket_free(sk);
-		sk = NULL;
-	}
-	if (sk == NULL)
-		LOG(ERR, "netlink: no socket");
-	return sk;
-}
-
 static int
 make_rings(struct host *h)
 {
@@ -89,16 +74,12 @@ free_rings(struct host *h)
 	rte_ring_free(h->neigh_requests);
 }
 
-/* Deaf before anything else: no packet passes by the kernel while the rest is made. */
 static int
 make_taps(struct host *h, const struct host_conf *conf)
 {
 	struct nl_sock *sk = host_setup_socket();
 	int ret = sk != NULL ? 0 : -EIO;
 
-	for (unsigned int i = 0; ret == 0 && i < conf->n_ports; i++)
-		if (conf->ports[i].netdev != NULL)
-			ret = host_deafen(sk, conf->ports[i].netdev);
 	for (unsigned int i = 0; ret == 0 && i < conf->n_ports; i++) {
 		ret = host_tap_open(sk, &h->taps[i], &conf->ports[i]);
 		h->tap_of[conf->ports[i].port_id] = i;
@@ -202,19 +183,6 @@ host_stop(struct host *h)
 		close(h->thread.eventfd);
 	free(h->taps);
 	rte_free(h);
-}
-
-void
-host_remove(const struct host_port *ports, unsigned int n_ports)
-{
-	struct nl_sock *sk = host_setup_socket();
-
-	for (unsigned int i = 0; i < n_ports; i++) {
-		host_tap_remove(ports[i].name);
-		if (ports[i].netdev != NULL && sk != NULL)
-			host_undeafen(sk, ports[i].netdev);
-	}
-	nl_socket_free(sk);
 }
 
 void

@@ -23,7 +23,6 @@ struct worker_punt;
 
 struct host_port {
 	const char *name; /* of the tap */
-	const char *netdev; /* under the port, to be made deaf; NULL: none */
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint16_t port_id;
@@ -43,8 +42,15 @@ struct host_conf {
 };
 
 /*
- * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), makes
- * the netdevs deaf, reads the kernel's tables into the FIB, starts the thread, and follows netlink on the
+ * Keeps the kernel from hearing what arrives on a netdev and from speaking there, for good: before a port opens it, as that
+ * takes for its own what the kernel sends there, too. host_undeafen() gives it back, after the port has closed it. NULL is none.
+ * Returns 0, or negative errno after a log line. May wait; any thread.
+ */
+int host_deafen(const char *netdev);
+int host_undeafen(const char *netdev);
+
+/*
+ * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), reads the kernel's tables into the FIB, starts the thread, and follows netlink on the
  * control thread's event base. Returns NULL after one log line. Control thread.
  */
 struct host *host_start(const struct host_conf *conf);
@@ -52,13 +58,10 @@ struct host *host_start(const struct host_conf *conf);
 /* Stops the thread and frees all; the taps and their addresses stay. */
 void host_stop(struct host *host);
 
-/* Takes the taps and the deafness away as well: for a configuration that is not to come back. */
-void host_remove(const struct host_port *ports, unsigned int n_ports);
-
 /*
- * Ports that come and go (host_ports.c). A port is opened by a thread that may wait, which makes its tap and its netdev deaf; the
+ * Ports that come and go (host_ports.c). A port is opened by a thread that may wait, which makes its tap; the
  * control thread adds it. It drops a port, waits until the host thread has left it and a grace period has passed, takes its tap
- * back, and has it closed by the thread that may wait, which also takes the tap and the deafness out of Linux.
+ * back, and has it closed by the thread that may wait, which also takes the tap out of Linux.
  * Those that fail say why in one log line.
  */
 struct host_tap;

@@ -142,12 +142,34 @@ warn_of_addresses(struct nl_sock *sk, const char *netdev)
 	nl_cache_free(cache);
 }
 
+static int
+turn_off(const char *netdev)
+{
+	struct nl_sock *sk;
+	int ret = ipv6_off(netdev, true);
+
+	if (ret < 0) {
+		LOG(ERR, "netdev %s: cannot turn IPv6 off: %s", netdev, strerror(-ret));
+		return ret;
+	}
+	sk = host_setup_socket();
+	if (sk == NULL)
+		return -EIO;
+	ret = set_flags(sk, netdev, true);
+	if (ret == 0)
+		warn_of_addresses(sk, netdev);
+	nl_socket_free(sk);
+	return ret;
+}
+
 int
-host_deafen(struct nl_sock *sk, const char *netdev)
+host_deafen(const char *netdev)
 {
 	char table[64], commands[256];
 	int ret;
 
+	if (netdev == NULL)
+		return 0;
 	if (!name_ok(netdev) || if_nametoindex(netdev) == 0) {
 		LOG(ERR, "netdev %s: no such interface", netdev);
 		return -ENODEV;
@@ -160,25 +182,18 @@ host_deafen(struct nl_sock *sk, const char *netdev)
 		"{ type filter hook ingress device \"%s\" priority -500; policy drop; }\n",
 		table, table, netdev);
 	ret = nft(netdev, commands);
-	if (ret < 0)
-		return ret;
-	ret = ipv6_off(netdev, true);
-	if (ret < 0) {
-		LOG(ERR, "netdev %s: cannot turn IPv6 off: %s", netdev, strerror(-ret));
-		return ret;
-	}
-	ret = set_flags(sk, netdev, true);
-	if (ret == 0)
-		warn_of_addresses(sk, netdev);
-	return ret;
+	return ret == 0 ? turn_off(netdev) : ret;
 }
 
 int
-host_undeafen(struct nl_sock *sk, const char *netdev)
+host_undeafen(const char *netdev)
 {
 	char table[64], commands[192];
+	struct nl_sock *sk;
 	int ret;
 
+	if (netdev == NULL)
+		return 0;
 	if (!name_ok(netdev))
 		return -EINVAL;
 	table_name(netdev, table);
@@ -190,7 +205,9 @@ host_undeafen(struct nl_sock *sk, const char *netdev)
 		return ret;
 	if (ipv6_off(netdev, false) < 0)
 		ret = -EIO;
-	if (set_flags(sk, netdev, false) < 0)
+	sk = host_setup_socket();
+	if (sk == NULL || set_flags(sk, netdev, false) < 0)
 		ret = -EIO;
+	nl_socket_free(sk);
 	return ret;
 }

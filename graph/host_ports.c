@@ -27,10 +27,7 @@ host_port_open(const struct host_port *port)
 
 	if (ret == 0) {
 		tap->fd = -1;
-		if (port->netdev != NULL)
-			ret = host_deafen(sk, port->netdev);
-		if (ret == 0)
-			ret = host_tap_open(sk, tap, port);
+		ret = host_tap_open(sk, tap, port);
 		if (ret < 0)
 			host_port_close(tap, port);
 	} else {
@@ -43,8 +40,6 @@ host_port_open(const struct host_port *port)
 void
 host_port_close(struct host_tap *tap, const struct host_port *port)
 {
-	struct nl_sock *sk;
-
 	if (tap == NULL)
 		return;
 	if (tap->fd >= 0) {
@@ -52,12 +47,6 @@ host_port_close(struct host_tap *tap, const struct host_port *port)
 		host_tap_remove(port->name);
 	}
 	free(tap);
-	if (port->netdev == NULL)
-		return;
-	sk = host_setup_socket();
-	if (sk != NULL)
-		host_undeafen(sk, port->netdev);
-	nl_socket_free(sk);
 }
 
 void

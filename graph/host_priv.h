@@ -112,7 +112,7 @@ struct host_tap *host_tap_of_ifindex(struct host *h, uint32_t ifindex);
 /* Of that DPDK port, or NULL. */
 struct host_tap *host_tap_of_port(struct host *h, uint16_t port_id);
 
-/* host.c: a socket for questions with answers; NULL after a log line. Any thread. */
+/* host_tap.c: a socket for questions with answers; NULL after a log line. Any thread. */
 struct nl_sock *host_setup_socket(void);
 
 /* host_tap.c: open one and set it up; close; all return 0 or negative errno after a log line. */
@@ -121,10 +121,6 @@ int host_tap_remove(const char *name);
 /* Sets what before (may be NULL) has not, then takes away what port has not. */
 int host_tap_addresses(struct nl_sock *sk, const struct host_tap *tap, const struct host_port *port,
 	const struct host_port *before);
-
-/* host_deaf.c: keeps the kernel from hearing what arrives on a netdev, for good. */
-int host_deafen(struct nl_sock *sk, const char *netdev);
-int host_undeafen(struct nl_sock *sk, const char *netdev);
 
 /* host_thread.c. rings, taps and mempool are set by the caller. */
 int host_thread_start(struct host_thread *t, int cpu);

@@ -18,6 +18,20 @@
 /* Frames that wait for us in the tap. */
 #define TAP_QUEUE 1000
 
+struct nl_sock *
+host_setup_socket(void)
+{
+	struct nl_sock *sk = nl_socket_alloc();
+
+	if (sk != NULL && nl_connect(sk, NETLINK_ROUTE) < 0) {
+		nl_socket_free(sk);
+		sk = NULL;
+	}
+	if (sk == NULL)
+		LOG(ERR, "netlink: no socket");
+	return sk;
+}
+
 /* Attaches to the tap of that name, which is made when there is none. Returns the fd or -errno. */
 static int
 attach(const char *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ports.h"
 
+#include "host.h"
 #include "log.h"
 
 #include <errno.h>
@@ -36,7 +37,11 @@ make_device(const struct config_port *cp, const char *name)
 	return rte_vdev_init(name, args != NULL ? args + 1 : "");
 }
 
-/* The device, made if it is not there. What EAL and its bus have to say of that, one line of ours says better. */
+/*
+ * The device, made if it is not there, on a netdev that is deaf by then: af_packet takes in what Linux sends there, too, and
+ * Linux's probe for another owner of its link-local address would make the same address of our tap unusable. What EAL and its bus have to say of that, one line of ours says
+ * better.
+ */
 static int
 find_port(const struct config_port *cp, uint16_t *id)
 {
@@ -44,7 +49,10 @@ find_port(const struct config_port *cp, uint16_t *id)
 	const int levels[] = {rte_log_get_level(types[0]), rte_log_get_level(types[1])};
 	char name[RTE_ETH_NAME_MAX_LEN];
 	bool fits = device_name(cp, name);
+	int rc = host_deafen(cp->netdev);
 
+	if (rc < 0)
+		return rc;
 	if (fits && rte_eth_dev_get_port_by_name(name, id) != 0) {
 		for (unsigned int i = 0; i < RTE_DIM(types); i++)
 			rte_log_set_level(types[i], RTE_LOG_CRIT);
@@ -166,7 +174,7 @@ int
 ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
-	bool pci = config_is_pci(cp->devargs);
+	bool pci = config_is_pci(cp->devargs), made = false;
 	int rc;
 
 	if (!device_name(cp, name))
@@ -177,19 +185,23 @@ ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 		return -ENODEV;
 	}
 	/* What of that name is there already is somebody's: it is not made, nor taken away when this fails. */
-	if (!pci) {
+	rc = host_deafen(cp->netdev);
+	if (rc == 0 && !pci) {
 		rc = name[0] != '\0' ? make_device(cp, name) : -ENAMETOOLONG;
-		if (rc < 0) {
+		made = rc == 0;
+		if (rc < 0)
 			LOG(ERR, "port %s: device \"%s\": %s", cp->name, cp->devargs,
 				strerror(-rc));
-			return rc;
-		}
 	}
-	rc = find_port(cp, id);
+	if (rc == 0)
+		rc = find_port(cp, id);
 	if (rc == 0)
 		rc = start_port(r, cp, *id);
-	if (rc < 0 && !pci)
-		rte_vdev_uninit(name);
+	if (rc < 0) {
+		if (made)
+			rte_vdev_uninit(name);
+		host_undeafen(cp->netdev);
+	}
 	return rc;
 }
 
@@ -199,11 +211,12 @@ ports_close(const struct config_port *cp, uint16_t id)
 	char name[RTE_ETH_NAME_MAX_LEN];
 
 	rte_eth_dev_stop(id);
-	if (config_is_pci(cp->devargs))
-		return;
-	rte_eth_dev_close(id);
-	device_name(cp, name);
-	rte_vdev_uninit(name);
+	if (!config_is_pci(cp->devargs)) {
+		rte_eth_dev_close(id);
+		device_name(cp, name);
+		rte_vdev_uninit(name);
+	}
+	host_undeafen(cp->netdev);
 }
 
 /* Clear forwarding with no policy needs the word of both ports, or of the pair. */

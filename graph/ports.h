@@ -17,7 +17,7 @@ void ports_stop(struct router *r);
  * logged.
  */
 int ports_open(struct router *r, const struct config_port *cp, uint16_t *id);
-/* Stops a device that no lcore knows any more; a PCI device stays, for a later ports_open(). */
+/* Stops a device that no lcore knows any more, and gives its netdev back; a PCI device stays, for a later ports_open(). */
 void ports_close(const struct config_port *cp, uint16_t id);
 /* What comes in by the device with that tag is the port's from now on; 0: it is nobody's. Returns 0 or -ENOMEM. */
 int ports_set_vlan(struct router *r, uint16_t device, unsigned int vlan, uint16_t id);

@@ -16,7 +16,6 @@ static struct host_port
 host_port_of(const struct config_port *cp, uint16_t id, uint16_t device)
 {
 	struct host_port p = {.name = cp->name,
-		.netdev = cp->netdev,
 		.mtu = cp->mtu,
 		.port_id = id,
 		.addrs = cp->addrs,
@@ -243,7 +242,7 @@ reload_ports_close(struct reload *job)
 {
 	for (unsigned int i = job->n_out; i-- > 0;) {
 		struct reload_port *p = &job->out[i];
-		const struct host_port hp = {.name = p->conf->name, .netdev = p->conf->netdev};
+		const struct host_port hp = {.name = p->conf->name};
 
 		host_port_close(p->tap, &hp);
 		p->tap = NULL;

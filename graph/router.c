@@ -133,7 +133,6 @@ start_host(struct router *r)
 		if (rte_eth_macaddr_get(ports_device(r, i), &mac) != 0)
 			return -ENODEV;
 		ports[i] = (struct host_port){.name = cp->name,
-			.netdev = cp->netdev,
 			.mtu = cp->mtu,
 			.port_id = r->port_ids[i],
 			.addrs = cp->addrs,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Linux is the control plane: taps, routes and neighbours, and ports that the kernel does not hear."""
 
+import json
 import re
 import time
 
@@ -81,6 +82,23 @@ def test_kernel_is_deaf(discard, forward):
     assert [kind(f) for f in frames if kind(f).startswith("clear")] == []
     assert b"spoof" not in b"".join(frames)
     assert net.router.stop() == 0
+
+
+def test_what_linux_sends_is_not_received(lab):
+    """Linux speaks on the veth until the port takes it, which af_packet would take in: Linux's own probe for another owner of the
+    link-local address, whose MAC the tap has as well, would come in as if that owner had sent it."""
+    r, left = lab.ns("r"), lab.ns("left")
+    left.no_ipv6()
+    r.sysctl("net.ipv6.conf.default.accept_dad", 0)
+    lab.veth(r, "v-in", left, "e0")
+    router = Router(r, config([port("in", ["10.1.0.1/24"])], ipsec={"static-only": True}))
+    wire = Capture(left, "e0", "in")
+    lab.start(["ip", "netns", "exec", r.name, "ping", "-q", "-i", "0.001", "ff02::1%v-in"], "ping")
+    router.start()
+    tap = r.run("ip", "-s", "-j", "link", "show", "in").stdout
+    assert sum(f[12:14] == b"\x86\xdd" for f in wire.stop()[0]) > 10
+    assert json.loads(tap)[0]["stats64"]["rx"]["packets"] == 0
+    assert router.stop() == 0
 
 
 def test_each_ike_datagram_arrives_once(discard):
