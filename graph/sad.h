@@ -236,6 +236,12 @@ struct sa_path_mtu {
 	struct ip_addr by; /* who said so */
 };
 
+/*
+ * RFC 791: an error that tells less for an IPv4 path is believed so far; less would make packets tiny. What no longer fits
+ * then is for the routers of the path to cut up: there is no DF on such a path (outer_df()).
+ */
+#define SAD_PATH_MTU_MIN4 576
+
 /* RFC 1191, 6.3; RFC 8201, 5.3: so long is an ICMP error believed, before the route's MTU is tried again. */
 #define SAD_PATH_MTU_SECONDS 600
 

@@ -159,7 +159,9 @@ put(uint8_t *to, size_t at, uint64_t word)
 static inline void
 seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_template *t, uint64_t sqn)
 {
-	const rte_be16_t df = sa->flags & SA_F_COPY_DF ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) : 0;
+	const rte_be16_t df = sa->flags & SA_F_COPY_DF && !outer_df_hurts(sa)
+				      ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
+				      : 0;
 	const uint16_t flags = sa->flags;
 	const uint8_t icv_len = sa->icv_len, dscp = t->tos, pad_mask = sa->align - 1;
 	const uint32_t sum = t->csum, spi = t->spi;

@@ -16,13 +16,25 @@ outer_tos(uint16_t flags, uint8_t dscp, uint8_t inner)
 }
 
 /*
+ * A path that carries no more than the least that is believed may carry still less: with DF, what does not fit would be lost
+ * for good. Without, its routers cut it up.
+ */
+static inline bool
+outer_df_hurts(const struct sa *sa)
+{
+	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
+
+	return mtu != 0 && mtu <= SAD_PATH_MTU_MIN4;
+}
+
+/*
  * DF of the outer header: cleared, set, or the inner one's. IPv6 bears none: a packet of it is never fragmented on its
  * way, so its tunnel is not, either, unless its SA says so, or unless it is one that every link carries (RFC 4213, 3.2).
  */
 static inline uint16_t
 outer_df(const struct sa *sa, const void *inner, bool inner6)
 {
-	if (likely(!(sa->flags & (SA_F_COPY_DF | SA_F_SET_DF))))
+	if (likely(!(sa->flags & (SA_F_COPY_DF | SA_F_SET_DF))) || outer_df_hurts(sa))
 		return 0;
 	if (sa->flags & SA_F_SET_DF)
 		return rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);

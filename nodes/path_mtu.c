@@ -19,8 +19,6 @@
 
 enum { EDGE_HOST, EDGE_DROP };
 
-#define MTU_MIN_IP4 \
-	576 /* RFC 791: an error that says less is believed so far: it makes packets tiny */
 #define RECENT (1u << 20) /* sequence numbers that may still be on their way */
 #define AH_SEQUENCE_AT 8
 
@@ -96,7 +94,7 @@ plateau(uint32_t total)
 	for (unsigned int i = 0; i < RTE_DIM(plateaus); i++)
 		if (plateaus[i] < total)
 			return plateaus[i];
-	return MTU_MIN_IP4;
+	return SAD_PATH_MTU_MIN4;
 }
 
 /* ip: a valid packet that is ICMP's type 3, code 4. */
@@ -125,7 +123,7 @@ read_error4(const struct worker *w, const struct rte_mbuf *m, struct quote *q)
 	q->sound = rte_raw_cksum(icmp, len - at) == 0xffff && ip->dst_addr == inner->src_addr &&
 		   (inner->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) != 0 &&
 		   !ip4_is_later_fragment(inner) && q->mtu < q->total;
-	q->mtu = RTE_MAX(q->mtu, (uint32_t)MTU_MIN_IP4);
+	q->mtu = RTE_MAX(q->mtu, (uint32_t)SAD_PATH_MTU_MIN4);
 	return read_payload(w, q, inner->next_proto_id, icmp + 8 + inner_len,
 		ip4_is_later_fragment(inner) ? 0 : len - at - 8 - inner_len);
 }

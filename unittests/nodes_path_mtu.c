@@ -231,6 +231,77 @@ START_TEST(bounds)
 }
 END_TEST
 
+/*
+ * A path that carries no more than what is believed at least may carry still less: nothing that is sealed for it has DF, or
+ * what does not fit would be lost for good (RFC 1191, 3).
+ */
+START_TEST(no_df_on_a_narrow_path)
+{
+	static const struct {
+		uint32_t flags;
+		uint16_t port;
+		bool inner6;
+	} ways[] = {
+		{IKE_SA_COPY_DF, 0, false}, /* as most SAs are: seal_plain() */
+		{IKE_SA_COPY_DF, 0, true},
+		{IKE_SA_COPY_DF, 4500, false},
+		{IKE_SA_COPY_DF, 4500, true},
+		{IKE_SA_SET_DF, 0, false},
+		{IKE_SA_SET_DF, 0, true},
+	};
+	static const struct {
+		uint32_t told;
+		uint16_t is;
+		bool df;
+	} paths[] = {{1400, 1400, true}, {577, 577, true}, {576, 576, false}, {296, 576, false}};
+	const unsigned int k = _i;
+	uint8_t packet[PACKET_MAX], got[PACKET_MAX];
+	uint16_t n, len;
+
+	one_sa(&(struct sa_spec){.dir = SA_DIR_OUT,
+		.plain_headers = true,
+		.src_port = ways[k].port,
+		.dst_port = ways[k].port,
+		.flags = ways[k].flags});
+	spd_bind(world.r.spd,
+		policy(SPD_OUT, SPD_PROTECT, "2001:db8:1::/48 > 2001:db8:2::/48", REQID, NULL),
+		out);
+	n = sealed(packet, 1420);
+	ck_assert_uint_eq(packet[6], 0x40);
+	for (unsigned int i = 0; i < RTE_DIM(paths); i++) {
+		/* IPv6 of up to 1280 bytes is not told: it has DF by an SA that says so, and goes in pieces without. */
+		bool pieces = ways[k].inner6 && !paths[i].df;
+
+		believed(packet, n, paths[i].told, paths[i].is);
+		len = paths[i].df && ways[k].inner6 ? 1290 : 500;
+		if (paths[i].df && paths[i].is < len)
+			continue;
+		if (ways[k].inner6)
+			put_ip6(LAN, &(struct ip6){.src = HOST6_A,
+					     .dst = HOST6_B,
+					     .len = pieces ? 1280 : len});
+		else
+			put_ip4(LAN,
+				&(struct ip4){
+					.src = HOST_A, .dst = HOST_B, .len = len, .frag = 0x4000});
+		run();
+		no_drops();
+		for (unsigned int j = 0; j < (pieces ? 3 : 1); j++) {
+			ck_assert_uint_ne(len = sent(WAN, got), 0);
+			ck_assert_uint_le(len - 14, paths[i].is);
+			ck_assert_uint_eq(got[14 + 6] & 0x40, paths[i].df ? 0x40 : 0);
+			ck_assert(ip4_checksum_right(got + 14));
+		}
+		nothing_left();
+	}
+	/* What does not fit is told as ever. */
+	put_ip4(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_B, .len = 577, .frag = 0x4000});
+	run();
+	drops_are(DROP_IP4_MTU, 1);
+	ck_assert_uint_ne(sent(LAN, got), 0);
+}
+END_TEST
+
 START_TEST(bounds6)
 {
 	uint8_t packet[PACKET_MAX];
@@ -481,6 +552,7 @@ nodes_path_mtu_case(void)
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_loop_test(tc, learned, 0, 4);
 	tcase_add_test(tc, bounds);
+	tcase_add_loop_test(tc, no_df_on_a_narrow_path, 0, 6);
 	tcase_add_test(tc, bounds6);
 	tcase_add_loop_test(tc, forged, 0, 2);
 	tcase_add_test(tc, audited);
