@@ -125,6 +125,11 @@ START_TEST(names_break_no_line)
 {
 	failures_line(f, "a\tb\nc", PEER, NO_ANSWER, 100);
 	is("100\ta?b?c\t\tthe peer does not answer\n");
+	/* It is the name that charon has all the same. */
+	failures_over(f, "a\tb\nc", PEER, "t");
+	is("");
+	failures_line(f, "\033[31mZ\303\274rich\177\302\233\377", PEER, NO_ANSWER, 100);
+	is("100\t?[31mZ\303\274rich????\t\tthe peer does not answer\n");
 }
 END_TEST
 

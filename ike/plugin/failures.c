@@ -2,6 +2,7 @@
 #include "failures.h"
 
 #include "vici/ike_words.h"
+#include "vici/plain_text.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -154,13 +155,16 @@ failures_over(struct failures *f, const char *gateway, const char *peer, const c
 		drop(&f->unknown, e);
 }
 
-/* A name may hold what it likes; a line and its fields end where they should. */
+/* A name may hold what it likes: a line and its fields end where they should, and it is shown on terminals. */
 static void
 print_name(FILE *out, const char *name)
 {
-	for (; *name != '\0'; name++)
-		fputc((unsigned char)*name < ' ' ? '?' : *name, out);
-	fputc('\t', out);
+	char *copy = strdup(name);
+
+	if (copy != NULL)
+		plain_text(copy, strlen(copy));
+	fprintf(out, "%s\t", copy != NULL ? copy : "?");
+	free(copy);
 }
 
 static void

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vici_client.h"
 
+#include "plain_text.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
@@ -220,14 +222,28 @@ vici_size(const json_t *args)
 	return n;
 }
 
+/* What a peer or a file chose is shown on terminals, and JSON takes nothing but UTF-8. */
 static json_t *
 value(vici_res_t *res)
 {
-	int len;
-	const char *s = lib.parse_value(res, &len);
-	json_t *v = s != NULL ? json_stringn(s, (size_t)len) : NULL;
+	int len = 0;
+	char *s = lib.parse_value(res, &len);
+	json_t *v;
 
-	return v != NULL ? v : json_string("?"); /* not UTF-8 */
+	if (s == NULL)
+		return json_string("?");
+	plain_text(s, (size_t)len);
+	v = json_stringn(s, (size_t)len);
+	return v != NULL ? v : json_string("?");
+}
+
+static char *
+name(vici_res_t *res)
+{
+	char *s = lib.parse_name(res);
+
+	plain_text(s, strlen(s));
+	return s;
 }
 
 static bool
@@ -241,17 +257,17 @@ read_section(vici_res_t *res, json_t *o, unsigned int depth)
 		case VICI_PARSE_BEGIN_SECTION:
 			sub = json_object();
 			/* Two IKE SAs of one connection come in messages of their own; names are unique here. */
-			json_object_set_new(o, lib.parse_name(res), sub);
+			json_object_set_new(o, name(res), sub);
 			good = depth < 32 && read_section(res, sub, depth + 1);
 			break;
 		case VICI_PARSE_END_SECTION:
 			return depth > 0;
 		case VICI_PARSE_KEY_VALUE:
-			json_object_set_new(o, lib.parse_name(res), value(res));
+			json_object_set_new(o, name(res), value(res));
 			break;
 		case VICI_PARSE_BEGIN_LIST:
 			list = json_array();
-			json_object_set_new(o, lib.parse_name(res), list);
+			json_object_set_new(o, name(res), list);
 			break;
 		case VICI_PARSE_LIST_ITEM:
 			json_array_append_new(list, value(res));
