@@ -264,6 +264,38 @@ help(const struct command *c)
 		options_help);
 }
 
+static bool
+goes_on(const char *words, const char *first)
+{
+	size_t n = strlen(first);
+
+	return strncmp(words, first, n) == 0 && words[n] == ' ';
+}
+
+/* What a word goes on with that is no command by itself, as "graph"; false: with nothing. */
+static bool
+help_group(const char *first)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < N_COMMANDS + N_TOOLS; i++) {
+		const struct tool *tool = i < N_COMMANDS ? NULL : tools[i - N_COMMANDS];
+		const struct command *c = tool == NULL ? &commands[i] : NULL;
+		const char *words = tool != NULL ? tool->name : c->words;
+
+		if (!goes_on(words, first))
+			continue;
+		if (!any)
+			printf("usage: cygnetctl [OPTION...] %s COMMAND\n\n", first);
+		any = true;
+		printf("  %-14s %-34s %s\n", words, tool != NULL ? tool->arguments : c->arguments,
+			tool != NULL ? tool->summary : c->summary);
+	}
+	if (any)
+		printf("\nEach of them has a --help of its own.\n");
+	return any;
+}
+
 /* The command that the words begin with; *n is how many of them it took. */
 static const struct command *
 find(char **words, int n_words, int *n)
@@ -447,12 +479,14 @@ main(int argc, char **argv)
 			return rc;
 	}
 	c = find(argv + optind, argc - optind, &n);
-	if (o.common.help) {
+	if (o.common.help && (c != NULL || optind == argc)) {
 		help(c);
 		return CTL_OK;
 	}
 	if (optind == argc)
 		return options_usage("a command is missing", NULL);
+	if (o.common.help && c == NULL && help_group(argv[optind]))
+		return CTL_OK;
 	if (c == NULL && strcmp(argv[optind], "graph") == 0)
 		return options_usage(
 			"graph takes one more word: graph stats or graph picture", NULL);

@@ -56,6 +56,21 @@ def helps():
                 yield page, word, run([*cmd, *word.split(), "--help"]).stdout
 
 
+def test_help_is_that_of_what_it_was_asked_of():
+    for cmd in ([CTL], [CTL, "ike"]):
+        for word in words_of(*cmd):
+            said = run([*cmd, *word.split(), "--help"]).stdout
+            who = " ".join(["ike"] * (len(cmd) > 1) + [word])
+            assert re.match(rf"usage: cygnetctl (\[OPTION\.\.\.\] )?{who}\b", said), who
+            assert run([*cmd, "--help", *word.split()]).stdout == said
+    group = run([CTL, "graph", "--help"]).stdout
+    assert group.startswith("usage: cygnetctl [OPTION...] graph ")
+    assert words_of(CTL, "graph") == ["graph stats", "graph picture"]
+    for words in (["nonsense"], ["ike", "nonsense"]):
+        p = run([CTL, *words, "--help"], check=False)
+        assert p.returncode == 2 and "'nonsense'" in p.stderr and p.stdout == ""
+
+
 def test_each_option_is_in_its_page():
     missing = []
     for page, who, said in helps():
