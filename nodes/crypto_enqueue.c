@@ -124,6 +124,23 @@ work_at_once(struct worker *w, struct crypto_server *s, struct crypto_frame *f, 
 	}
 }
 
+/*
+ * A device that has nothing of ours to do and does not take the next operation refuses that one: it cannot do it, though it
+ * made a session for it. So many walks later its packet is given up, as what a device did not do well, or all behind it
+ * would wait for ever.
+ */
+#define REFUSALS_MAX 100
+
+static bool
+give_up(struct crypto_server *s, struct crypto_frame *f, uint8_t dev)
+{
+	if (s->in_flight[dev] > 0 || ++s->refusals < REFUSALS_MAX)
+		return false;
+	s->refusals = 0;
+	pkt(f->pkts[s->at++])->crypto_status = RTE_CRYPTO_OP_STATUS_ERROR;
+	return true;
+}
+
 /* Does a frame's packets from s->at on: at once where the device can, else by its queue; false when that is full. */
 static bool
 work(struct worker *w, struct crypto_server *s, struct crypto_frame *f)
@@ -145,10 +162,15 @@ work(struct worker *w, struct crypto_server *s, struct crypto_frame *f)
 		run = rte_cryptodev_enqueue_burst(s->dev_id[sa->dev], s->qp[sa->dev], ops, n);
 		s->in_flight[sa->dev] += run;
 		s->at += run;
-		if (run < n) {
+		if (likely(run > 0))
+			s->refusals = 0;
+		if (likely(run == n))
+			continue;
+		if (run > 0 || !give_up(s, f, sa->dev)) {
 			all = false;
 			break;
 		}
+		done++;
 	}
 	/* The last touch, if that was the rest of it: then it is the worker's. */
 	if (done > 0)

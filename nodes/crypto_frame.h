@@ -97,6 +97,7 @@ struct crypto_server {
 	uint16_t n_work, work; /* how many, and which is in work: a device may take it in part */
 	uint16_t at; /* how far the frame in work is */
 	uint16_t made; /* and its operations */
+	uint16_t refusals; /* how often in a row an idle device did not take the next one */
 	uint16_t fetched; /* payloads of it that are on their way to this core */
 	uint16_t fetched_next; /* and of the next one */
 	const struct rte_node *dequeue; /* crypto-dequeue of this lcore */

@@ -32,6 +32,8 @@ main(void)
 	suite_add_tcase(s, nodes_nat_case());
 	suite_add_tcase(s, nodes_many_case());
 	suite_add_tcase(s, nodes_dedicated_case());
+	suite_add_tcase(s, nodes_refused_case(true));
+	suite_add_tcase(s, nodes_refused_case(false));
 	suite_add_tcase(s, nodes_mtu_case());
 	suite_add_tcase(s, nodes_mtu_many_case());
 	suite_add_tcase(s, nodes_path_mtu_case());

@@ -241,6 +241,7 @@ TCase *nodes_path_mtu_case(void);
 TCase *nodes_path_mtu_more_case(void);
 TCase *nodes_path_mtu_closed_case(void);
 TCase *nodes_dedicated_case(void);
+TCase *nodes_refused_case(bool dedicated);
 TCase *nodes_jumbo_case(void);
 TCase *nodes_known_case(void);
 TCase *nodes_vlan_case(void);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <rte_cryptodev.h>
+
 /* Two workers, and crypto lcores beside them. */
 
 static const struct ip4 inner = {.src = HOST_B, .dst = HOST_A};
@@ -218,6 +220,70 @@ START_TEST(order)
 }
 END_TEST
 
+static uint16_t (*enqueue)(void *qp, struct rte_crypto_op **ops, uint16_t n);
+static uint32_t refused[2]; /* the numbers that a device does not take, ever */
+static unsigned int refusals;
+
+static uint16_t
+refuse_some(void *qp, struct rte_crypto_op **ops, uint16_t n)
+{
+	uint16_t good = 0;
+
+	while (good < n && pkt_of_op(ops[good])->sqn != refused[0] &&
+		pkt_of_op(ops[good])->sqn != refused[1])
+		good++;
+	refusals += good < n;
+	return good > 0 ? enqueue(qp, ops, good) : 0;
+}
+
+/* A device that does not take an operation for good: that packet is lost, those behind it are not, and the order stays. */
+START_TEST(refused_for_good)
+{
+	struct sa_conf conf = {.src = address(US),
+		.dst = address(PEER),
+		.spi = rte_cpu_to_be_32(SPI_OUT),
+		.reqid = REQID,
+		.int_alg = AUTH_HMAC_SHA2_256_128,
+		.int_key_len = 32,
+		.dir = SA_DIR_OUT,
+		.mode = SA_MODE_TUNNEL,
+		.proto = IPPROTO_AH};
+	static const uint8_t key[32] = "key of AH, that has thirty-two b";
+	unsigned int dev, n = 0;
+	uint8_t got[PACKET_MAX];
+	const char *why = "";
+
+	ck_assert_int_eq(sad_add(world.r.sad, &conf, key, false, &out, &why), 0);
+	ck_assert_uint_eq(sa_at(out)->sync, SA_SYNC_NO); /* by its device's queue */
+	tunnel_policies(out);
+	dev = worker(world.r.n_lcores - 1)->crypto_server.dev_id[sa_at(out)->dev];
+	enqueue = rte_crypto_fp_ops[dev].enqueue_burst;
+	rte_crypto_fp_ops[dev].enqueue_burst = refuse_some;
+	refused[0] = 1 + _i * 30; /* the first, one within, the last */
+	refused[1] = RTE_MIN(refused[0] + 1, 61u);
+	refusals = 0;
+	for (unsigned int i = 0; i < 61; i++)
+		put(world.rx[LAN][0],
+			frame(LAN, got,
+				ip4_build(got, &(struct ip4){.src = HOST_A, .dst = HOST_B})));
+	for (unsigned int i = 0; i < 1000; i++)
+		walk();
+	rte_crypto_fp_ops[dev].enqueue_burst = enqueue;
+	drops_are(DROP_CRYPTO_ERROR, refused[0] == refused[1] ? 1 : 2);
+	/* It was asked again for a while: a queue may be full for a moment. */
+	ck_assert_uint_ge(refusals, 50);
+	for (unsigned int seq = 1; seq <= 61; seq++) {
+		if (seq == refused[0] || seq == refused[1])
+			continue;
+		ck_assert_uint_ne(sent(WAN, got), 0);
+		ck_assert_uint_eq(got[34 + 11], seq);
+		n++;
+	}
+	nothing_left();
+	ck_assert_uint_eq(worker(0)->sa_counters[out].packets, n);
+}
+END_TEST
+
 static void
 world_two(void)
 {
@@ -231,6 +297,24 @@ world_dedicated(void)
 {
 	const struct world_conf conf = {
 		.workers = 2, .crypto_lcores = 3, .mtu = 1500, .frames = 16};
+
+	world_start(&conf);
+}
+
+static void
+world_one_crypto_lcore(void)
+{
+	const struct world_conf conf = {
+		.workers = 1, .crypto_lcores = 1, .mtu = 1500, .frames = 16, .every_device = true};
+
+	world_start(&conf);
+}
+
+static void
+world_inline(void)
+{
+	const struct world_conf conf = {
+		.workers = 1, .mtu = 1500, .frames = 16, .every_device = true};
 
 	world_start(&conf);
 }
@@ -266,5 +350,16 @@ nodes_dedicated_case(void)
 	tcase_set_tags(tc, WORLD_CRYPTO);
 	tcase_add_checked_fixture(tc, world_dedicated, world_stop);
 	add_tests(tc);
+	return tc;
+}
+
+TCase *
+nodes_refused_case(bool dedicated)
+{
+	TCase *tc = tcase_create(dedicated ? "crypto-lcore-refused" : "crypto-refused");
+
+	tcase_add_checked_fixture(
+		tc, dedicated ? world_one_crypto_lcore : world_inline, world_stop);
+	tcase_add_loop_test(tc, refused_for_good, 0, 3);
 	return tc;
 }
