@@ -35,6 +35,8 @@ struct config_port {
 	unsigned int parent; /* of a VLAN: index of its device in ports */
 	char *devargs; /* NULL of a VLAN, as are netdev and workers */
 	char *netdev; /* the Linux interface under it (iface= of the devargs), or NULL */
+	unsigned int netdev_line; /* of the file, for messages; 0: there is none */
+	bool netdev_given; /* by its own key; else by the devargs */
 	char **addresses; /* "192.0.2.1/24", set on the tap */
 	struct ip_addr *addrs; /* the same, parsed */
 	uint8_t *plens;
@@ -66,6 +68,7 @@ struct config_sa {
 
 struct config_plugin {
 	char *library; /* path of the shared object */
+	unsigned int line; /* of it in the file, for messages */
 	char *node;
 	char *from, *to; /* the edge that it is put on */
 };

@@ -240,19 +240,21 @@ check_devices(const struct config *c)
 			return -ENODEV;
 		}
 	for (unsigned int i = 0; i < c->n_ports; i++) {
-		const char *netdev = c->ports[i].netdev;
+		const struct config_port *p = &c->ports[i];
 
-		if (netdev != NULL && if_nametoindex(netdev) == 0) {
+		if (p->netdev != NULL && if_nametoindex(p->netdev) == 0) {
 			fprintf(config_complaints(),
-				"%s: ports[%u].netdev: there is no interface '%s'\n", c->path, i,
-				netdev);
+				"%s:%u: ports[%u].%s: there is no interface '%s'\n", c->path,
+				p->netdev_line, i, p->netdev_given ? "netdev" : "devargs",
+				p->netdev);
 			return -ENODEV;
 		}
 	}
 	for (unsigned int i = 0; i < c->n_plugins; i++)
 		if (access(c->plugins[i].library, R_OK) < 0) {
-			fprintf(config_complaints(), "%s: plugins[%u].library: %s: %s\n", c->path,
-				i, c->plugins[i].library, strerror(errno));
+			fprintf(config_complaints(), "%s:%u: plugins[%u].library: %s: %s\n",
+				c->path, c->plugins[i].line, i, c->plugins[i].library,
+				strerror(errno));
 			return -ENODEV;
 		}
 	return 0;

@@ -116,7 +116,13 @@ static int
 check_devargs(struct config_load *l, const struct config_where *w, struct config_port *p)
 {
 	const char *iface;
+	char path[48];
 	size_t len;
+
+	p->netdev_given = p->netdev != NULL;
+	snprintf(path, sizeof(path), "ports[%d].%s", w->index,
+		p->netdev_given ? "netdev" : "devargs");
+	p->netdev_line = config_line_of(&l->t, path);
 
 	if (!config_is_pci(p->devargs) &&
 		(!isalpha((unsigned char)p->devargs[0]) ||
@@ -413,6 +419,7 @@ config_read_plugins(struct config_load *l)
 {
 	struct config *c = l->config;
 	unsigned int n = l->raw->n_plugins;
+	char path[32];
 	int ret = config_alloc(&c->plugins, n, sizeof(*c->plugins));
 
 	for (unsigned int i = 0; ret == 0 && i < n; i++) {
@@ -420,6 +427,8 @@ config_read_plugins(struct config_load *l)
 		const struct config_where *w = AT("plugins", i);
 
 		c->n_plugins++;
+		snprintf(path, sizeof(path), "plugins[%u].library", i);
+		c->plugins[i].line = config_line_of(&l->t, path);
 		c->plugins[i].library = config_take(&raw->library);
 		c->plugins[i].node = config_take(&raw->node);
 		if (c->plugins[i].library[0] != '/')

@@ -289,6 +289,50 @@ story_path(const struct story *story, bool skip_first, const char *leaf, char *p
 		snprintf(path + len, size - len, "%s%s", len > 0 ? "." : "", leaf);
 }
 
+/* The keys of the mapping that the story's steps but the first lead to. */
+static const cyaml_schema_field_t *
+fields_at(const struct story *story)
+{
+	const cyaml_schema_value_t *v = &top_schema;
+
+	for (unsigned int i = story->n_steps; i-- > 1;) {
+		const cyaml_schema_field_t *field = v->mapping.fields;
+
+		if (story->steps[i][0] == '[')
+			continue; /* an element: the list's step led to it */
+		while (field->key != NULL && strcmp(field->key, story->steps[i]) != 0)
+			field++;
+		if (field->key == NULL)
+			return NULL;
+		v = field->value.type == CYAML_SEQUENCE ? field->value.sequence.entry
+							: &field->value;
+		if (v->type != CYAML_MAPPING)
+			return NULL;
+	}
+	return v->mapping.fields;
+}
+
+static const char *
+key_of(void *fields, unsigned int n)
+{
+	return ((const cyaml_schema_field_t *)fields)[n].key;
+}
+
+static int
+tell_unknown(struct config_load *l, const struct story *story, const char *key)
+{
+	const cyaml_schema_field_t *fields = fields_at(story);
+	const char *near = NULL;
+	char path[512];
+
+	story_path(story, true, key, path, sizeof(path));
+	if (key != NULL && fields != NULL)
+		near = config_nearest(key, key_of, (void *)(uintptr_t)fields);
+	if (near != NULL)
+		return config_fail_path(l, path, "unknown key: did you mean '%s'?", near);
+	return config_fail_path(l, path, "unknown key");
+}
+
 static const char *
 plain_word(const char *yaml_word)
 {
@@ -310,8 +354,7 @@ tell(struct config_load *l, cyaml_err_t err, const struct story *story)
 	switch (err) {
 	case CYAML_ERR_INVALID_KEY:
 		leaf = strchr(story->what, ':');
-		story_path(story, true, leaf != NULL ? leaf + 2 : NULL, path, sizeof(path));
-		return config_fail_path(l, path, "unknown key");
+		return tell_unknown(l, story, leaf != NULL ? leaf + 2 : NULL);
 	case CYAML_ERR_MAPPING_FIELD_MISSING:
 		story_path(story, true, leaf, path, sizeof(path));
 		return config_fail_path(l, path, "is missing");

@@ -50,6 +50,13 @@ int config_lines_read(struct config_text *t);
 /* The line of "ports[1].mtu"; of what surrounds it, when that is not in the file. */
 unsigned int config_line_of(const struct config_text *t, const char *path);
 
+/*
+ * "Did you mean": of the candidates (NULL at the end) the one that is nearest to the word, or NULL when none is near. It
+ * stays until the thread asks again.
+ */
+const char *config_nearest(
+	const char *word, const char *(*candidate)(void *ctx, unsigned int n), void *ctx);
+
 /* Wipes the text. */
 void config_text_free(struct config_text *t);
 

@@ -484,7 +484,6 @@ START_TEST(plans)
 {
 	struct config *c =
 		load("name: a\n" LCORES "ports: [{name: w, devargs: 'net_af_packet0,iface=lo'}]\n");
-	char want[256];
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -498,13 +497,32 @@ START_TEST(plans)
 	ck_assert_ptr_nonnull(strstr(text, "table: 4096 SAs, "));
 	free(text);
 	config_free(c);
+}
+END_TEST
 
-	c = load("name: a\n" LCORES
-		 "ports: [{name: w, devargs: 'net_af_packet0,iface=nonesuch'}]\n");
-	out = fopen("/dev/null", "w");
+/* What is not on this machine, at the line and key that name it. */
+START_TEST(plans_what_is_not_there)
+{
+	static const char *const files[][2] = {
+		{"name: a\n" LCORES
+		 "ports: [{name: w, devargs: 'net_af_packet0,iface=nonesuch'}]\n",
+			"3: ports[0].devargs: there is no interface 'nonesuch'"},
+		{"name: a\n" LCORES "ports:\n  - name: w\n    devargs: net_null0\n  - name: x\n"
+		 "    mtu: 1400\n    devargs: 'net_af_packet0,iface=nonesuch'\n",
+			"8: ports[1].devargs: there is no interface 'nonesuch'"},
+		{"name: a\n" LCORES "ports:\n  - name: w\n    devargs: '0000:03:00.0'\n"
+		 "    netdev: nonesuch\n",
+			"6: ports[0].netdev: there is no interface 'nonesuch'"},
+		{"name: a\n" LCORES "ports: [{name: w, devargs: net_null0}]\nplugins:\n"
+		 "  - {node: n, edge: 'n -> drop',\n     library: /nonesuch.so}\n",
+			"6: plugins[0].library: /nonesuch.so: No such file or directory"},
+	};
+	struct config *c = load(files[_i][0]);
+	FILE *out = fopen("/dev/null", "w");
+	char want[256];
+
 	ck_assert_int_eq(config_test_plan(c, out), -ENODEV);
-	snprintf(want, sizeof(want), "%s: ports[0].netdev: there is no interface 'nonesuch'\n",
-		config_file);
+	snprintf(want, sizeof(want), "%s:%s\n", config_file, files[_i][1]);
 	ck_assert_str_eq(config_said, want);
 	fclose(out);
 	config_free(c);
@@ -694,6 +712,7 @@ main(void)
 	tcase_add_loop_test(tc, knows_aead, 0, RTE_DIM(ciphers));
 	tcase_add_test(tc, makes_eal_arguments);
 	tcase_add_test(tc, plans);
+	tcase_add_loop_test(tc, plans_what_is_not_there, 0, 4);
 	tcase_add_test(tc, finds_isolated_cpus);
 	tcase_add_test(tc, leaves_no_key_behind);
 	tcase_add_test(tc, survives_broken_files);

@@ -30,7 +30,16 @@ static const struct refusal shapes[] = {
 	{"name: a\n b: : c\n", "2: not YAML: mapping values are not allowed in this context"},
 	{"name: [a\n", "2: not YAML: did not find expected ',' or ']'"},
 	{HEAD "eal:\n\tmemory: 256\n", "5: not YAML: a tab; lines are indented with spaces"},
-	{HEAD "nmae: x\n", "4: nmae: unknown key"},
+	{HEAD "nmae: x\n", "4: nmae: unknown key: did you mean 'name'?"},
+	{HEAD "ipsecs: {}\n", "4: ipsecs: unknown key: did you mean 'ipsec'?"},
+	{HEAD "ipsec:\n  orphan_grace: 5\n",
+		"5: ipsec.orphan_grace: unknown key: did you mean 'orphan-grace'?"},
+	{"name: a\n" LCORES
+	 "ports:\n  - {name: w, devargs: net_null0}\n  - name: x\n    devargs: net_null1\n"
+	 "    adresses: []\n",
+		"7: ports[1].adresses: unknown key: did you mean 'addresses'?"},
+	{"name: a\n" LCORES "ports:\n  - name: w\n    devarg: net_null0\n",
+		"5: ports[0].devarg: unknown key: did you mean 'devargs'?"},
 	{HEAD "eal:\n  memory: 256\n  huge: 1\n", "6: eal.huge: unknown key"},
 	{HEAD "eal:\n  memory: lots\n", "5: eal.memory: 'lots' is not a number"},
 	{HEAD "eal:\n  memory: 256M\n", "5: eal.memory: '256M' is not a number"},
@@ -161,6 +170,8 @@ static const struct refusal lcores_and_ports[] = {
 		"7: ports[0].vlans[0].mtu: value 1501 is out of range (68..1500)"},
 	{VLANS("    - {id: 5, addresses: [10.0.0.1/24]}\n    - {id: 6, addresses: [10.0.0.1/8]}\n"),
 		"8: ports[0].vlans[1].addresses[0]: '10.0.0.1/8' is given to x.5 already"},
+	{VLANS("    - {id: 5, adress: []}\n"),
+		"7: ports[0].vlans[0].adress: unknown key: did you mean 'addresses'?"},
 	{VLANS("    - {id: 5, devargs: net_null1}\n"), "7: ports[0].vlans[0].devargs: unknown key"},
 };
 

@@ -40,7 +40,7 @@ refer(struct ike_file *f, size_t node, const struct ike_names *names, const char
 	if (found != 0)
 		return found;
 	if (names->n < 1000) /* a file of thousands is a machine's */
-		near = schema_nearest(name, suggest_name, (void *)(uintptr_t)names);
+		near = config_nearest(name, suggest_name, (void *)(uintptr_t)names);
 	if (near != NULL)
 		ike_file_fail(f, node, "%s has no '%s': did you mean '%s'?", section, name, near);
 	else

@@ -213,7 +213,7 @@ validate(struct ike_file *f, size_t node, const struct schema_section *s)
 			validate_key(f, i, k);
 			continue;
 		}
-		near = schema_nearest(nodes[i].key, key_name, (void *)(uintptr_t)s);
+		near = config_nearest(nodes[i].key, key_name, (void *)(uintptr_t)s);
 		if (near != NULL)
 			ike_file_fail(f, i, "unknown key: did you mean '%s'?", near);
 		else

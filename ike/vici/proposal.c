@@ -90,7 +90,7 @@ unknown(struct build *b, size_t node, enum role role, const char *word)
 	const char *near;
 
 	algorithm_squeeze(word, squeezed, sizeof(squeezed));
-	near = schema_nearest(squeezed, suggestion, &role);
+	near = config_nearest(squeezed, suggestion, &role);
 	b->failed = true;
 	if (near != NULL)
 		ike_file_fail(b->f, node, "unknown algorithm '%s': did you mean '%s'?", word, near);

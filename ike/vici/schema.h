@@ -73,10 +73,6 @@ bool schema_choice(const struct schema_key *k, unsigned int n, char ours[32], ch
 const char *schema_value(const struct schema_key *k, const char *value, char *out,
 	unsigned int size, char text[256]);
 
-/* Of the candidates (NULL at the end) the one that is nearest to the word, or NULL when none is near. */
-const char *schema_nearest(
-	const char *word, const char *(*candidate)(void *ctx, unsigned int n), void *ctx);
-
 /* The JSON Schema (draft 2020-12), owned by the caller. */
 json_t *schema_json(void);
 /* The reference of docs/ike.md as Markdown, to be freed; NULL without memory. */
