@@ -20,6 +20,7 @@
 #define PORTS_MAX 64
 #define BUFFER (1u << 20)
 #define ETHERNET 14
+#define KEYS_EVERY 1 /* s */
 
 enum { OPT_IN = 256, OPT_OUT, OPT_INNER, OPT_DROPS, OPT_KEYS };
 
@@ -29,7 +30,9 @@ struct capture {
 	const char *path, *port;
 	bool in, out, inner, drops, keys;
 	double snaplen, count, seconds;
-	json_t *answer, *comments;
+	json_t *answer;
+	json_t *known; /* what was written of keys: each line is a member */
+	double keys_next; /* when the router is asked again; 0: no more */
 	struct {
 		int id;
 		uint32_t interface;
@@ -47,12 +50,12 @@ full(const struct capture *c)
 
 /* One interface a port; what is inside tunnels, and what was dropped, are further ones. */
 static bool
-write_interfaces(struct capture *c, const char *filter)
+write_interfaces(struct capture *c, const char *filter, const json_t *keys)
 {
 	uint32_t snaplen = (uint32_t)c->snaplen + ETHERNET, n = 0;
 	const json_t *port;
 	size_t i;
-	bool good = pcapng_begin(c->file, "cygnetctl " CYGNET_VERSION, c->comments);
+	bool good = pcapng_begin(c->file, "cygnetctl " CYGNET_VERSION, keys);
 
 	json_array_foreach (json_object_get(c->answer, "ports"), i, port) {
 		const char *name = json_string_value(json_object_get(port, "name"));
@@ -177,6 +180,63 @@ seconds(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* A line for each SA that lives and of which there was none yet: who has the file reads what its tunnels carried. */
+static int
+read_keys(struct capture *c, int fd, json_t **lines)
+{
+	json_t *sas = NULL, *sa;
+	int rc = client_ask_all(fd, "sa", json_pack("{sb}", "keys", 1), &sas);
+	size_t i;
+
+	*lines = json_array();
+	json_array_foreach (sas, i, sa) {
+		json_t *line;
+
+		if (json_object_get(sa, "encryption_key") == NULL)
+			continue;
+		line = json_sprintf("SA %s %s > %s SPI %s encryption %s key %s integrity %s key %s",
+			list_str(sa, "protocol"), list_str(sa, "source"),
+			list_str(sa, "destination"), list_str(sa, "spi"),
+			list_str(sa, "encryption"), list_str(sa, "encryption_key"),
+			list_str(sa, "integrity"), list_str(sa, "integrity_key"));
+		if (json_object_get(c->known, json_string_value(line)) == NULL) {
+			json_object_set_new(c->known, json_string_value(line), json_true());
+			json_array_append(*lines, line);
+		}
+		json_decref(line);
+	}
+	json_decref(sas);
+	return rc;
+}
+
+/* The keys of SAs that were negotiated meanwhile. With very many of them the router is not asked all the time. */
+static int
+write_new_keys(struct capture *c)
+{
+	double began = seconds();
+	json_t *lines = NULL;
+	struct timespec ts;
+	bool good = true;
+	int fd, rc;
+
+	rc = client_connect(c->o->path, &fd);
+	if (rc == CTL_OK) {
+		rc = read_keys(c, fd, &lines);
+		close(fd);
+	}
+	if (rc == CTL_OK && json_array_size(lines) > 0) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		good = pcapng_comments(c->file,
+			       (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec, lines) &&
+		       fflush(c->file) == 0;
+	}
+	json_decref(lines);
+	c->keys_next = rc == CTL_OK ? seconds() + KEYS_EVERY + 10 * (seconds() - began) : 0;
+	if (rc != CTL_OK)
+		fputs("no more keys are written\n", stderr);
+	return good ? CTL_OK : client_fail(CTL_REFUSED, "%s: %s", c->path, strerror(errno));
+}
+
 static int
 follow(struct capture *c, int fd)
 {
@@ -190,8 +250,12 @@ follow(struct capture *c, int fd)
 		len += n;
 		if (rc == CTL_OK && n > 0)
 			rc = write_packets(c, buf, &len);
+		if (rc == CTL_OK && c->keys_next > 0 && seconds() >= c->keys_next)
+			rc = write_new_keys(c);
 	}
 	free(buf);
+	if (rc == CTL_OK && c->keys_next > 0)
+		rc = write_new_keys(c);
 	if (c->lost > 0)
 		pcapng_lost(c->file, c->last_ns, c->packets + c->lost, c->lost);
 	if (fclose(c->file) != 0 && rc == CTL_OK)
@@ -243,32 +307,6 @@ places(struct capture *c)
 	if (c->drops)
 		json_array_append_new(v, json_string("drop"));
 	return v;
-}
-
-/* A comment for each SA that lives now: who has the file reads what its tunnels carried. */
-static int
-read_keys(struct capture *c, int fd)
-{
-	json_t *sas = NULL, *sa;
-	int rc = client_ask_all(fd, "sa", json_pack("{sb}", "keys", 1), &sas);
-	size_t i;
-
-	c->comments = json_array();
-	json_array_foreach (sas, i, sa) {
-		const char *integrity = list_str(sa, "integrity_key");
-
-		if (json_object_get(sa, "encryption_key") == NULL)
-			continue;
-		json_array_append_new(c->comments,
-			json_sprintf(
-				"SA %s %s > %s SPI %s encryption %s key %s integrity %s key %s",
-				list_str(sa, "protocol"), list_str(sa, "source"),
-				list_str(sa, "destination"), list_str(sa, "spi"),
-				list_str(sa, "encryption"), list_str(sa, "encryption_key"),
-				list_str(sa, "integrity"), integrity));
-	}
-	json_decref(sas);
-	return rc;
 }
 
 static int
@@ -329,6 +367,7 @@ start(struct capture *c, char **words, int n)
 {
 	json_t *args = json_pack("{so sI}", "places", places(c), "snaplen", (json_int_t)c->snaplen);
 	char *filter = joined(words, n);
+	json_t *keys = NULL;
 	int fd = -1, rc;
 
 	if (c->port != NULL)
@@ -336,14 +375,17 @@ start(struct capture *c, char **words, int n)
 	rc = filter_compile(words, n, args);
 	if (rc == CTL_OK)
 		rc = options_connect(c->o, &fd);
-	if (rc == CTL_OK && c->keys)
-		rc = read_keys(c, fd);
+	if (rc == CTL_OK && c->keys) {
+		c->known = json_object();
+		rc = read_keys(c, fd, &keys);
+		c->keys_next = seconds() + KEYS_EVERY;
+	}
 	if (rc == CTL_OK)
 		rc = client_ask_all(fd, "capture", json_incref(args), &c->answer);
 	json_decref(args);
 	if (rc == CTL_OK)
 		rc = open_file(c);
-	if (rc == CTL_OK && !write_interfaces(c, filter))
+	if (rc == CTL_OK && !write_interfaces(c, filter, keys))
 		rc = client_fail(CTL_REFUSED, "%s: %s", c->path, strerror(errno));
 	free(filter);
 	if (rc == CTL_OK) {
@@ -351,7 +393,8 @@ start(struct capture *c, char **words, int n)
 		rc = follow(c, fd);
 	}
 	json_decref(c->answer);
-	json_decref(c->comments);
+	json_decref(c->known);
+	json_decref(keys);
 	if (fd >= 0)
 		close(fd);
 	return rc;
@@ -396,10 +439,10 @@ const struct tool tool_capture = {"capture", "[-w FILE] [OPTION...] [FILTER]",
 	"is\n"
 	"                         opened, with the SPI in the packet's comment\n"
 	"      --drops            dropped packets, with the reason in the packet's comment\n"
-	"      --keys             the keys of the SAs that live, as comments of the file: who has "
-	"it\n"
-	"                         reads their traffic. The router must keep them "
-	"(ipsec.keep-keys)\n"
+	"      --keys             the keys of the SAs that live, and of those that come meanwhile, "
+	"as\n"
+	"                         comments: who has the file reads their traffic. The router must\n"
+	"                         keep them (ipsec.keep-keys)\n"
 	"  -c, --count COUNT      end after so many packets\n"
 	"  -d, --duration SECONDS end after that time\n"
 	"  -l, --snaplen BYTES    of each packet (default: all of it)\n\n"

@@ -78,6 +78,25 @@ text(uint16_t code, const char *s)
 	return (struct option){code, len < UINT16_MAX ? len : UINT16_MAX, s};
 }
 
+/* A block without data: an option, and a comment for each string of the array. */
+static bool
+with_comments(FILE *f, uint32_t type, const void *fixed, size_t fixed_len, struct option first,
+	const json_t *comments)
+{
+	unsigned int n = (unsigned int)json_array_size(comments);
+	struct option *options = calloc(n + 1, sizeof(*options));
+	bool good;
+
+	if (options == NULL)
+		return false;
+	options[0] = first;
+	for (unsigned int i = 0; i < n; i++)
+		options[i + 1] = text(OPT_COMMENT, json_string_value(json_array_get(comments, i)));
+	good = block(f, type, fixed, fixed_len, NULL, 0, options, n + 1);
+	free(options);
+	return good;
+}
+
 bool
 pcapng_begin(FILE *f, const char *program, const json_t *comments)
 {
@@ -86,18 +105,9 @@ pcapng_begin(FILE *f, const char *program, const json_t *comments)
 		uint16_t major, minor;
 		int64_t length;
 	} fixed = {BYTE_ORDER_MAGIC, 1, 0, -1};
-	unsigned int n = (unsigned int)json_array_size(comments);
-	struct option *options = calloc(n + 1, sizeof(*options));
-	bool good;
 
-	if (options == NULL)
-		return false;
-	options[0] = text(SHB_APPLICATION, program);
-	for (unsigned int i = 0; i < n; i++)
-		options[i + 1] = text(OPT_COMMENT, json_string_value(json_array_get(comments, i)));
-	good = block(f, BLOCK_SECTION, &fixed, sizeof(fixed), NULL, 0, options, n + 1);
-	free(options);
-	return good;
+	return with_comments(
+		f, BLOCK_SECTION, &fixed, sizeof(fixed), text(SHB_APPLICATION, program), comments);
 }
 
 bool
@@ -135,6 +145,15 @@ pcapng_packet(FILE *f, const struct pcapng_packet *p)
 		text(OPT_COMMENT, p->comment)};
 
 	return block(f, BLOCK_PACKET, fixed, sizeof(fixed), p->data, p->caplen, options, 2);
+}
+
+bool
+pcapng_comments(FILE *f, uint64_t ns, const json_t *comments)
+{
+	const uint32_t fixed[3] = {0, (uint32_t)(ns >> 32), (uint32_t)ns};
+
+	return with_comments(
+		f, BLOCK_STATISTICS, fixed, sizeof(fixed), (struct option){0}, comments);
 }
 
 bool

@@ -29,6 +29,8 @@ struct pcapng_packet {
 };
 
 bool pcapng_packet(FILE *f, const struct pcapng_packet *p);
+/* An array of strings of less than 64 KiB, as comments of interface 0 at that time. */
+bool pcapng_comments(FILE *f, uint64_t ns, const json_t *comments);
 /* Interface statistics: packets that were lost, as interface 0's. */
 bool pcapng_lost(FILE *f, uint64_t ns, uint64_t received, uint64_t lost);
 

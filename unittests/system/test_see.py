@@ -266,6 +266,31 @@ def test_capture_with_keys(sites):
     assert "keeps the keys of SAs" in sites.b.router.ctl("doctor", check=False).stdout
 
 
+def test_capture_has_the_keys_of_sas_that_come(sites):
+    """Rekeyed while it runs: the new SA's packets can be opened too, and each key is there once."""
+    path = sites.lab.dir / "rekeyed.pcapng"
+
+    def keys():
+        return [int(spi, 16) for spi in re.findall(rb"SA esp \S+ > \S+ SPI 0x(\w+) encryption", path.read_bytes())]
+
+    def spis():
+        return {int(s["spi"], 16) for s in sites.b.router.sas()}
+
+    with Looking(sites.b.router, "capture", "--keys", "-i", "wan", "-w", path, "-c", "4", "-d", "15", "esp") as c:
+        old = spis()
+        assert set(keys()) == old
+        sites.ping(1)
+        sites.a.charon.swanctl("--rekey", "--child", "net")
+        wait_for("new SAs", lambda: len(spis() - old) == 2, 10)
+        new = spis() - old
+        wait_for("their keys", lambda: new <= set(keys()), 5)
+        sites.ping(1)
+    assert c.code == 0 and "4 packets" in c.err and "no more keys" not in c.err
+    assert set(keys()) == old | new and len(keys()) == 4
+    packets = read_pcapng(path)
+    assert len(packets) == 4 and packets[3][3][ESP].spi in new
+
+
 def test_capture_of_drops(sites):
     path = sites.lab.dir / "drops.pcapng"
     with Looking(sites.a.router, "capture", "--drops", "-w", path, "-c", "1", "-d", "10", "udp port 9"):
