@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_byteorder.h>
 
 /*
@@ -25,6 +26,17 @@
 
 #define INLINE static __attribute__((always_inline)) inline
 
+/* The counters of the first blocks, where they stand in them: from 1 on, for the ICV is masked by the first block. */
+#define COUNTER(i) 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (i) >> 8, (i)&0xff
+#define COUNTERS4(i) COUNTER(i), COUNTER(i + 1), COUNTER(i + 2), COUNTER(i + 3)
+#define COUNTERS16(i) COUNTERS4(i), COUNTERS4(i + 4), COUNTERS4(i + 8), COUNTERS4(i + 12)
+#define COUNTERS64(i) COUNTERS16(i), COUNTERS16(i + 16), COUNTERS16(i + 32), COUNTERS16(i + 48)
+
+static _Alignas(REG) const uint8_t counters[] = {
+	COUNTERS64(1), COUNTERS64(65), COUNTERS64(129), COUNTERS64(193)};
+
+#define NEAR (sizeof(counters) / REG) /* registers whose counters these are */
+
 /* A sum of products, as they come: the low half, the middle, the high half. */
 struct product {
 	__m512i lo, mi, hi;
@@ -37,13 +49,33 @@ reverse(__m512i v)
 					      9, 10, 11, 12, 13, 14, 15)));
 }
 
+INLINE __m512i
+xor3(__m512i a, __m512i b, __m512i c)
+{
+	return _mm512_ternarylogic_epi64(a, b, c, 0x96);
+}
+
 INLINE void
 add_product(struct product *p, __m512i a, __m512i b)
 {
 	p->lo = _mm512_xor_si512(p->lo, _mm512_clmulepi64_epi128(a, b, 0x00));
-	p->mi = _mm512_ternarylogic_epi64(p->mi, _mm512_clmulepi64_epi128(a, b, 0x01),
-		_mm512_clmulepi64_epi128(a, b, 0x10), 0x96);
+	p->mi = xor3(
+		p->mi, _mm512_clmulepi64_epi128(a, b, 0x01), _mm512_clmulepi64_epi128(a, b, 0x10));
 	p->hi = _mm512_xor_si512(p->hi, _mm512_clmulepi64_epi128(a, b, 0x11));
+}
+
+/* Two at once: what is added to a sum two by two takes half the instructions. */
+INLINE void
+add_products(struct product *p, __m512i a, __m512i b, __m512i c, __m512i d)
+{
+	p->lo = xor3(
+		p->lo, _mm512_clmulepi64_epi128(a, b, 0x00), _mm512_clmulepi64_epi128(c, d, 0x00));
+	p->mi = xor3(
+		p->mi, _mm512_clmulepi64_epi128(a, b, 0x01), _mm512_clmulepi64_epi128(a, b, 0x10));
+	p->mi = xor3(
+		p->mi, _mm512_clmulepi64_epi128(c, d, 0x01), _mm512_clmulepi64_epi128(c, d, 0x10));
+	p->hi = xor3(
+		p->hi, _mm512_clmulepi64_epi128(a, b, 0x11), _mm512_clmulepi64_epi128(c, d, 0x11));
 }
 
 /* Half by half: the low one goes into the middle, that into the high one. */
@@ -52,8 +84,8 @@ reduce_half(__m512i low, __m512i into)
 {
 	const __m512i poly = _mm512_broadcast_i32x4(_mm_set_epi64x((int64_t)POLY_HIGH, 1));
 
-	return _mm512_ternarylogic_epi64(into, _mm512_shuffle_epi32(low, _MM_PERM_BADC),
-		_mm512_clmulepi64_epi128(poly, low, 0x01), 0x96);
+	return xor3(into, _mm512_shuffle_epi32(low, _MM_PERM_BADC),
+		_mm512_clmulepi64_epi128(poly, low, 0x01));
 }
 
 /* The products' sum, reduced: of all four lanes. */
@@ -107,31 +139,58 @@ struct hashing {
 	const uint8_t *power;
 };
 
-INLINE void
-hash_register(struct hashing *h, unsigned int j)
+INLINE __m512i
+power_of(const struct hashing *h, unsigned int j)
 {
-	add_product(&h->sum, h->blocks[j], _mm512_loadu_si512(h->power + j * REG));
+	return _mm512_loadu_si512(h->power + j * REG);
+}
+
+/* Two registers from j on, or one when there are no more than n. */
+INLINE void
+hash_registers(struct hashing *h, const unsigned int j, const unsigned int n)
+{
+	if (j + 1 < n)
+		add_products(&h->sum, h->blocks[j], power_of(h, j), h->blocks[j + 1],
+			power_of(h, j + 1));
+	else if (j < n)
+		add_product(&h->sum, h->blocks[j], power_of(h, j));
+}
+
+/* Where a packet's key stream is. */
+struct stream_at {
+	__m512i base; /* salt, IV and a counter of zero, with the first round key */
+	uint32_t reg; /* registers before */
+};
+
+/* The counters of a register too far on for the table. */
+INLINE __m512i
+far_counters(uint32_t reg)
+{
+	__m512i first = _mm512_set_epi32(0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1);
+
+	return reverse(_mm512_add_epi32(first, _mm512_maskz_set1_epi32(0x1111, (int)(4 * reg))));
 }
 
 /*
- * The key stream of n registers' blocks, whose counters begin at counter (bytes reversed), which moves on. Between its rounds
- * n_hash registers are hashed, for that is done by other parts of the processor.
+ * The key stream of the next n registers' blocks. Between its rounds n_hash registers are hashed, for that is done by other parts of
+ * the processor.
  */
 INLINE void
-key_stream(const struct esp_gcm_key *k, __m512i *counter, __m512i *ks, const unsigned int n,
+key_stream(const struct esp_gcm_key *k, struct stream_at *at, __m512i *ks, const unsigned int n,
 	struct hashing *h, const unsigned int n_hash)
 {
-	const __m512i four = _mm512_maskz_set1_epi32(0x1111, 4);
+	bool near = likely(at->reg + n <= NEAR);
 
-	for (unsigned int j = 0; j < n; j++) {
-		ks[j] = _mm512_xor_si512(reverse(*counter), round_key(k, 0));
-		*counter = _mm512_add_epi32(*counter, four);
-	}
+	for (unsigned int j = 0; j < n; j++)
+		ks[j] = _mm512_xor_si512(
+			at->base, near ? _mm512_load_si512(&counters[(at->reg + j) * REG])
+				       : far_counters(at->reg + j));
+	at->reg += n;
 #define ROUND(i)                                                      \
 	for (unsigned int j = 0; j < n; j++)                          \
 		ks[j] = _mm512_aesenc_epi128(ks[j], round_key(k, i)); \
-	if (i <= n_hash)                                              \
-		hash_register(h, i - 1);
+	if (i % 2 == 1)                                               \
+		hash_registers(h, i - 1, n_hash);
 	ROUND(1)
 	ROUND(2)
 	ROUND(3)
@@ -156,7 +215,7 @@ key_stream(const struct esp_gcm_key *k, __m512i *counter, __m512i *ks, const uns
 
 /* What goes from chunk to chunk of a packet. */
 struct state {
-	__m512i counter;
+	struct stream_at at;
 	struct hashing h; /* what is to be hashed; sealing, of the chunk before */
 	__m128i hash; /* of the blocks before, bytes reversed; at first, the additional data */
 	__m128i mask; /* what masks the ICV */
@@ -198,7 +257,7 @@ chunk(const struct esp_gcm_key *k, struct state *s, uint8_t *data, const unsigne
 			hashed(s);
 		to_hash(s, in, n, first);
 	}
-	key_stream(k, &s->counter, ks, n, &s->h, !seal ? n : first ? 0 : CHUNK_REGS);
+	key_stream(k, &s->at, ks, n, &s->h, !seal ? n : first ? 0 : CHUNK_REGS);
 	if (first)
 		s->mask = _mm512_castsi512_si128(ks[0]);
 	for (unsigned int j = 0; j < n; j++) {
@@ -226,8 +285,8 @@ last_chunk(const struct esp_gcm_key *k, struct state *s, uint8_t *data, const un
 		s->h.power = power;
 	chunk(k, s, data, n, first, last, seal);
 	s->h.power = power;
-	for (unsigned int j = 0; seal && j < n; j++)
-		hash_register(&s->h, j);
+	for (unsigned int j = 0; seal && j < n; j += 2)
+		hash_registers(&s->h, j, n);
 }
 
 /* Key stream and hash over a packet; returns its ICV in full. */
@@ -245,12 +304,9 @@ process(const struct esp_gcm_key *k, const struct crypto_item *item, const bool 
 	__mmask64 last;
 
 	s.hash = reverse_block(_mm_maskz_loadu_epi8((1u << k->aad_len) - 1, item->aad));
-	/* Salt and IV before the counter, which is 1, 2, 3, 4; bytes reversed. */
-	s.counter = _mm512_broadcast_i32x4(_mm_set_epi32((int)__builtin_bswap32(k->salt),
-		(int)__builtin_bswap32((uint32_t)item->iv),
-		(int)__builtin_bswap32((uint32_t)(item->iv >> 32)), 0));
-	s.counter = _mm512_add_epi32(
-		s.counter, _mm512_set_epi32(0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1));
+	s.at.base = _mm512_xor_si512(round_key(k, 0),
+		_mm512_broadcast_i32x4(
+			_mm_set_epi32(0, (int)(item->iv >> 32), (int)item->iv, (int)k->salt)));
 	for (; blocks > CHUNK; blocks -= CHUNK, bytes -= CHUNK * BLOCK, data += CHUNK * BLOCK) {
 		if (first)
 			chunk(k, &s, data, CHUNK_REGS, true, ~0ull, seal);
@@ -338,8 +394,7 @@ void
 esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_t salt,
 	uint8_t icv_len, bool esn)
 {
-	__m512i zero = _mm512_setzero_si512(), cipher;
-	__m128i power;
+	__m128i cipher, power;
 	uint64_t h[2], carry;
 
 	memset(k, 0, sizeof(*k));
@@ -348,8 +403,11 @@ esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_
 	k->aad_len = esn ? 12 : 8;
 	k->salt = salt;
 	/* The hash key is the cipher of zeros; times x. */
-	key_stream(k, &zero, &cipher, 1, NULL, 0);
-	_mm_storeu_si128((__m128i *)(void *)h, _mm512_castsi512_si128(reverse(cipher)));
+	cipher = _mm512_castsi512_si128(round_key(k, 0));
+	for (unsigned int i = 1; i < k->rounds; i++)
+		cipher = _mm_aesenc_si128(cipher, _mm512_castsi512_si128(round_key(k, i)));
+	cipher = _mm_aesenclast_si128(cipher, _mm512_castsi512_si128(round_key(k, k->rounds)));
+	_mm_storeu_si128((__m128i *)(void *)h, reverse_block(cipher));
 	carry = h[1] >> 63;
 	h[1] = (h[1] << 1 | h[0] >> 63) ^ (-carry & POLY_HIGH);
 	h[0] = h[0] << 1 ^ carry;

@@ -39,7 +39,7 @@ esp_gcm_prefetch(const struct esp_gcm_key *k)
 {
 	for (size_t at = 0; at < sizeof(*k); at += RTE_CACHE_LINE_SIZE)
 		if (at < offsetof(struct esp_gcm_key, round[11]) ||
-			at > offsetof(struct esp_gcm_key, power[ESP_GCM_POWERS - 8]))
+			at > offsetof(struct esp_gcm_key, power[ESP_GCM_POWERS - 10]))
 			rte_prefetch0((const uint8_t *)k + at);
 }
 
