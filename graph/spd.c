@@ -34,6 +34,7 @@ make_view(struct spd_view *v, uint32_t max, size_t key_len, const char *name, st
 			RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
 	};
 
+	v->state = 1;
 	v->hash = rte_hash_create(&p);
 	v->tuples = rte_zmalloc("tuples", sizeof(struct spd_tuples), 0);
 	return v->hash != NULL && v->tuples != NULL && spd_filter_init(&v->filter, max) == 0 &&
@@ -228,6 +229,7 @@ remove_policy(struct spd *spd, struct spd_policy *p)
 
 	spd_selector_key(&p->conf, spd_tuple_find(v, &p->shape), &key);
 	spd_chain_unlink(v, &key, p);
+	spd_changed(v);
 	if (p->group != NULL)
 		spd_group_del(spd, v, p);
 	v->count--;
@@ -316,6 +318,7 @@ spd_replace(
 		rcu_defer(spd->rcu, defer_free, NULL, p);
 		return rc;
 	}
+	spd_changed(v);
 	v->count++;
 	spd_bind_added(spd, p);
 	if (old != NULL) {

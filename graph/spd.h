@@ -226,6 +226,12 @@ bool spd_empty(const struct spd *spd, enum spd_dir dir);
 const struct spd_sight *spd_sight4(const struct spd *spd, enum spd_dir dir);
 
 /*
+ * Which state of a direction's policies this is, of IPv4; 0 is none. What was looked up after this was read, and is not narrow, holds
+ * as long as it reads the same, for packets that agree in a sight that was read before. Any data-plane lcore.
+ */
+uint64_t spd_state4(const struct spd *spd, enum spd_dir dir);
+
+/*
  * The best policy for each of n packets of one family (n at most 64); NULL where none matches. Returns a bit for each
  * that is narrow: ports or ranges had a say. Any data-plane lcore.
  */

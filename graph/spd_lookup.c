@@ -312,6 +312,12 @@ spd_sight4(const struct spd *spd, enum spd_dir dir)
 			->sight;
 }
 
+uint64_t
+spd_state4(const struct spd *spd, enum spd_dir dir)
+{
+	return atomic_load_explicit(&spd->view[dir][SPD_FAMILY4].state, memory_order_acquire);
+}
+
 bool
 spd_empty(const struct spd *spd, enum spd_dir dir)
 {

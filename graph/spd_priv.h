@@ -73,6 +73,7 @@ struct spd_view {
 	uint32_t count;
 	/* Of policies that were replaced where a lcore may have looked already: further ahead in a chain, or by another action. */
 	_Atomic uint32_t moves;
+	_Atomic uint64_t state; /* spd_state4(): counts changes, from 1 on */
 };
 
 /* Policies of which the first beats all others (spd_beats()). Each knows its place (group_at). */
@@ -150,6 +151,16 @@ spd_beats(const struct spd_policy *a, const struct spd_policy *b)
 	if ((a->reqid != 0) != (b->reqid != 0))
 		return a->reqid != 0;
 	return a->order > b->order;
+}
+
+/*
+ * What lcores keep of earlier lookups counts no more. After a policy has come; after one went, before it is given to RCU; before the
+ * tuples are others. Control thread.
+ */
+static inline void
+spd_changed(struct spd_view *v)
+{
+	atomic_fetch_add_explicit(&v->state, 1, memory_order_release);
 }
 
 static inline bool

@@ -140,6 +140,7 @@ publish(struct spd *spd, struct spd_view *v, struct spd_tuples *new)
 	struct spd_tuples *old = v->tuples;
 
 	new->sight = sight_of(new);
+	spd_changed(v);
 	atomic_store_explicit(&v->tuples, new, memory_order_release);
 	rcu_defer(spd->rcu, defer_free, NULL, old);
 }

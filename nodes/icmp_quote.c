@@ -116,7 +116,7 @@ read_answer(
 {
 	if (!(ip6_is_version(m) ? read6(m, key) : read4(m, key)))
 		return false;
-	spd_batch_tag(w, p, key);
+	spd_batch_tag(w, p, &key->mark, &key->if_id);
 	return true;
 }
 

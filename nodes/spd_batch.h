@@ -8,11 +8,13 @@
 #include "sad.h"
 #include "sockets.h"
 #include "spd.h"
+#include "spd_recent.h"
 #include "worker.h"
 
 /*
  * The policies of packets of both families at a time: what the two policy nodes share. Packets in a row that policies cannot
- * tell from each other (spd_sight4()) are a run: they have one key, and only keys are looked up, up to SPD_BATCH of them.
+ * tell from each other (spd_sight4()) are a run: they have one key, and only keys are looked up, up to SPD_BATCH of them, unless
+ * one like it was found of late (spd_recent.h).
  */
 
 #define SPD_BATCH 32
@@ -21,9 +23,17 @@
 #define SPD_BATCH_FLAGS \
 	(PKT_F_DECRYPTED | PKT_F_PROTECTED | PKT_F_LOCAL | PKT_F_OWN_L2 | PKT_F_QUOTES)
 
+/* Policies that packets are looked up in. */
+struct spd_batch_view {
+	enum spd_dir dir;
+	const struct spd_sight *sight;
+	uint64_t state;
+};
+
 struct spd_batch {
 	uint16_t n, n_keys;
-	uint64_t six, local; /* a bit for each key: of IPv6; of packets that are ours */
+	/* A bit for each key: of IPv6; of packets that are ours; to be looked up: the others' are not filled in. */
+	uint64_t six, local, missed;
 	struct spd_key key[SPD_BATCH];
 	const struct spd_key *ptr[SPD_BATCH];
 	struct spd_policy *policy[SPD_BATCH];
@@ -35,16 +45,16 @@ struct spd_batch {
  * inbound alone; a mark is that SA's, or else that of the port it came in by. Our own packets have neither.
  */
 static inline void
-spd_batch_tag(const struct worker *w, const struct pkt *p, struct spd_key *key)
+spd_batch_tag(const struct worker *w, const struct pkt *p, uint32_t *mark, uint32_t *if_id)
 {
-	key->if_id = 0;
+	*if_id = 0;
 	if (p->flags & PKT_F_PROTECTED) {
-		key->mark = p->mark;
+		*mark = p->mark;
 	} else if (p->flags & PKT_F_DECRYPTED) {
-		key->mark = p->sa->mark;
-		key->if_id = p->sa->if_id;
+		*mark = p->sa->mark;
+		*if_id = p->sa->if_id;
 	} else {
-		key->mark = p->in_port == PKT_PORT_HOST ? 0 : w->port[p->in_port].mark;
+		*mark = p->in_port == PKT_PORT_HOST ? 0 : w->port[p->in_port].mark;
 	}
 }
 
@@ -67,7 +77,7 @@ spd_batch_key(const struct worker *w, const struct rte_mbuf *m, struct spd_key *
 		ip4_selector(m, key);
 	else
 		ip6_selector(m, key);
-	spd_batch_tag(w, pkt(m), key);
+	spd_batch_tag(w, pkt(m), &key->mark, &key->if_id);
 }
 
 /* How many packets neither a sight nor what they carry beside their headers can tell from the first one, of IPv4. */
@@ -100,24 +110,63 @@ spd_batch_alike(
 	return i;
 }
 
-/* Reads the selectors of the next packets, a key for each run; sights NULL: each packet is one. */
+/* Whether the policy of an IPv4 packet was found of late. */
+static inline bool
+spd_batch_recent(struct worker *w, const struct rte_mbuf *m, const struct spd_batch_view *v,
+	struct spd_policy **policy)
+{
+	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
+	const struct spd_recent *r;
+	struct spd_seen seen;
+	uint32_t addrs[2], mark, if_id;
+
+	memcpy(addrs, &ip->src_addr, sizeof(addrs));
+	spd_batch_tag(w, pkt(m), &mark, &if_id);
+	seen = spd_seen(addrs, ip->next_proto_id, mark, if_id, v->sight);
+	r = spd_recent_place(w, v->dir, &seen);
+	*policy = r->policy;
+	return spd_recent_is(r, &seen, v->state);
+}
+
+/* Keeps what was looked up, of IPv4. */
 static inline void
-spd_batch_fill(const struct worker *w, struct spd_batch *b, void **objs, uint16_t n,
-	const struct spd_sight *const sights[2])
+spd_batch_keep(struct worker *w, const struct spd_batch *b, const struct spd_batch_view views[2])
+{
+	for (uint64_t left = b->missed & ~b->six; left != 0; left &= left - 1) {
+		unsigned int k = __builtin_ctzll(left);
+		const struct spd_batch_view *v = &views[b->local >> k & 1];
+		const struct spd_key *key = &b->key[k];
+		const uint32_t addrs[] = {key->src4, key->dst4};
+		struct spd_seen seen = spd_seen(addrs, key->proto, key->mark, key->if_id, v->sight);
+
+		spd_recent_put(spd_recent_place(w, v->dir, &seen), &seen, v->state, b->policy[k]);
+	}
+}
+
+/* Reads the selectors of the next packets, a key for each run; views (of packets that are not ours, that are) NULL: each packet is one. */
+static inline void
+spd_batch_fill(struct worker *w, struct spd_batch *b, void **objs, uint16_t n,
+	const struct spd_batch_view *views)
 {
 	uint16_t i = 0, k = 0;
 
-	b->six = b->local = 0;
+	b->six = b->local = b->missed = 0;
 	for (; i < n && k < SPD_BATCH; k++) {
 		const struct rte_mbuf *m = objs[i++];
 		bool six = ip6_is_version(m), local = pkt(m)->flags & PKT_F_LOCAL;
+		bool known = false;
 
-		spd_batch_key(w, m, &b->key[k]);
-		b->ptr[k] = &b->key[k];
 		b->six |= (uint64_t)six << k;
 		b->local |= (uint64_t)local << k;
-		if (likely(sights != NULL && !six))
-			i += spd_batch_alike(m, &objs[i], n - i, sights[local]);
+		if (likely(views != NULL && !six)) {
+			known = spd_batch_recent(w, m, &views[local], &b->policy[k]);
+			i += spd_batch_alike(m, &objs[i], n - i, views[local].sight);
+		}
+		if (unlikely(!known)) {
+			spd_batch_key(w, m, &b->key[k]);
+			b->ptr[k] = &b->key[k];
+			b->missed |= 1ull << k;
+		}
 		b->end[k] = i;
 	}
 	b->n = i;
@@ -168,17 +217,27 @@ spd_batch_lookup_which(struct worker *w, enum spd_dir dir, struct spd_batch *b, 
 	return spd_batch_lookup_some(w, dir, b, which & b->six, true) || narrow;
 }
 
+/* Those of the keys that were not found of late. Returns whether one is narrow. */
 static inline bool
 spd_batch_lookup_keys(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum spd_dir ours)
 {
-	uint64_t local = dir != ours ? b->local : 0;
+	uint64_t local = dir != ours ? b->local & b->missed : 0;
 	bool narrow = false;
 
 	if (local != 0)
 		narrow = spd_batch_lookup_which(w, ours, b, local);
-	if (local != spd_batch_all(b))
-		narrow |= spd_batch_lookup_which(w, dir, b, spd_batch_all(b) & ~local);
+	if (local != b->missed)
+		narrow |= spd_batch_lookup_which(w, dir, b, b->missed & ~local);
 	return narrow;
+}
+
+static inline struct spd_batch_view
+spd_batch_view(const struct worker *w, enum spd_dir dir)
+{
+	struct spd_batch_view v = {.dir = dir, .sight = spd_sight4(w->spd, dir)};
+
+	v.state = spd_state4(w->spd, dir); /* after the sight: spd.h */
+	return v;
 }
 
 /*
@@ -188,13 +247,19 @@ static inline void
 spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum spd_dir ours,
 	void **objs, uint16_t n)
 {
-	const struct spd_sight *const sights[] = {
-		spd_sight4(w->spd, dir), spd_sight4(w->spd, ours)};
+	const struct spd_batch_view of_dir = spd_batch_view(w, dir);
+	const struct spd_batch_view views[] = {
+		of_dir, ours != dir ? spd_batch_view(w, ours) : of_dir};
 
-	spd_batch_fill(w, b, objs, n, sights);
-	if (likely(!spd_batch_lookup_keys(w, b, dir, ours) &&
-		    spd_sight4(w->spd, dir) == sights[0] && spd_sight4(w->spd, ours) == sights[1]))
+	spd_batch_fill(w, b, objs, n, views);
+	if (likely(b->missed == 0))
 		return;
+	if (likely(!spd_batch_lookup_keys(w, b, dir, ours) &&
+		    spd_sight4(w->spd, dir) == views[0].sight &&
+		    spd_sight4(w->spd, ours) == views[1].sight)) {
+		spd_batch_keep(w, b, views);
+		return;
+	}
 	if (b->n == b->n_keys)
 		return; /* each packet has a key of its own */
 	spd_batch_fill(w, b, objs, b->n, NULL);

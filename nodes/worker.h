@@ -8,6 +8,7 @@
 #include "drop.h"
 #include "iv_random.h"
 #include "pkt.h"
+#include "spd.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,11 +25,18 @@
 #define WORKER_VLANS 4096
 #define WORKER_MAX_CRYPTO 32
 #define WORKER_MAX_SOCKETS 16
+#define WORKER_RECENT 4096 /* policies that were found, in each direction */
+
+/* A policy that was found (spd_recent.h). */
+struct spd_recent {
+	uint64_t addrs, tag;
+	uint64_t when; /* state of the policies, and the protocol in the low byte */
+	struct spd_policy *policy; /* NULL: none */
+};
 
 struct rcu_lcore;
 struct rte_rcu_qsbr;
 struct sad;
-struct spd;
 struct fib;
 struct sa_counters;
 struct reassembly;
@@ -164,6 +172,8 @@ struct worker {
 	uint32_t fragment_id,
 		fragment_seed; /* IPv6: the next one of this worker; the same for all */
 	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
+
+	_Alignas(RTE_CACHE_LINE_SIZE) struct spd_recent recent[SPD_DIRS][WORKER_RECENT];
 
 	struct probe_lcore *probe;
 	/* NULL unless somebody looks: crypto lcores show it packets whose operations come and go. */

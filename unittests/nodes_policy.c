@@ -339,6 +339,52 @@ START_TEST(audit)
 }
 END_TEST
 
+/* What was found for a packet holds for the next one as long as the policies are the same, and no longer. */
+START_TEST(as_policies_change)
+{
+	static const char *const all = "10.1.0.0/16 > 10.3.0.0/16", *const one =
+									    "10.1.0.0/16 > " HOST_D
+									    "/32";
+	const struct spd_selector web = {
+		.proto = IPPROTO_UDP, .src_port_hi = 65535, .dst_port_lo = 80, .dst_port_hi = 80};
+	const struct ip4 p = {.src = HOST_A, .dst = HOST_D, .proto = IPPROTO_UDP, .dport = 81},
+			 to_web = {.src = HOST_A, .dst = HOST_D, .proto = IPPROTO_UDP, .dport = 80};
+	struct spd_policy_conf general, narrow, of_web;
+	struct spd *spd = world.r.spd;
+
+	for (unsigned int i = 0; i < 3; i++)
+		passes(LAN, &p, DMZ);
+	general = policy(SPD_OUT, SPD_DISCARD, all, 0, NULL)->conf;
+	for (unsigned int i = 0; i < 3; i++)
+		refused(LAN, &p, DROP_POLICY_DISCARD);
+	/* In its place. */
+	policy(SPD_OUT, SPD_BYPASS, all, 0, NULL);
+	for (unsigned int i = 0; i < 3; i++)
+		passes(LAN, &p, DMZ);
+	/* Of another shape, which comes and goes. */
+	narrow = policy(SPD_OUT, SPD_DISCARD, one, 0, NULL)->conf;
+	for (unsigned int i = 0; i < 3; i++)
+		refused(LAN, &p, DROP_POLICY_DISCARD);
+	ck_assert_int_eq(spd_del(spd, &narrow), 0);
+	for (unsigned int i = 0; i < 3; i++)
+		passes(LAN, &p, DMZ);
+	/* Of a port, which nothing but the lookup itself can tell. */
+	of_web = policy(SPD_OUT, SPD_DISCARD, all, 0, &web)->conf;
+	for (unsigned int i = 0; i < 3; i++) {
+		passes(LAN, &p, DMZ);
+		refused(LAN, &to_web, DROP_POLICY_DISCARD);
+	}
+	ck_assert_int_eq(spd_del(spd, &of_web), 0);
+	for (unsigned int i = 0; i < 3; i++)
+		passes(LAN, &to_web, DMZ);
+	/* The last of its shape, and of all. */
+	ck_assert_int_eq(spd_del(spd, &general), 0);
+	policy(SPD_OUT, SPD_DISCARD, "10.1.0.0/24 > 10.0.0.0/8", 0, NULL);
+	for (unsigned int i = 0; i < 3; i++)
+		refused(LAN, &p, DROP_POLICY_DISCARD);
+}
+END_TEST
+
 START_TEST(discard)
 {
 	struct esp e = ESP_IN(1);
@@ -624,6 +670,7 @@ nodes_policy_case(void)
 	tcase_add_test(tc, no_sa);
 	tcase_add_test(tc, mismatch);
 	tcase_add_test(tc, audit);
+	tcase_add_test(tc, as_policies_change);
 	tcase_add_test(tc, discard);
 	tcase_add_test(tc, incomplete);
 	return tc;
