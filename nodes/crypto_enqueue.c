@@ -113,7 +113,7 @@ work_at_once(struct worker *w, struct crypto_server *s, struct crypto_frame *f, 
 	const struct sa *sa = f->item[s->at].sa;
 
 	for (uint16_t end = s->at + run, n; s->at < end; s->at += n) {
-		n = RTE_MIN(end - s->at, CHUNK);
+		n = crypto_sync_some(sa, end - s->at, CHUNK);
 		fetch_ahead(s, f, s->at + n);
 		crypto_sync_items(
 			s->sync, s->dev_id[sa->dev], sa, &f->item[s->at], &f->pkts[s->at], n);

@@ -164,6 +164,13 @@ crypto_pushed(struct crypto_queue *q)
 		crypto_flush(q);
 }
 
+/* Whether no packet is in a frame: what is done without one overtakes nothing. */
+static inline bool
+crypto_idle(const struct crypto_queue *q)
+{
+	return q->packets == q->admitted;
+}
+
 /* Gives back the room of an admitted packet that is not going to be pushed. */
 static inline void
 crypto_unadmit(struct crypto_queue *q, unsigned int n)

@@ -26,8 +26,19 @@ push(struct crypto_queue *q, struct rte_mbuf *m, const struct sa *sa)
 }
 
 /*
+ * Whether the worker does so many packets of an SA itself, now. Those of one SA keep their order: either all are done so, or
+ * when none is in a frame.
+ */
+static inline bool
+at_once(const struct worker *w, const struct sa *sa, uint16_t run)
+{
+	return w->crypto && crypto_sync_wants(sa, run) &&
+	       (likely(sa->sync >= SA_SYNC) || crypto_idle(&w->crypto_queue));
+}
+
+/*
  * Packets whose room was admitted go into the open frame; the walk's end sends what is left. A worker that is its own
- * crypto lcore does at once what its devices can: an SA's packets always go the same way, so they keep their order.
+ * crypto lcore does at once what its devices can.
  */
 static uint16_t
 crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
@@ -40,14 +51,14 @@ crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **obj
 		const struct pkt *p = pkt(objs[at]);
 		const struct sa *sa = p->sa;
 
-		end = at + 1;
-		if (!w->crypto || sa->sync < SA_SYNC) {
-			push(&w->crypto_queue, objs[at], sa);
+		for (end = at + 1; end < n && pkt(objs[end])->sa == sa;)
+			end++;
+		if (unlikely(!at_once(w, sa, end - at))) {
+			for (uint16_t i = at; i < end; i++)
+				push(&w->crypto_queue, objs[i], sa);
 			stream_put(&s, at, EDGE_KEPT);
 			continue;
 		}
-		while (end < n && pkt(objs[end])->sa == sa)
-			end++;
 		if (end + AHEAD < n)
 			crypto_sync_prefetch(server->sync, pkt(objs[end + AHEAD])->sa);
 		crypto_sync_run(server->sync, server->dev_id[sa->dev], sa,

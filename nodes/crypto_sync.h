@@ -11,7 +11,10 @@
  * the calling lcore, without operations and without its queues.
  */
 
-#define CRYPTO_SYNC_MAX 32
+#define CRYPTO_SYNC_MAX 128
+
+/* At a time, of what is done packet by packet: its items stay in the cache. */
+#define CRYPTO_SYNC_SOME 32
 
 /* How many packets in a row are worth it to a device that works on many at a time. */
 #define CRYPTO_SYNC_LONG 8
@@ -62,6 +65,13 @@ static inline bool
 crypto_sync_wants(const struct sa *sa, uint16_t run)
 {
 	return sa->sync >= SA_SYNC || (sa->sync == SA_SYNC_LONG && run >= CRYPTO_SYNC_LONG);
+}
+
+/* How many of them are done at a time: what works on many has the more of them side by side. */
+static inline uint16_t
+crypto_sync_some(const struct sa *sa, uint16_t run, uint16_t some)
+{
+	return RTE_MIN(run, sa->sync == SA_SYNC_LONG ? CRYPTO_SYNC_MAX : some);
 }
 
 /* What is to be known of a packet. */
@@ -197,7 +207,7 @@ crypto_sync_run(
 	struct crypto_sync *c, uint8_t dev, const struct sa *sa, struct rte_mbuf **pkts, uint16_t n)
 {
 	for (uint16_t at = 0, some; at < n; at += some) {
-		some = RTE_MIN(n - at, CRYPTO_SYNC_MAX);
+		some = crypto_sync_some(sa, n - at, CRYPTO_SYNC_SOME);
 		for (uint16_t i = 0; i < some; i++) {
 			struct pkt *p = pkt(pkts[at + i]);
 

@@ -10,13 +10,10 @@
 enum { EDGE_CHECK, EDGE_DROP };
 
 /* Trailer bytes 1, 2, 3, …: RFC 4303, 2.4. The ICV is right, so this is the peer's mistake. */
-static inline bool
+static __rte_noinline bool
 padding_is_right(const uint8_t *pad, uint8_t len)
 {
-	for (uint8_t i = 0; i < len; i++)
-		if (unlikely(pad[i] != i + 1))
-			return false;
-	return true;
+	return memcmp(pad, esp_padding, len) == 0;
 }
 
 /* RFC 3947, 5 and RFC 4306, 2.23: the NAT before the peer gave it another address or port. */
@@ -84,24 +81,26 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 }
 
 /*
- * What most packets are: IPv4 without options, for others, out of a tunnel over IPv4, with at most three bytes of padding, and
- * nothing that the tunnel's header has to tell. Whether it is one is found by few steps; if not, finish() says what it is.
+ * What most packets are: IPv4 without options, for others, out of a tunnel over IPv4, and nothing that the tunnel's header has to
+ * tell. Whether it is one is found by few steps; if not, finish() says what it is.
  */
 static inline bool
 is_plain(const struct sa *sa)
 {
-	return sa->crypto == SA_CRYPTO_AEAD &&
+	return (sa->crypto <= SA_CRYPTO_CCM || !(sa->flags & SA_F_ESN)) && /* nothing to undo */
 	       (sa->flags & (SA_F_TUNNEL | SA_F_UDP | SA_F_COPY_DSCP_IN)) == SA_F_TUNNEL;
 }
 
-/* Padding, its length, next header, in the last bytes of what was sealed; tail: its last eight. */
+/* Padding, its length, next header, in the last bytes of what was sealed; tail: its last eight, which end there. */
 static inline bool
-is_plain_trailer(uint64_t tail, uint8_t pad)
+is_plain_trailer(uint64_t tail, uint8_t pad, const uint8_t *end)
 {
 	static const uint64_t right[] = {IPPROTO_IPIP << 8, IPPROTO_IPIP << 16 | 0x0101,
 		IPPROTO_IPIP << 24 | 0x020201, (uint64_t)IPPROTO_IPIP << 32 | 0x03030201};
 
-	return pad < RTE_DIM(right) && tail >> (48 - 8 * pad) == right[pad];
+	if (likely(pad < RTE_DIM(right)))
+		return tail >> (48 - 8 * pad) == right[pad];
+	return tail >> 56 == IPPROTO_IPIP && padding_is_right(end - ESP_TRAILER_LEN - pad, pad);
 }
 
 static inline bool
@@ -122,21 +121,22 @@ finish_plain(struct worker *w, struct rte_mbuf *m, struct pkt *p, struct sa *sa)
 	const struct rte_ipv4_hdr *outer = ip4_hdr(m), *inner;
 	uint32_t header = p->esp_at + sizeof(struct rte_esp_hdr) + sa->iv_len;
 	uint32_t clear = m->data_len - header - sa->icv_len;
+	const uint8_t *end = rte_pktmbuf_mtod_offset(m, const uint8_t *, header + clear);
 	uint16_t total;
 	uint64_t tail;
 	uint8_t pad;
 
 	/* At least the ESP header stands before, should it be shorter than that. */
-	memcpy(&tail, rte_pktmbuf_mtod_offset(m, uint8_t *, header + clear - sizeof(tail)),
-		sizeof(tail));
+	memcpy(&tail, end - sizeof(tail), sizeof(tail));
 	tail = rte_le_to_cpu_64(tail);
 	pad = tail >> 48;
 	inner = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, header);
 	total = rte_be_to_cpu_16(inner->total_length);
 	if (unlikely((p->crypto_status != RTE_CRYPTO_OP_STATUS_SUCCESS) | (m->nb_segs != 1) |
-		     (outer->version_ihl >> 4 != 4) | (clear < sizeof(*inner) + ESP_TRAILER_LEN) |
+		     (outer->version_ihl >> 4 != 4) |
+		     (clear < sizeof(*inner) + pad + ESP_TRAILER_LEN) |
 		     (outer->type_of_service & ECN_ECT1)) || /* and CE */
-		!is_plain_trailer(tail, pad) ||
+		!is_plain_trailer(tail, pad, end) ||
 		!is_plain_inner(w->fib, inner, total, clear - pad - ESP_TRAILER_LEN))
 		return 0;
 	/* Seen before: so finish() finds it, too. */

@@ -9,6 +9,8 @@
 #include <rte_ether.h>
 #include <rte_udp.h>
 
+#define SHORT_PADDING 3 /* bytes, with a trailer that is one word */
+
 /* What sealing adds before the payload. */
 static inline uint16_t
 header_len(const struct sa *sa, const struct sa_template *t)
@@ -66,20 +68,34 @@ prepare(struct worker *w, struct rte_mbuf *m, struct pkt *p, bool admitted)
 	return SEAL_SUBMIT;
 }
 
-/* RFC 4303, 2.4: padding of 1, 2, 3, …, its length, next header. What is written beyond is where the ICV comes. */
+/* At most three bytes of padding, its length, next header. What is written beyond is where the ICV comes. */
+static inline void
+short_trailer(uint8_t *tail, uint8_t pad_len, uint8_t next)
+{
+	static const uint64_t pad[] = {0, 0x0101, 0x020201, 0x03030201};
+	uint64_t word = rte_cpu_to_le_64(pad[pad_len] | (uint64_t)next << (8 * pad_len + 8));
+
+	memcpy(tail, &word, sizeof(word));
+}
+
+/* Any padding. */
 static inline void
 trailer(uint8_t *tail, uint8_t pad_len, uint8_t next)
 {
-	static const uint64_t pad[] = {0, 0x0101, 0x020201, 0x03030201};
-	uint64_t word;
+	memcpy(tail, esp_padding, pad_len);
+	tail[pad_len] = pad_len;
+	tail[pad_len + 1] = next;
+}
 
-	if (likely(pad_len < RTE_DIM(pad))) {
-		word = rte_cpu_to_le_64(pad[pad_len] | (uint64_t)next << (8 * pad_len + 8));
-		memcpy(tail, &word, sizeof(word));
+/* Padding to a block of sixteen bytes, before an ICV of twelve at least. */
+static inline void
+block_trailer(uint8_t *tail, uint8_t pad_len, uint8_t next)
+{
+	if (pad_len <= SHORT_PADDING) {
+		short_trailer(tail, pad_len, next);
 		return;
 	}
-	for (uint8_t i = 0; i < pad_len; i++)
-		tail[i] = i + 1;
+	memcpy(tail, esp_padding, 16);
 	tail[pad_len] = pad_len;
 	tail[pad_len + 1] = next;
 }
@@ -136,16 +152,18 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 }
 
 /*
- * What most SAs are: tunnels over IPv4 with eight bytes of IV. All that the packet gets in front is put together in
- * registers: the SA is read once for the run.
+ * What most SAs are: tunnels over IPv4. All that the packet gets in front is put together in registers: the SA is read once for
+ * the run.
  */
-#define PLAIN_HEADER (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_esp_hdr) + sizeof(uint64_t))
+#define PLAIN_HEADER (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_esp_hdr)) /* and the IV */
 
 static inline bool
 is_plain(const struct sa *sa, const struct sa_template *t)
 {
 	return sa->flags & SA_F_TUNNEL && t->len == sizeof(struct rte_ipv4_hdr) && !t->outer6 &&
-	       sa->iv_len == sizeof(uint64_t) && sa->tfc == 0 && !(sa->flags & SA_F_SET_DF) &&
+	       sa->tfc == 0 && !(sa->flags & SA_F_SET_DF) &&
+	       (sa->align <= SHORT_PADDING + 1 ||
+		       (sa->iv_len == IV_RANDOM_LEN && sa->icv_len >= 12)) &&
 	       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 }
 
@@ -156,12 +174,15 @@ put(uint8_t *to, size_t at, uint64_t word)
 	memcpy(to + at, &word, sizeof(word));
 }
 
-static inline void
-seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_template *t, uint64_t sqn)
+/* iv_len is the SA's: of 0 there is none, 8 are the number itself, 16 come from ivs. */
+static __rte_always_inline void
+seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_template *t, uint64_t sqn,
+	const uint8_t iv_len, const uint8_t *ivs)
 {
 	const rte_be16_t df = sa->flags & SA_F_COPY_DF && !outer_df_hurts(sa)
 				      ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
 				      : 0;
+	const uint16_t header = PLAIN_HEADER + iv_len;
 	const uint16_t flags = sa->flags;
 	const uint8_t icv_len = sa->icv_len, dscp = t->tos, pad_mask = sa->align - 1;
 	const uint32_t sum = t->csum, spi = t->spi;
@@ -174,7 +195,7 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 		struct rte_mbuf *m = objs[i];
 		struct pkt *p = pkt(m);
 		uint16_t len = m->data_len, total;
-		uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer = inner - PLAIN_HEADER;
+		uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer = inner - header;
 		bool inner6 = *inner >> 4 == 6;
 		const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)inner;
 		uint16_t frag = inner6 ? outer_df(sa, inner, true) : ip->fragment_offset & df;
@@ -183,9 +204,12 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 		uint8_t tos = outer_tos(flags, dscp, inner6 ? ip6_tos(inner) : ip->type_of_service);
 		uint32_t check;
 
-		trailer(inner + len, pad_len, inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
-		total = PLAIN_HEADER + len + pad_len + ESP_TRAILER_LEN + icv_len;
-		m->data_off -= PLAIN_HEADER;
+		if (iv_len == IV_RANDOM_LEN)
+			block_trailer(inner + len, pad_len, inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
+		else
+			short_trailer(inner + len, pad_len, inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
+		total = header + len + pad_len + ESP_TRAILER_LEN + icv_len;
+		m->data_off -= header;
 		m->pkt_len = m->data_len = total;
 		be_total = rte_cpu_to_be_16(total);
 		check = sum + be_total + id + frag + ((uint32_t)tos << 8);
@@ -196,9 +220,17 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 				(uint64_t)id << 32 | (uint64_t)frag << 48);
 		put(outer, 8, ttl_to_src | (uint64_t)check << 16);
 		put(outer, 16, dst | (uint64_t)spi << 32);
-		/* Sequence number, and the IV from offset 28 on: its first half twice, as it is. */
-		put(outer, 28, rte_cpu_to_be_64(sqn));
-		put(outer, 24, rte_cpu_to_be_32((uint32_t)sqn) | rte_cpu_to_be_64(sqn) << 32);
+		if (iv_len == sizeof(uint64_t)) {
+			/* Sequence number, and the IV from offset 28 on: its first half twice, as it is. */
+			put(outer, 28, rte_cpu_to_be_64(sqn));
+			put(outer, 24,
+				rte_cpu_to_be_32((uint32_t)sqn) | rte_cpu_to_be_64(sqn) << 32);
+		} else {
+			uint32_t seq = rte_cpu_to_be_32((uint32_t)sqn);
+
+			memcpy(outer + 24, &seq, sizeof(seq));
+			memcpy(outer + PLAIN_HEADER, ivs + i * iv_len, iv_len);
+		}
 		p->sqn = sqn;
 		p->pad_len = pad_len;
 		p->l3_len = p->tfc_len = 0;
@@ -210,62 +242,88 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 static void
 seal_all(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn)
 {
-	const struct sa_template *t = seal_template(sa, pkt(objs[0]));
-
-	if (likely(is_plain(sa, t))) {
-		seal_plain(objs, n, sa, t, sqn);
-		return;
-	}
 	for (uint16_t i = 0; i < n; i++)
 		seal(objs[i], pkt(objs[i]), sa, sqn + i);
 }
 
 /*
- * Whether these packets are all of one plain SA and have nothing about them that prepare() would have to judge: whole, small
- * enough for the path, with room in front and behind. So most bursts are, and nothing is to be decided packet by packet.
+ * How many of the next packets are of that SA, which is plain, and have nothing about them that prepare() would have to judge: whole,
+ * small enough for the path, with room in front and behind. So most are, and nothing is to be decided packet by packet.
  */
-static inline bool
+static inline uint16_t
 nothing_to_judge(void *const *objs, uint16_t n, const struct sa *sa, const struct sa_template *t)
 {
-	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
-	uint32_t head = PLAIN_HEADER + RTE_ETHER_HDR_LEN;
+	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed), i = 0;
+	uint32_t header = PLAIN_HEADER + sa->iv_len, head = header + RTE_ETHER_HDR_LEN;
 	uint32_t tail = ESP_TRAILER_LEN + sa->align - 1 + sa->icv_len;
-	uint32_t fits = mtu != 0 ? sa_room(sa, t, mtu, 0) : UINT16_MAX - PLAIN_HEADER - tail;
-	bool good = is_plain(sa, t);
+	uint32_t fits = mtu != 0 ? sa_room(sa, t, mtu, 0) : UINT16_MAX - header - tail;
 
-	for (uint16_t i = 0; i < n && good; i++) {
+	if (unlikely(!is_plain(sa, t)))
+		return 0;
+	for (; i < n; i++) {
 		const struct rte_mbuf *m = objs[i];
 		uint32_t len = m->data_len;
 
-		good = (pkt(m)->sa == sa) & (m->nb_segs == 1) & (len <= fits) &
-		       (m->data_off >= head) & (m->data_off + len + tail <= m->buf_len);
+		if (!((pkt(m)->sa == sa) & (m->nb_segs == 1) & (len <= fits) &
+			    (m->data_off >= head) & (m->data_off + len + tail <= m->buf_len)))
+			break;
 	}
-	return good;
+	return i;
+}
+
+/* Seals packets in a row as long as there is nothing to judge, and each gets a number. Returns how many. */
+static inline uint16_t
+seal_unjudged(struct worker *w, void **objs, uint16_t n)
+{
+	uint16_t at = 0, run, numbers;
+	const uint8_t *ivs = NULL;
+
+	while (at < n) {
+		struct sa *sa = pkt(objs[at])->sa;
+		const struct sa_template *t =
+			&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+		uint64_t sqn;
+
+		numbers = run = nothing_to_judge(&objs[at], RTE_MIN(n - at, IV_RANDOM_MAX), sa, t);
+		if (unlikely(run == 0))
+			break;
+		if (sa->iv_len == IV_RANDOM_LEN) {
+			ivs = iv_random_some(&w->iv_random, run);
+			if (unlikely(ivs == NULL))
+				break;
+		}
+		sqn = sa_take_numbers(sa, &numbers);
+		if (likely(sa->iv_len == sizeof(uint64_t)))
+			seal_plain(&objs[at], numbers, sa, t, sqn, sizeof(uint64_t), NULL);
+		else if (sa->iv_len == IV_RANDOM_LEN)
+			seal_plain(&objs[at], numbers, sa, t, sqn, IV_RANDOM_LEN, ivs);
+		else
+			seal_plain(&objs[at], numbers, sa, t, sqn, 0, NULL);
+		at += numbers;
+		if (unlikely(numbers < run))
+			break;
+	}
+	return at;
 }
 
 static uint16_t
 esp_encrypt_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
-	struct crypto_queue *q = &worker_of(node)->crypto_queue;
-	struct sa *sa = pkt(objs[0])->sa;
-	const struct sa_template *t =
-		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
-	uint16_t numbers = n;
-	uint64_t sqn;
+	struct worker *w = worker_of(node);
+	struct crypto_queue *q = &w->crypto_queue;
+	uint16_t admitted = crypto_admit(q, n);
+	uint16_t sealed = likely(admitted == n) ? seal_unjudged(w, objs, n) : 0;
 
-	if (likely(nothing_to_judge(objs, n, sa, t))) {
-		uint16_t admitted = crypto_admit(q, n);
-
-		if (likely(admitted == n)) {
-			sqn = sa_take_numbers(sa, &numbers);
-			seal_plain(objs, numbers, sa, t, sqn);
-			seal_sent(graph, node, objs, numbers, n, SEAL_SUBMIT, seal_no_number);
-			crypto_unadmit(q, n - numbers);
-			return n;
-		}
-		crypto_unadmit(q, admitted);
+	crypto_unadmit(q, admitted - sealed);
+	if (likely(sealed == n) && likely(objs == node->objs && node->idx == n)) {
+		rte_node_next_stream_move(graph, node, SEAL_SUBMIT);
+		return n;
 	}
-	return seal_burst(graph, node, objs, n, SEAL_SUBMIT, prepare, seal_all, seal_no_number);
+	if (sealed > 0)
+		rte_node_enqueue(graph, node, SEAL_SUBMIT, objs, sealed);
+	seal_burst(graph, node, &objs[sealed], n - sealed, SEAL_SUBMIT, prepare, seal_all,
+		seal_no_number);
+	return n;
 }
 
 static struct rte_node_register esp_encrypt_node = {

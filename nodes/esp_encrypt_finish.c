@@ -21,13 +21,10 @@ udp_checksum(struct rte_mbuf *m, const struct pkt *p)
 	udp->dgram_cksum = esp_ip6_checksum(m, udp, rte_be_to_cpu_16(udp->dgram_len), IPPROTO_UDP);
 }
 
-/* The packet is sealed: it is counted, and its outer header finds its way. */
+/* The packet is sealed, and its outer header finds its way. */
 static inline rte_edge_t
-finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
+finish(struct rte_mbuf *m, struct pkt *p, const struct sa *sa)
 {
-	const struct sa *sa = p->sa;
-	struct sa_counters *c = &w->sa_counters[sa->slot];
-
 	esp_op_undo(p, m, sa);
 	p->sa = NULL;
 	p->flags = (p->flags & ~PKT_F_OWN_L2) | PKT_F_SEALED;
@@ -35,14 +32,33 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		p->drop = DROP_CRYPTO_ERROR;
 		return EDGE_DROP;
 	}
-	c->packets++;
-	c->bytes += p->clear_len;
-	c->last_use = w->now;
 	if (likely(esp_version(m) == 4))
 		return EDGE_LOOKUP;
 	if (sa->flags & SA_F_UDP)
 		udp_checksum(m, p);
 	return EDGE_LOOKUP6;
+}
+
+/* Packets from one to end, of one SA: they are counted, and their edges said. */
+static inline void
+finish_run(struct worker *w, void **objs, uint8_t *edge, uint16_t from, uint16_t end,
+	const struct sa *sa)
+{
+	struct sa_counters *c = &w->sa_counters[sa->slot];
+	uint64_t packets = 0, bytes = 0;
+
+	for (uint16_t i = from; i < end; i++) {
+		struct pkt *p = pkt(objs[i]);
+
+		edge[i] = finish(objs[i], p, sa);
+		packets += edge[i] != EDGE_DROP;
+		bytes += edge[i] != EDGE_DROP ? p->clear_len : 0;
+	}
+	if (unlikely(packets == 0))
+		return;
+	c->packets += packets;
+	c->bytes += bytes;
+	c->last_use = w->now;
 }
 
 /* Its way by that next hop: all but a neighbour's is ip4-lookup's to tell. */
@@ -72,9 +88,15 @@ esp_encrypt_finish_process(struct rte_graph *graph, struct rte_node *node, void 
 	for (uint16_t at = 0; at < n; at += BATCH) {
 		uint16_t burst = RTE_MIN(n - at, BATCH);
 
+		for (uint16_t from = 0, end; from < burst; from = end) {
+			const struct sa *sa = pkt(objs[at + from])->sa;
+
+			for (end = from + 1; end < burst && pkt(objs[at + end])->sa == sa;)
+				end++;
+			finish_run(w, &objs[at], edge, from, end, sa);
+		}
 		n_dst = 0;
 		for (uint16_t i = 0; i < burst; i++) {
-			edge[i] = finish(w, objs[at + i], pkt(objs[at + i]));
 			if (likely(edge[i] == EDGE_LOOKUP)) {
 				uint32_t peer = rte_be_to_cpu_32(ip4_hdr(objs[at + i])->dst_addr);
 

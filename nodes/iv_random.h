@@ -12,6 +12,8 @@
  */
 
 #define IV_RANDOM_PAGE 4096
+#define IV_RANDOM_LEN 16
+#define IV_RANDOM_MAX (IV_RANDOM_PAGE / IV_RANDOM_LEN) /* at once */
 
 struct iv_random {
 	void *cipher; /* EVP_CIPHER_CTX */
@@ -26,15 +28,28 @@ void iv_random_free(struct iv_random *r);
 /* Makes the next page; false when libcrypto fails. */
 bool iv_random_refill(struct iv_random *r);
 
-/* Sixteen bytes to iv; false when there are none to be had, and nothing may be sealed. */
-static inline bool
-iv_random_get(struct iv_random *r, uint8_t iv[16])
+/* The next n IVs, at most IV_RANDOM_MAX, good until the next call; NULL when there are none to be had, and nothing may be sealed. */
+static inline const uint8_t *
+iv_random_some(struct iv_random *r, uint32_t n)
 {
-	if (r->at + 16 > IV_RANDOM_PAGE && !iv_random_refill(r))
-		return false;
-	memcpy(iv, r->page + r->at, 16);
-	r->at += 16;
-	return true;
+	const uint8_t *ivs;
+
+	if (r->at + n * IV_RANDOM_LEN > IV_RANDOM_PAGE && !iv_random_refill(r))
+		return NULL;
+	ivs = r->page + r->at;
+	r->at += n * IV_RANDOM_LEN;
+	return ivs;
+}
+
+/* One, to iv; false when there is none. */
+static inline bool
+iv_random_get(struct iv_random *r, uint8_t iv[IV_RANDOM_LEN])
+{
+	const uint8_t *one = iv_random_some(r, 1);
+
+	if (one != NULL)
+		memcpy(iv, one, IV_RANDOM_LEN);
+	return one != NULL;
 }
 
 #endif
