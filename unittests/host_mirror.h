@@ -32,11 +32,11 @@ __attribute__((format(printf, 1, 2))) void run(const char *fmt, ...);
 void turn(unsigned int ms);
 
 /* Waits for a condition with the loop running. */
-#define WAIT_FOR(cond)                                               \
-	do {                                                         \
-		for (unsigned int i_ = 0; i_ < 250 && !(cond); i_++) \
-			turn(20);                                    \
-		ck_assert_msg(cond, "not within 5 s: %s", #cond);    \
+#define WAIT_FOR(cond)                                                \
+	do {                                                          \
+		for (unsigned int i_ = 0; i_ < 1000 && !(cond); i_++) \
+			turn(20);                                     \
+		ck_assert_msg(cond, "not within 20 s: %s", #cond);    \
 	} while (0)
 
 struct ip_addr ip(const char *text);

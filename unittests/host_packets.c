@@ -42,13 +42,13 @@ punt(struct rte_mbuf *m, uint16_t port, enum punt_class class)
 	return true;
 }
 
-/* A frame from the tap of the port within a second, or NULL. */
+/* A frame from the tap of the port within three seconds, or NULL. */
 static struct rte_mbuf *
 from_tap(uint16_t port)
 {
 	struct rte_mbuf *m;
 
-	for (unsigned int i = 0; i < 100; i++) {
+	for (unsigned int i = 0; i < 300; i++) {
 		if (rte_ring_sc_dequeue(host_rx_ring(host, port), (void **)&m) == 0)
 			return m;
 		turn(10);
@@ -184,9 +184,7 @@ START_TEST(bad_frames)
 	ck_assert(punt(to_mbufs(frame, 60, 128), 1, PUNT_OTHER));
 	ck_assert(punt(to_mbufs(frame, 60, 128), PKT_PORT_HOST, PUNT_OTHER));
 	ck_assert(punt(to_mbufs(frame, 5, 128), 0, PUNT_OTHER));
-	turn(100);
-	host_stats(host, &stats);
-	ck_assert_uint_eq(stats.to_host_errors, 3);
+	WAIT_FOR((host_stats(host, &stats), stats.to_host_errors == 3));
 	ck_assert_uint_eq(stats.to_host[PUNT_OTHER], 0);
 }
 END_TEST
@@ -206,15 +204,14 @@ START_TEST(rations)
 		if (i % 200 == 0)
 			turn(10);
 	}
-	turn(100);
-	host_stats(host, &stats);
+	WAIT_FOR((host_stats(host, &stats),
+		stats.to_host[PUNT_OTHER] + stats.rationed[PUNT_OTHER] == other));
 	ck_assert_uint_eq(ike, 20);
 	ck_assert_uint_eq(stats.to_host[PUNT_IKE], 20);
 	ck_assert_uint_eq(stats.rationed[PUNT_IKE], 0);
-	ck_assert_uint_eq(stats.to_host[PUNT_OTHER] + stats.rationed[PUNT_OTHER], other);
 	/* 100 a second; 32 at once. */
 	ck_assert_uint_ge(stats.to_host[PUNT_OTHER], 32);
-	ck_assert_uint_lt(stats.to_host[PUNT_OTHER], 200);
+	ck_assert_uint_lt(stats.to_host[PUNT_OTHER], 400);
 	ck_assert_uint_gt(stats.rationed[PUNT_OTHER], 1000);
 }
 END_TEST
@@ -227,11 +224,11 @@ START_TEST(full_ring)
 	unsigned int n = 0;
 
 	run("ip neighbour add 192.0.2.9 lladdr 02:aa:00:00:00:0a dev cyg0");
+	run("ip link set cyg0 txqueuelen 4000"); /* where they wait for the thread */
 	run("bash -c 'for i in {1..3000}; do echo -n x >&3; done 3>/dev/udp/192.0.2.9/9'");
+	WAIT_FOR((host_stats(host, &stats), stats.from_host_drops > 1000));
 	turn(200);
-	host_stats(host, &stats);
 	ck_assert_uint_eq(rte_ring_count(host_rx_ring(host, 0)), HOST_RING_SIZE - 1);
-	ck_assert_uint_gt(stats.from_host_drops, 1000);
 	while (rte_ring_sc_dequeue(host_rx_ring(host, 0), (void **)&m) == 0) {
 		rte_pktmbuf_free(m);
 		n++;
@@ -314,9 +311,8 @@ START_TEST(refresh)
 				  ->arp_data.arp_tip,
 		inet_addr("192.0.2.5"));
 	answer_arp(m);
-	turn(100);
-	ck_assert_uint_eq(nh_of("192.0.2.5")->used, 0);
-	run("ip neighbour show 192.0.2.5 dev cyg0 | grep -q REACHABLE");
+	WAIT_FOR(system("ip neighbour show 192.0.2.5 dev cyg0 | grep -q REACHABLE") == 0);
+	WAIT_FOR(nh_of("192.0.2.5")->used == 0);
 	run("ip neighbour show 192.0.2.6 dev cyg0 | grep -q STALE");
 }
 END_TEST
@@ -404,7 +400,7 @@ packet_socket(const char *dev)
 	struct sockaddr_ll ll = {.sll_family = AF_PACKET,
 		.sll_protocol = htons(ETH_P_ALL),
 		.sll_ifindex = (int)if_nametoindex(dev)};
-	const struct timeval patience = {0, 300000};
+	const struct timeval patience = {1, 0};
 	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
 
 	ck_assert_int_ge(fd, 0);

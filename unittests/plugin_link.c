@@ -32,7 +32,7 @@ START_TEST(no_answer_ends_with_the_time_out)
 	fake_set(IKE_GET_SPI, SILENT);
 	ck_assert_int_eq(fake_call(IKE_GET_SPI, &ms), -ETIMEDOUT);
 	ck_assert_uint_ge(ms, TIMEOUT - 10);
-	ck_assert_uint_lt(ms, TIMEOUT + 200);
+	ck_assert_uint_lt(ms, 3 * TIMEOUT);
 	ck_assert_int_eq(fake_call(IKE_QUERY_SA, &ms), 0);
 }
 END_TEST
@@ -108,7 +108,7 @@ START_TEST(without_a_router_calls_fail_at_once)
 	fake_wait(&fake.lives, 2);
 	for (int i = 0; i < 100; i++) {
 		ck_assert_int_eq(fake_call(IKE_GET_SPI, &ms), -ENOTCONN);
-		ck_assert_uint_lt(ms, 50);
+		ck_assert_uint_lt(ms, TIMEOUT / 2);
 	}
 	link_lock(fake.link);
 	ck_assert_uint_eq(link_epoch(fake.link), 0);
@@ -156,7 +156,7 @@ START_TEST(an_agent_on_its_way_is_waited_for)
 
 	fake_wait_up();
 	ck_assert_uint_eq(wait_for_next(TIMEOUT / 2, EPOCH, &ms), EPOCH);
-	ck_assert_uint_ge(ms, TIMEOUT / 4);
+	ck_assert_uint_ge(ms, TIMEOUT / 10);
 	ck_assert_uint_lt(ms, TIMEOUT);
 }
 END_TEST
@@ -166,9 +166,9 @@ START_TEST(one_that_is_too_slow_is_not)
 	unsigned int ms;
 
 	fake_wait_up();
-	ck_assert_uint_eq(wait_for_next(2 * TIMEOUT, EPOCH, &ms), 0);
+	ck_assert_uint_eq(wait_for_next(4 * TIMEOUT, EPOCH, &ms), 0);
 	ck_assert_uint_ge(ms, TIMEOUT - 10);
-	ck_assert_uint_lt(ms, TIMEOUT + 200);
+	ck_assert_uint_lt(ms, 3 * TIMEOUT);
 }
 END_TEST
 
@@ -337,10 +337,10 @@ START_TEST(what_was_refused_is_offered_again)
 	add_state();
 	fake_hang_up();
 	fake_wait(&fake.got[IKE_SAS_DONE], 2);
-	usleep(20000);
+	usleep(200000);
 	lines = fake_read(&fake.lines);
 	fake_wait(&fake.got[IKE_SAS_DONE], 4);
-	usleep(20000);
+	usleep(200000);
 	ck_assert_uint_eq(fake_read(&fake.lines), lines);
 	pthread_mutex_lock(&fake.lock);
 	fake.status[IKE_ADD_POLICY] = 0;
@@ -365,8 +365,8 @@ START_TEST(a_refused_replay_is_tried_again_at_leisure)
 	lines = fake_read(&fake.lines);
 	hellos = fake_read(&fake.got[IKE_HELLO]);
 	fake_hang_up();
+	fake_wait(&fake.got[IKE_HELLO], hellos + 2);
 	sleep(2);
-	ck_assert_uint_ge(fake_read(&fake.got[IKE_HELLO]), hellos + 2);
 	ck_assert_uint_lt(fake_read(&fake.got[IKE_HELLO]), hellos + 40);
 	ck_assert_uint_lt(fake_read(&fake.lines), lines + 8);
 	/* And it succeeds when the router does. */
@@ -491,7 +491,7 @@ START_TEST(a_full_socket_blocks_nobody)
 	for (unsigned int i = 0; i < n; i++) {
 		pthread_join(v[i].thread, NULL);
 		ck_assert_int_eq(v[i].rc, -ETIMEDOUT);
-		ck_assert_uint_lt(v[i].ms, TIMEOUT + 1000);
+		ck_assert_uint_lt(v[i].ms, 5 * TIMEOUT);
 		at_once += v[i].ms < TIMEOUT / 2;
 	}
 	ck_assert_uint_gt(at_once, 0); /* for these the socket was full */
@@ -514,7 +514,7 @@ START_TEST(destroy_ends_pending_calls)
 	fake_wait(&fake.got[IKE_GET_SPI], 8);
 	start = fake_ms();
 	link_destroy(fake.link);
-	ck_assert_uint_lt(fake_ms() - start, TIMEOUT / 2);
+	ck_assert_uint_lt(fake_ms() - start, TIMEOUT);
 	fake.link = NULL;
 	for (int i = 0; i < 8; i++) {
 		pthread_join(threads[i], NULL);
@@ -536,7 +536,7 @@ START_TEST(destroy_ends_a_replay)
 	fake_wait(&fake.got[IKE_HELLO], 2);
 	start = fake_ms();
 	link_destroy(fake.link);
-	ck_assert_uint_lt(fake_ms() - start, TIMEOUT / 2);
+	ck_assert_uint_lt(fake_ms() - start, TIMEOUT);
 	fake.link = NULL;
 }
 END_TEST

@@ -12,7 +12,7 @@
  * Each life of an agent is a thread; what it does with a request is `behave`.
  */
 
-#define TIMEOUT 300 /* ms, of a request */
+#define TIMEOUT 1000 /* ms, of a request: what is answered is, within that, on a busy machine too */
 #define RETRY 500 /* ms, between replays of which a part was refused */
 #define EPOCH 77
 
@@ -49,7 +49,7 @@ extern struct fake fake;
 void fake_setup(void);
 void fake_teardown(void);
 
-/* Waits up to five seconds until *n, under the lock, is at least that. */
+/* Waits up to 20 seconds until *n, under the lock, is at least that. */
 void fake_wait(const unsigned int *n, unsigned int least);
 void fake_wait_up(void);
 void fake_set(uint16_t type, enum what what);

@@ -360,7 +360,7 @@ storm(unsigned int seed)
 		lost += tunnels[i].lost;
 	}
 	stress.calm = true;
-	for (unsigned int i = 0; i < 200 && what != NULL; i++) {
+	for (unsigned int i = 0; i < 800 && what != NULL; i++) {
 		usleep(50000);
 		repair();
 		pthread_mutex_lock(&stress.lock);
@@ -386,6 +386,8 @@ START_TEST(a_refused_policy_fails_its_child)
 	static const int refusals[] = {-EEXIST, -ENOSPC, -ENOMEM, -EINVAL, -ENOTSUP};
 	struct tunnel *t = &tunnels[0];
 
+	/* Nothing is lost here: whatever is not answered in time is late. */
+	set("plugins.kernel-cygnet.timeout", "10000");
 	stress_router_start(path, 1);
 	stress.calm = true;
 	ipsec = (kernel_ipsec_t *)kernel_cygnet_ipsec_create();
@@ -402,7 +404,7 @@ START_TEST(a_refused_policy_fails_its_child)
 	stress.refusal = -EBUSY;
 	ck_assert(add_child(t, &t->child));
 	stress.refusal = 0;
-	for (unsigned int i = 0; i < 100 && stress.n_policies < 3; i++)
+	for (unsigned int i = 0; i < 500 && stress.n_policies < 3; i++)
 		usleep(20000);
 	ck_assert_uint_eq(stress.n_policies, 3);
 }

@@ -21,7 +21,7 @@
  */
 
 #define MAX_TUNNELS (1u << 17)
-#define TIMEOUT_MS 1000
+#define TIMEOUT_MS 5000 /* no call is to fail, however busy the machine is */
 
 struct tunnel {
 	uint32_t spi_in; /* network order */
