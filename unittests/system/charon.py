@@ -124,6 +124,7 @@ class Charon:
         self.env = {"STRONGSWAN_CONF": str(self.conf)}
 
     def start(self, wait=True):
+        self.mark = len(self.output())
         self.process = self.ns.start("sh", "-c", self.script, name=f"charon-{self.ns.short}", env=self.env)
         if wait:
             def ready():
@@ -133,6 +134,10 @@ class Charon:
                 return self.socket.exists() and self.swanctl("--stats", check=False).returncode == 0
             wait_for("charon", ready, 20, 0.1)
         return self
+
+    def attached(self):
+        """Whether the plugin has found the router since charon was started last: before that it can negotiate nothing."""
+        return "router is there" in self.output()[self.mark:]
 
     def listens(self):
         """Whether vici takes connections: its socket is there a moment earlier."""

@@ -18,12 +18,17 @@ import sys
 import time
 from pathlib import Path
 
+from echo import LATE, Echo
+
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CYGNET_BUILD", REPO / "build"))
 BUILD_ASAN = Path(os.environ.get("CYGNET_BUILD_ASAN", REPO / "build-asan"))
 STATE = Path("/var/lib/cygnet-lab")  # root's alone: keys lie here
 # Two runs on one machine need different ones, and so do pytest's workers, which run side by side.
 PREFIX = os.environ.get("CYGNET_LAB", "cyg") + os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw") + "-"
+
+# What is waited for comes when it comes: the time-outs are those of a quiet machine, and this one may have other things to do.
+PATIENCE = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,6 +40,7 @@ class Failed(Exception):
 def run(cmd, check=True, timeout=30, **kw):
     """Runs a command; its output is in the result, and in the exception if it fails."""
     cmd = [str(c) for c in cmd]
+    timeout *= PATIENCE
     try:
         p = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            text=True, timeout=timeout, **kw)
@@ -47,6 +53,7 @@ def run(cmd, check=True, timeout=30, **kw):
 
 def wait_for(what, condition, timeout=10.0, step=0.05):
     """Waits until condition() is true and returns what it gave."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -63,6 +70,14 @@ def started(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return None
+
+
+def zombie(pid):
+    """Whether it has ended, and nobody has asked how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True
 
 
 def kill_known(pid, start, sig=signal.SIGKILL):
@@ -92,6 +107,7 @@ class Process:
         return self.popen.poll() is None
 
     def wait(self, timeout=10):
+        timeout *= PATIENCE
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired as e:
@@ -172,12 +188,9 @@ class Namespace:
     def mac(self, dev):
         return self.run("cat", f"/sys/class/net/{dev}/address").stdout.strip()
 
-    def ping(self, address, count=3, interval=0.2, wait=1, size=56, extra=()):
-        """Number of answers."""
-        p = self.run("ping", "-n", "-q", "-c", count, "-i", interval, "-W", wait, "-s", size, *extra,
-                     address, check=False, timeout=30 + count * (interval + wait))
-        got = re.search(r"(\d+) received", p.stdout)
-        return int(got.group(1)) if got else 0
+    def ping(self, address, count=3, interval=0.2, wait=LATE, **kw):
+        """Number of answers; wait: how long for the first one, which who expects none gives."""
+        return Echo(self, address, interval, **kw).run(count, wait)
 
 
 class Lab:
@@ -265,20 +278,27 @@ def cleanup(name):
     def ours(n):
         return n == stem or n.startswith(stem + "-") if exact else n.startswith(stem)
 
+    killed = []
     for d in STATE.glob("*") if STATE.is_dir() else ():
         if not ours(d.name) or (exact and d.name != stem):
             continue
         if (d / "pids").exists():
             for line in (d / "pids").read_text().splitlines():
                 pid, start = line.split()
-                kill_known(int(pid), start)
+                killed.append((int(pid), start))
+                kill_known(*killed[-1])
         # What those have started in turn (charon's agent) lives in the lab's namespaces.
     for n in _netns():
         if not ours(n):
             continue
         for pid in run(["ip", "netns", "pids", n], check=False).stdout.split():
-            kill_known(int(pid), started(pid))
+            killed.append((int(pid), started(pid)))
+            kill_known(*killed[-1])
         run(["ip", "netns", "del", n], check=False)
+    # The next lab wants their huge pages.
+    end = time.monotonic() + 10
+    while any(start is not None and started(pid) == start and not zombie(pid) for pid, start in killed) and time.monotonic() < end:
+        time.sleep(0.02)
     for f in huge_files(stem):
         if ours(re.sub(r"map_\d+$", "", os.path.basename(f))):
             with contextlib.suppress(FileNotFoundError):

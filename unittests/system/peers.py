@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from charon import Charon
-from lab import Failed, wait_for
+from lab import PATIENCE, Failed, wait_for
 from router import Router, config, port
 from wire import ETH_P_ALL, kind
 
@@ -47,11 +47,10 @@ class Host:
 
     def __init__(self, switch, name, *addresses, gateway=None, ipv6=False):
         self.ns = switch.lab.ns(name)
-        if not ipv6:
-            self.ns.no_ipv6()
+        self.ns.ipv6_at_once() if ipv6 else self.ns.no_ipv6()
         self.port = switch.plug(self.ns, "eth0")
         for a in addresses:
-            self.ns.run("ip", "addr", "add", a, "dev", "eth0", *(("nodad",) if ":" in a else ()))
+            self.ns.addr("eth0", a)
         for g in [gateway] if isinstance(gateway, str) else gateway or ():
             self.ns.run("ip", "-6" if ":" in g else "-4", "route", "add", "default", "via", g)
 
@@ -202,8 +201,7 @@ class Gateway(Ike):
     def __init__(self, lab, name, ports, charon="", ipv6=False, **conf):
         self.ns = lab.ns(name)
         self.lab = lab
-        if not ipv6:
-            self.ns.no_ipv6()
+        self.ns.ipv6_at_once() if ipv6 else self.ns.no_ipv6()
         self.plugs = {p: switch.plug(self.ns, f"v-{p}") for p, (switch, _) in ports.items()}
         self.router = Router(self.ns, config([port(p, a) for p, (_, a) in ports.items()], **conf))
         self.charon = Charon(self.ns, self.router.name, charon=f"{QUICK}\n\t{charon}")
@@ -228,6 +226,20 @@ class Gateway(Ike):
     def reset(self):
         self.forget()
         wait_for(f"{self.ns.short} to be empty", lambda: not self.router.sas() and not self.router.policies(), 10)
+
+
+def counted(gateways, send):
+    """How many packets in and out the SAs of each gateway count when send() is called. Once more where one came or went meanwhile: what
+    it had counted is in no sum."""
+    def spis():
+        return [{s["spi"] for s in g.sas()} for g in gateways]
+    for _ in range(10):
+        had, before = spis(), [g.packets() for g in gateways]
+        send()
+        after = [g.packets() for g in gateways]
+        if spis() == had:
+            return [(a[0] - b[0], a[1] - b[1]) for a, b in zip(after, before)]
+    raise Failed("SAs come and go all the time")
 
 
 class Stock(Ike):
@@ -314,6 +326,7 @@ class Tcp:
         return self
 
     def __exit__(self, *exc):
+        self.sock.shutdown(socket.SHUT_RDWR)  # or accept() would hold it open
         self.sock.close()
 
 
@@ -322,7 +335,7 @@ def greets(host, address, port, timeout=1.5):
     with host.ns.inside():
         sock = socket.socket()
     with sock:
-        sock.settimeout(timeout)
+        sock.settimeout(timeout * PATIENCE)
         try:
             sock.connect((address, port))
             return sock.recv(16) == b"hello"
@@ -331,7 +344,7 @@ def greets(host, address, port, timeout=1.5):
 
 
 class Streams:
-    """Numbered UDP packets between two hosts, both ways: with Streams(…) as s: …; then s.lost and s.longest_ms."""
+    """Numbered UDP packets between two hosts, both ways: with Streams(…) as s: …; then s.lost, s.closed_ms and s.longest_ms."""
 
     def __init__(self, a, a_addr, b, b_addr, rate=1000, size=256):
         self.ends = ((a, a_addr, b_addr), (b, b_addr, a_addr))
@@ -357,6 +370,8 @@ class Streams:
         # The end that started first may have sent some before the other was there to take them.
         self.lost = sum(there["sent"] - here["received"] - here["first"] for here, there in ((a, b), (b, a)))
         self.longest_ms = max(a["longest_ms"], b["longest_ms"])
+        # The longest time that the way was closed, by what was sent meanwhile: a host that got no cpu makes no gap.
+        self.closed_ms = max(a["longest_gap"], b["longest_gap"]) * 1000 / self.rate
 
 
 class Bulk:

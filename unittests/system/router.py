@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A cygnet in a namespace."""
 
+import contextlib
 import json
 import os
 import signal
+from pathlib import Path
 
 import yaml
 
 from lab import BUILD, Failed, run, wait_for
 
 CYGNET = BUILD / "cygnet"
+FREE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
 CYGNETCTL = BUILD / "ctl" / "cygnetctl"
 
 
 def port(name, addresses=(), mtu=1500, default_action="discard", workers=None, qpairs=1, **more):
     """A port on the veth end v-NAME of its namespace; its tap is NAME. It needs a queue
     pair for each worker."""
-    p = {"name": name, "devargs": f"net_af_packet_{name},iface=v-{name},qpairs={qpairs}", "addresses": list(addresses),
+    # Four times the usual frames: a router without a cpu for a moment loses none.
+    p = {"name": name, "devargs": f"net_af_packet_{name},iface=v-{name},qpairs={qpairs},framecnt=2048", "addresses": list(addresses),
          "mtu": mtu, "default-action": default_action, "rx-queues": qpairs}
     if workers:
         p["workers"] = workers
@@ -61,6 +65,9 @@ class Router:
         return self.ns.run(self.binary, "-c", self.file, "--check", check=False, **kw)
 
     def start(self, wait=True, env=None):
+        # Other labs may have them at the moment.
+        with contextlib.suppress(Failed):
+            wait_for("huge pages", lambda: self.conf["eal"]["memory"] <= 2 * int(FREE_PAGES.read_text()))
         self.process = self.ns.start(self.binary, "-c", self.file, name=f"cygnet-{self.ns.short}", env=env)
         if wait:
             self.wait_ready()

@@ -63,7 +63,8 @@ class Site:
 
     def wait_backend(self, timeout=15):
         """The plugin has found the router: before that charon can negotiate nothing."""
-        wait_for(f"the plugin at {self.ns.short}", lambda: self.router.json("status")["policies_complete"], timeout)
+        wait_for(f"the plugin at {self.ns.short}",
+                 lambda: self.charon.attached() and self.router.json("status")["policies_complete"], timeout)
 
     def usage(self, direction):
         """Packets and bytes of the SAs of a direction, as long as they live."""

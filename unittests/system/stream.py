@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """stream.py ADDRESS PEER RATE SIZE: numbered UDP packets to a peer that runs the same, until SIGINT; then a second
 for what is under way. Prints one line of JSON: packets sent, numbers received once and more than once, the longest time without
-one in milliseconds, and the first gaps of numbers."""
+one in milliseconds, the first gaps of numbers, and how many the longest gap lacks."""
 
 import json
 import signal
@@ -14,14 +14,14 @@ import time
 PORT = 7000
 
 
-def gaps(seen, limit=20):
+def gaps(seen):
     """Runs of numbers between the first and the last that are not there."""
     out, last = [], None
     for n in sorted(seen):
         if last is not None and n != last + 1:
             out.append([last + 1, n - 1])
         last = n
-    return out[:limit]
+    return out
 
 
 def main(address, peer, rate, size):
@@ -35,8 +35,10 @@ def main(address, peer, rate, size):
     seen, again, sent, longest, last, refused = set(), 0, 0, 0.0, None, 0
     began, end = time.monotonic(), None
     print("ready", flush=True)
-    while end is None or time.monotonic() < end:
+    late = False
+    while not late:
         now = time.monotonic()
+        late = end is not None and now > end  # what has come by then is read below
         if not running[0] and end is None:
             end = now + 1
         while end is None and sent < (now - began) * rate:
@@ -58,8 +60,10 @@ def main(address, peer, rate, size):
         except OSError:
             pass
         time.sleep(0.0005)
+    missing = gaps(seen)
     print(json.dumps({"sent": sent, "received": len(seen), "again": again, "longest_ms": round(longest * 1000, 1),
-                      "gaps": gaps(seen), "first": min(seen, default=None), "last": max(seen, default=None)}), flush=True)
+                      "gaps": missing[:20], "longest_gap": max((b - a + 1 for a, b in missing), default=0),
+                      "first": min(seen, default=None), "last": max(seen, default=None)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Site:
     def send(self, ip):
         self.wire["peer"].send(bytes(Ether(src=self.mac["peer"], dst=self.mac["wan"]) / ip))
 
-    def recv(self, ah, timeout=2.0):
+    def recv(self, ah, timeout=10.0):
         """The next AH packet, checked: (outer header, payload, protocol)."""
         frame = self.wire["peer"].recv(is_ip(IP_AH), timeout)
         if frame is None:

@@ -117,7 +117,8 @@ def test_plots(tmp_path):
 def test_a_row(tmp_path):
     """A real router, seal and open: every node that a packet passes has its cycles."""
     out = tmp_path / "b.json"
-    run([REPO / "ci" / "bench", "--quick", "--only", "aes128-gcm 64", "--no-peers", "--polite", "--intervals", "2", "--json", out],
+    run([REPO / "ci" / "bench", "--quick", "--only", "aes128-gcm 64", "--no-peers", "--polite", "--intervals", "4", "--seconds", "0.2",
+         "--json", out],
         timeout=120)
     result = json.loads(Path(out).read_text())
     assert {e["name"] for e in result["rows"]} == {"inline out aes128-gcm 64", "inline in aes128-gcm 64",

@@ -76,7 +76,7 @@ class Hub:
             n[name].route(NETS[net][1], "via", WAN6[link][end], "dev", dev)
         for i in (0, 1):
             n["site-b"].route(NETS["b"][i], "via", LINK_B[1][i].split("/")[0], "dev", "lan")
-            wait_for("the way to host-b", lambda i=i: self.a.ping(HOST["b"][i], 1) == 1, 20, 0.2)
+            wait_for("the way to host-b", lambda i=i: self.a.ping(HOST["b"][i], 1, wait=1) == 1, 20, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -128,5 +128,5 @@ def test_path_mtu(hub, family):
 def test_no_way_around(hub):
     """The router's own address is no policy's: what is no error about the tunnel's packets does not enter it."""
     with Drops(hub.routers["site-b"]) as drops:
-        assert hub.lab.namespaces["router-b"].ping(HOST["a"][0], 2) == 0
+        assert hub.lab.namespaces["router-b"].ping(HOST["a"][0], 2, wait=1) == 0
         drops.expect({"policy-default": 2})

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import BUILD_ASAN, huge_files, keep_huge_files, run, wait_for
+from echo import Echo
+from lab import BUILD_ASAN, PATIENCE, huge_files, keep_huge_files, run, wait_for
 from sites import PLAN, PLAN6, PLAN_4IN6, PLAN_6IN4, TwoSites
 from wire import Capture, kind
 
@@ -101,13 +102,11 @@ def test_rekey_under_traffic(sites):
     """Make before break: not one ping of a steady stream is lost."""
     sites.start().up()
     assert sites.ping(3) == 3
-    stream = sites.a.host.start("ping", "-n", "-i", "0.01", "-c", "350", "-q", PLAN["b"]["host"])
-    for i in range(6):
-        time.sleep(0.5)
-        (sites.a, sites.b)[i % 2].charon.swanctl("--rekey", "--child", "net")
-    stream.wait(30)
-    sent, got = re.search(r"(\d+) packets transmitted, (\d+) received", stream.output()).groups()
-    assert sent == "350" and sent == got, stream.output()
+    with Echo(sites.a.host, PLAN["b"]["host"], 0.01) as stream:
+        for i in range(6):
+            time.sleep(0.5)
+            (sites.a, sites.b)[i % 2].charon.swanctl("--rekey", "--child", "net")
+    assert stream.sent > 200 and stream.lost == 0, (stream.sent, stream.lost)
     wait_for("old SAs to go", lambda: all(len(s.router.sas()) == 2 for s in sites), 15)
 
 
@@ -119,20 +118,31 @@ def test_sas_come_and_go_for_a_minute(sites):
         assert s.router.binary.exists(), "no build with sanitizers: ci/test makes it, or set CYGNET_BUILD_ASAN"
     sites.start().up()
     assert sites.ping(3) == 3
-    stream = sites.a.host.start("ping", "-n", "-i", "0.01", "-W", "5", "-c", "4000", "-q", PLAN["b"]["host"])
     server = sites.b.host.start("iperf3", "-s", "--forceflush")
     wait_for("iperf3's server", lambda: "Server listening" in server.output())
-    load = sites.a.host.start("iperf3", "-c", PLAN["b"]["host"], "-u", "-b", "20M", "-l", "1000", "-t", "60", "--bidir")
+
+    def flood(mbits, seconds):
+        return sites.a.host.start("iperf3", "-c", PLAN["b"]["host"], "-u", "-b", f"{mbits}M", "-l", "1000", "-t", seconds, "--bidir",
+                                  name=f"load-{mbits}-{seconds}")
+
+    def overload():
+        return sum(s.router.drops().get(reason, 0) for s in sites for reason in ("crypto-overload", "tx-full"))
+    for mbits in 20, 10, 5, 2:  # what this machine has room for at the moment
+        with Echo(sites.a.host, PLAN["b"]["host"], 0.01) as stream:
+            flood(mbits, 3).wait(20)
+        if stream.lost == 0 and overload() == 0:
+            break
+    before, load = overload(), flood(mbits, 60)
     end, rekeys = time.monotonic() + 60, 0
-    while time.monotonic() < end:
-        (sites.a, sites.b)[rekeys % 2].charon.swanctl("--rekey", "--child", "net")
-        rekeys += 1
-        time.sleep(0.3)
-    stream.wait(30)
+    with Echo(sites.a.host, PLAN["b"]["host"], 0.01) as stream:
+        while time.monotonic() < end or rekeys <= 40:
+            (sites.a, sites.b)[rekeys % 2].charon.swanctl("--rekey", "--child", "net")
+            rekeys += 1
+            time.sleep(0.3)
     assert load.wait(20) == 0, load.tail()
-    sent, got = re.search(r"(\d+) packets transmitted, (\d+) received", stream.output()).groups()
-    assert sent == "4000" and sent == got, stream.output()
-    assert rekeys > 40 and sum(s.usage("in")[0] for s in sites) > 0
+    print(f"{mbits} Mbit/s each way, {rekeys} rekeyings, {stream.lost} of {stream.sent} lost")
+    assert stream.sent > 1000 and stream.lost <= overload() - before, [s.router.drops() for s in sites]
+    assert sum(s.usage("in")[0] for s in sites) > 0
     for s in sites:
         assert not [r for r in s.router.drops() if r in ("esp-icv", "esp-no-sa", "policy-no-sa", "none", "esp-replay")]
     charons, routers = sites.stop()
@@ -191,6 +201,7 @@ def test_charon_is_killed(sites):
         assert sites.ping(10, interval=0.1) == 10
         assert {x["spi"] for x in sites.a.router.sas()} == orphans
         sites.a.charon.start()
+        sites.a.wait_backend()
         sites.a.load()
         assert sites.ping() == 3
         sites.a.charon.initiate()
@@ -208,9 +219,8 @@ def test_agent_is_killed(sites):
     for pid in agents(sites.a):
         os.kill(pid, signal.SIGKILL)
     assert sites.ping(5, interval=0.1) == 5
-    wait_for("a new agent", lambda: agents(sites.a), 15)
+    wait_for("a new agent", lambda: sites.a.charon.output().count("router is there") == 2, 15)
     assert {x["spi"] for x in sites.a.router.sas()} == before
-    time.sleep(1)
     sites.a.charon.swanctl("--rekey", "--child", "net")
     wait_for("rekeyed SAs", lambda: {x["spi"] for x in sites.a.router.sas()} - before, 10)
     assert sites.ping() == 3
@@ -218,7 +228,7 @@ def test_agent_is_killed(sites):
 
 def test_agent_hangs(sites):
     """SIGSTOP for a minute: traffic, cygnetctl and the expiry of SAs go on."""
-    sites.start(extra_child="life_time = 20s\n\t\t\t\trekey_time = 0")
+    sites.start(extra_child="life_time = 40s\n\t\t\t\trekey_time = 0")
     sites.up()
     pids = agents(sites.a)
     began = time.monotonic()
@@ -229,9 +239,9 @@ def test_agent_hangs(sites):
         for _ in range(20):
             asked = time.monotonic()
             assert len(sites.a.router.sas()) == 2
-            assert time.monotonic() - asked < 2
+            assert time.monotonic() - asked < 2 * PATIENCE
         # The SAs' hard lifetime passes though nobody can be told: they carry nothing any more.
-        wait_for("their end", lambda: sites.ping(1, wait=0.3) == 0, 40, 0.5)
+        wait_for("their end", lambda: sites.ping(1, wait=0.3) == 0, 60, 0.5)
         assert sites.a.router.ctl("graph", "stats", timeout=5).returncode == 0
         time.sleep(max(0, 60 - (time.monotonic() - began)))
         assert sites.a.router.ctl("lcores", timeout=5).returncode == 0
@@ -240,9 +250,8 @@ def test_agent_hangs(sites):
             os.kill(pid, signal.SIGCONT)
     wait_for("charon to answer", lambda: sites.a.charon.swanctl("--stats", check=False, timeout=5).returncode == 0, 30)
     sites.a.charon.terminate("site", check=False)
-    time.sleep(1)
-    sites.up()
-    assert sites.ping() == 3
+    wait_for("a new tunnel", lambda: sites.a.charon.initiate(check=False).returncode == 0, 20, 1)
+    sites.wait_ping(10)
 
 
 # Keys
@@ -299,9 +308,8 @@ def test_keys_are_wiped(lab):
         s.charon.conf.write_text(conf)
         s.charon.stop()
         s.charon.start()
+        s.wait_backend()
         s.load()
-        wait_for("its agent", lambda s=s: agents(s))
-    time.sleep(1)
     sites.up()
     assert sites.ping() == 3
     keys = set(negotiated_keys(sites.a.charon))

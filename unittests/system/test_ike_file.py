@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from charon import psk_connection
 from ike import Ike, ike_file
 from lab import REPO, run, wait_for
-from router import CYGNET, CYGNETCTL
+from router import CYGNETCTL
 from sites import PLAN, PSK, TwoSites
 from test_see_metrics import PORT, get, metric, scraped, start_prometheus
 
@@ -157,8 +157,9 @@ def test_one_changed_of_a_hundred_leaves_ninety_nine(sites, ends):
     assert "100 added" in out
     wait_for("100 tunnels", lambda: len(a.spis()) == 100, 40, 0.5)
     # One changes; the peer's charon renews it at once, ours when its own file is loaded.
+    old = a.spis()["t7"]
     b.load(doc("b", many(100, "b", changed=("t7",))))
-    wait_for("100 tunnels again", lambda: len(a.spis()) == 100, 20, 0.3)
+    wait_for("100 tunnels again", lambda: len(a.spis()) == 100 and a.spis()["t7"] != old, 20, 0.3)
     before = a.spis()
     diff = a.write(doc("a", many(100, "a", changed=("t7",)))) or a.run("diff", a.file, check=False)
     assert diff.returncode == 4 and "~ tunnel t7 (gateway ike-gw-1)" in diff.stdout
@@ -223,7 +224,7 @@ def test_an_interrupted_load_changes_nothing(sites, ends, module_lab):
     a.write(big)
     p = module_lab.start([CYGNETCTL, "ike", "load", a.file, "--uri", a.site.charon.socket], "ike-load")
     # Beyond the half of the steps connections are loaded in earnest.
-    wait_for("much of the file to be loaded", lambda: "70 %" in p.output(), 40)
+    wait_for("much of the file to be loaded", lambda: re.search(r"\b(5[2-9]|[67]\d) %", p.output()), 40, 0.02)
     p.send(signal.SIGINT)
     assert p.wait(40) == 1 and "interrupted; nothing has changed" in p.output()
     assert set(a.status()) == {"ipsec-tunnel-1"}
@@ -263,7 +264,7 @@ def say_at_both(sites, ends, a_says, b_says):
         if says:
             wait_for(says, lambda end=end, says=says: says in end.status()["ipsec-tunnel-1"].get("error", ""), 15, 0.2)
     row = ends[0].status()["ipsec-tunnel-1"]
-    assert row["state"] != "up" and abs(time.time() - row["error_time"]) < 30
+    assert row["state"] != "up" and abs(time.time() - row["error_time"]) < 120
 
 
 @pytest.mark.parametrize("case", ["key", "ike-proposals", "selectors", "proposals", "no-peer"])
@@ -292,7 +293,7 @@ def test_status_says_why_a_tunnel_failed_by_itself(sites, ends, case):
     b.load(peer)
     a.load(bad)
     if case == "proposals":
-        sites.ping(count=1)
+        sites.ping(count=1, wait=1)
     say_at_both(sites, ends, *said)
     assert f"{said[0]}" in a.run("status", "--wide").stdout
     # Mended, it comes up, and has no error any more.
@@ -517,41 +518,6 @@ def test_virtual_address_transport_and_ah(sites, ends):
     row = a.status()["ipsec-tunnel-1"]
     assert row["mode"] == "TRANSPORT" and row["algorithms"] == "HMAC_SHA2_256_128"
     assert [s["protocol"] for s in sites.a.router.sas()] == ["ah", "ah"]
-
-
-def test_one_command_starts_a_site(lab):
-    """cygnet-site: router, charon and tunnels from two files, and all of it ends with it."""
-    sites = TwoSites(lab)
-    a, b = sites
-    b.start_router()
-    b.add_route()
-    b.make_charon().start()
-    b.wait_backend()
-    Ike(b).load(doc("b"))
-    charon, ike = a.make_charon(), Ike(a)
-    ike.write(doc("a"))
-    a.router.write()
-    command = lab.dir / "site.sh"
-    command.write_text(f"""#!/bin/sh
-export CYGNET={CYGNET} CYGNETCTL={CYGNETCTL} CHARON={charon.dir / "charon"}
-exec {REPO}/conf/cygnet-site -r {a.router.file} -k {ike.file} -u /run/charon.vici
-""")
-    command.chmod(0o755)
-    charon.script = charon.script.replace(f"exec {charon.dir / 'charon'}", f"exec {command}")
-    charon.start(wait=False)
-    wait_for("the tunnel to be loaded", lambda: "1 added" in charon.process.output(), 40)
-    a.add_route()
-    sites.wait_ping(20)
-    assert charon.process.stop(timeout=20) == 0
-    assert a.router.ctl("status", check=False).returncode == 3 and not ike_answers(ike)
-    # A wrong file starts nothing.
-    ike.write(doc("a", {"t": {"gateway": "nobody"}}))
-    p = run([command], check=False)
-    assert p.returncode == 2 and "gateways has no 'nobody'" in p.stderr
-
-
-def ike_answers(ike):
-    return ike.run("status", check=False).returncode == 0
 
 
 def test_without_charon(module_lab):

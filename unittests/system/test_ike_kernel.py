@@ -132,9 +132,9 @@ def test_policies_are_complete_when_the_configuration_is_loaded(sites):
         for s in sites:
             s.router.wait_ready()
             s.add_route()
-            s.make_charon().start()
-            wait_for("the plugin", lambda s=s: "router is there" in s.charon.output())
-        assert sites.ping(5, interval=0.2) == 0
+            s.make_charon(plugin="complete_delay = 60").start()
+            wait_for("the plugin", s.charon.attached)
+        assert sites.ping(5, wait=1) == 0
         assert not any(s.router.json("status")["policies_complete"] for s in sites)
         for s in sites:
             s.load(start="trap")

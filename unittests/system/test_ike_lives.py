@@ -7,12 +7,11 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from charon import AGENT, CHARON, PLUGIN, psk_child
-from lab import REPO, huge_files, keep_huge_files, run, wait_for
+from lab import PATIENCE, REPO, huge_files, keep_huge_files, run, wait_for
 from router import CYGNET
 from sites import TwoSites
 from wire import Capture, kind
@@ -115,7 +114,7 @@ def test_charon_ends_while_its_agent_hangs(sites):
         os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     assert sites.a.charon.stop() == 0
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 6 * PATIENCE
     wait_for("the agent to go", lambda: not agents(sites.a), 3)
     assert sites.a.router.stop() == 0
 
@@ -242,8 +241,10 @@ def test_router_is_killed_with_a_hundred_tunnels(sites):
     n = 100
     sites.start()
     load_many(sites.b, n, "none")
+    began = time.monotonic()
     load_many(sites.a, n, "start|trap")
     wait_for("the tunnels", lambda: all(len(s.router.sas()) == 2 * n for s in sites), 60, 0.5)
+    first = time.monotonic() - began
     before = spis(sites.a)
     captures = [Capture(s.ns, "v-wan", "in") for s in sites]
     stream = sites.a.host.start("ping", "-n", "-q", "-i", "0.02", "10.2.0.2")
@@ -253,7 +254,7 @@ def test_router_is_killed_with_a_hundred_tunnels(sites):
     began = time.monotonic()
     wait_for("the tunnels, anew", lambda: len(sites.a.router.sas()) >= 2 * n and not spis(sites.a) & before, 30, 0.1)
     took = time.monotonic() - began
-    print(f"{n} tunnels {took:.1f} s after the router was back")
+    print(f"{n} tunnels in {first:.1f} s, {took:.1f} s after the router was back")
     wait_for("old SAs to go", lambda: all(spis(s) == believed(s) and len(spis(s)) == 2 * n for s in sites), 20, 0.5)
     assert spis(sites.a) == spis(sites.b)
     sites.wait_ping(5)
@@ -261,7 +262,7 @@ def test_router_is_killed_with_a_hundred_tunnels(sites):
     frames = [f for c in captures for f in c.stop()[0]]
     assert {kind(f) for f in frames} <= {"esp", "ike", "arp"}
     assert no_nonce_twice(frames) > 10
-    assert took < 15  # 3 s on a machine of its own
+    assert took < max(15, 3 * first)  # 3 s on a machine of its own
 
 
 def test_orphans_go_after_their_grace_time(lab):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from echo import Echo
 from lab import BUILD, Failed, huge_files, run, wait_for
 from router import CYGNETCTL, Router, config, port
 
@@ -105,22 +106,15 @@ def test_cygnetctl_without_a_router(lab):
     assert run([CYGNETCTL, "--help"]).stdout.count("\n") > 10
 
 
-def lost(ping):
-    """Packets of a ping that has ended without an answer; the last may have been on its way."""
-    sent, answered = re.search(r"(\d+) packets transmitted, (\d+) received", ping.output()).groups()
-    return int(sent) - int(answered)
-
-
 def test_traffic_while_policies_and_routes_are_listed(site):
     """cygnetctl is served by the control thread; no packet waits for it."""
     router = Router(site, conf()).start()
     assert site.a.ping("10.2.0.2") == 3
-    stream = site.a.start("ping", "-n", "-q", "-i", "0.005", "10.2.0.2")
-    for _ in range(20):
-        for command in ("sa",), ("policy",), ("route",), ("port",), ("lcores",), ("status",), ("graph", "stats"):
-            router.json(*command)
-    stream.stop(signal.SIGINT)
-    assert lost(stream) <= 1, stream.output()
+    with Echo(site.a, "10.2.0.2", 0.005) as stream:
+        for _ in range(20):
+            for command in ("sa",), ("policy",), ("route",), ("port",), ("lcores",), ("status",), ("graph", "stats"):
+                router.json(*command)
+    assert stream.sent > 50 and stream.lost == 0
     assert router.stop() == 0
 
 
@@ -129,8 +123,7 @@ def test_routes_change_under_traffic(site):
     router = Router(site, conf()).start()
     site.b.addr("lo", "172.16.0.1/32")
     site.route("172.16.0.0/24", "via", "10.2.0.2")
-    wait_for("the route", lambda: site.a.ping("172.16.0.1", count=1) == 1)
-    stream = site.a.start("ping", "-n", "-q", "-i", "0.005", "172.16.0.1")
+    wait_for("the route", lambda: site.a.ping("172.16.0.1", count=1, wait=1) == 1)
     batch = "\n".join(f"route {{}} 172.{17 + i // 250}.{i % 250}.0/25 via 10.2.0.2" for i in range(500))
     site.lab.dir.joinpath("add").write_text(batch.replace("{}", "add") + "\n")
     site.lab.dir.joinpath("del").write_text(batch.replace("{}", "del") + "\n")
@@ -145,20 +138,20 @@ def test_routes_change_under_traffic(site):
         except Failed as e:
             raise Failed(f"{e}: {mirrored()} of {n} are mirrored") from None
 
-    for _ in range(5):
-        site.run("ip", "-batch", site.lab.dir / "add")
-        wait_mirrored(500)
-        site.run("ip", "-batch", site.lab.dir / "del")
-        wait_mirrored(0)
-    stream.stop(signal.SIGINT)
-    assert lost(stream) <= 1, stream.output()
+    with Echo(site.a, "172.16.0.1", 0.005) as stream:
+        for _ in range(5):
+            site.run("ip", "-batch", site.lab.dir / "add")
+            wait_mirrored(500)
+            site.run("ip", "-batch", site.lab.dir / "del")
+            wait_mirrored(0)
+    assert stream.sent > 50 and stream.lost == 0
     assert router.stop() == 0
 
 
 def test_complete_is_said_by_hand(site):
     """No charon tells the policies: nothing passes in clear until cygnetctl complete says that there are no more."""
     router = Router(site, {**conf(), "ipsec": {}}).start()
-    assert router.json("status")["policies_complete"] is False and site.a.ping("10.2.0.2", count=2) == 0
+    assert router.json("status")["policies_complete"] is False and site.a.ping("10.2.0.2", count=2, wait=1) == 0
     assert router.drops().get("policy-incomplete", 0) > 0
     assert "complete" in router.ctl("complete").stdout
     assert router.json("status")["policies_complete"] is True and site.a.ping("10.2.0.2", count=3) == 3

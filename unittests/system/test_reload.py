@@ -66,7 +66,7 @@ def net(lab):
     for w, r in routers.items():
         r.wait_ready()
         ns[w].route(f"10.{2 if w == 'a' else 1}.0.0/16", "via", WAN[OTHER[w]], "dev", "wan")
-    wait_for("the tunnel", lambda: ns["left"].ping("10.2.0.2", count=1) == 1, 15)
+    wait_for("the tunnel", lambda: ns["left"].ping("10.2.0.2", count=1, wait=1) == 1, 15)
     streams = Streams(SimpleNamespace(ns=ns["left"]), "10.1.0.2", SimpleNamespace(ns=ns["right"]), "10.2.0.2", 500, 200)
     with streams:
         yield SimpleNamespace(**ns, router=routers["a"], peer=routers["b"], r=ns["a"])
@@ -115,7 +115,7 @@ def test_ports(net):
         router.write()
         done = reload(router)
         assert done.returncode == 0 and "~ port lan: default-action discard -> bypass" in done.stdout, done
-        wait_for("the new port", lambda: net.more.ping("10.77.0.1", count=1) == 1)
+        wait_for("the new port", lambda: net.more.ping("10.77.0.1", count=1, wait=1) == 1)
         wait_for("its VLAN", vlan_answers)
         assert net.more.ping("10.1.0.2") == 3 and net.left.ping("10.77.0.2") == 3
         assert [p["name"] for p in router.json("port")] == ["more", "lan", "wan", "more.7"]
@@ -125,7 +125,7 @@ def test_ports(net):
         done = reload(router)
         assert done.returncode == 0 and "- port more.7" in done.stdout, done
         assert not {"more", "more.7"} & taps(net.r) and [p["name"] for p in router.json("port")] == ["lan", "wan"]
-        assert net.more.ping("10.77.0.1", count=1) == 0 and not vlan_answers()
+        assert net.more.ping("10.77.0.1", count=1, wait=1) == 0 and not vlan_answers()
         assert "v-more" not in net.r.run("nft", "list", "tables").stdout
         router.conf = added
 
@@ -142,9 +142,11 @@ def test_sas(net):
         done = reload(r)
         assert done.returncode == 0 and "+ SA out-5: out" in done.stdout and "+ port lan: address 10." in done.stdout, done
         host.addr("e0", f"10.{1 if which == 'a' else 2}.5.2/24")
-    ping = ["-I", "10.1.5.2"]
-    wait_for("the second tunnel", lambda: net.left.ping("10.2.5.2", count=1, extra=ping) == 1)
-    assert net.left.ping("10.2.5.2", extra=ping) == 3
+
+    def second(count, **kw):
+        return net.left.ping("10.2.5.2", count, source="10.1.5.2", **kw)
+    wait_for("the second tunnel", lambda: second(1, wait=1) == 1)
+    assert second(3) == 3
     assert len(net.router.sas()) == 4 and before < spis(net.router)
     # In the place of one that runs, with a state file that was never made: the one that runs stays.
     there = net.router.conf["sas"][0]
@@ -152,13 +154,13 @@ def test_sas(net):
     net.router.write()
     done = reload(net.router)
     assert done.returncode == 1 and "is not there: if the key was never used" in done.stderr, done
-    assert len(net.router.sas()) == 4 and net.left.ping("10.2.5.2", count=1, extra=ping) == 1
+    assert len(net.router.sas()) == 4 and second(1) == 1
     net.router.conf["sas"][0] = there
     # Another key at one end alone: its packets are not authentic there, and only those.
     net.router.conf["sas"][0]["key"] = key(99)
     net.router.write()
     assert "~ SA out-5: made anew" in reload(net.router).stdout
-    assert net.left.ping("10.2.5.2", count=2, extra=ping) == 0
+    assert second(2, wait=1) == 0
     assert sum(s["packets"] for s in net.router.sas() if s["spi"] in before) > 300
     for which, r in ("a", net.router), ("b", net.peer):
         r.conf = first[which]

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lab import Lab, wait_for
-from peers import Gateway, Host, Streams, Switch, Tcp, Watch, connection, greets
+from peers import Gateway, Host, Streams, Switch, Tcp, Watch, connection, counted, greets
 from wire import kind
 
 MOON, MOON2, SUN, DAVE = "192.168.0.1", "192.168.0.11", "192.168.0.2", "192.168.0.50"
@@ -50,12 +50,10 @@ class Net:
 
     def counted(self, pings, esp, source=None, to=None):
         """Those pings are answered; each is counted on both gateways, and is one packet of that kind for an observer."""
-        self.watch.frames()
-        before = [g.packets() for g in (self.moon, self.sun)]
-        assert (source or self.alice.ns).ping(to or BOB, count=pings, interval=0.05) == pings
-        for was, g in zip(before, (self.moon, self.sun)):
-            now = g.packets()
-            assert (now[0] - was[0], now[1] - was[1]) == (pings, pings), g.ns.short
+        def send():
+            self.watch.frames()
+            assert (source or self.alice.ns).ping(to or BOB, count=pings, interval=0.05) == pings
+        assert counted((self.moon, self.sun), send) == [(pings, pings)] * 2
         kinds = self.watch.kinds()
         assert kinds.pop(esp) == 2 * pings
         assert set(kinds) <= {"ike", "arp"}, kinds
@@ -133,8 +131,13 @@ def test_trap_any(net):
     mark = net.sun.log_mark()
     assert net.sun.ns.ping(DAVE, 2, wait=0.3) == 0
     net.sun.wait_log(f"initiating IKE_SA any.* to {DAVE}", mark)
-    ours = [kind(f) for f in seen.frames() if f[26:30] == socket.inet_aton(SUN)]
-    assert ours and set(ours) == {"ike"}, ours  # dave himself says that the port is closed
+    ours = []
+
+    def spoken():
+        ours.extend(kind(f) for f in seen.frames() if f[26:30] == socket.inet_aton(SUN))
+        return ours
+    wait_for("a word of sun's", spoken)
+    assert set(ours) == {"ike"}, ours  # dave himself says that the port is closed
 
 
 def test_protoport_range(net):
@@ -180,7 +183,7 @@ def test_mobike_better_path(net):
             net.moon.ns.run("ip", "route", "change", "192.168.0.0/24", "dev", "wan", "src", MOON)
         wait_for("the way back", lambda: path(net) == MOON, 10)
     print(s.results)
-    assert s.longest_ms < 100, s.results
+    assert s.closed_ms < 100, s.results
     assert {x["spi"] for x in net.moon.sas()} == spis  # the same SAs, with their numbers and windows
     net.counted(2, "esp")
 
@@ -200,50 +203,5 @@ def test_mobike(net):
             net.moon.ns.run("ip", "addr", "add", MOON + "/24", "dev", "wan", check=False)
     print(s.results)
     assert {x["spi"] for x in net.moon.sas()} == spis
-    assert s.longest_ms < 1000, s.results
+    assert s.closed_ms < 1000, s.results
     net.counted(2, "esp")
-
-
-def test_net2net_dscp(lab):
-    """Two tunnels with the same selectors, one for best effort and one for expedited traffic: marks say which packet takes which,
-    labels make both sides mean the same one. (cygnet's marks come with the port; strongSwan's scenario sets them by DSCP.)"""
-    wan, classes = Switch(lab, "sw-wan"), {"be": 10, "ef": 20}
-    gateways, hosts = [], {}
-    for i, name in enumerate(("moon", "sun"), 1):
-        ports = {"wan": (wan, [f"192.168.0.{i}/24"])}
-        lans = {c: Switch(lab, f"sw-{name}-{c}") for c in classes}
-        ports.update({c: (lans[c], [f"10.{i}.{n}.1/24"]) for n, c in enumerate(classes)})
-        g = Gateway(lab, name, ports)
-        for p in g.router.conf["ports"]:
-            if p["name"] in classes:
-                p["mark"] = classes[p["name"]]
-        g.router.write()
-        gateways.append(g.start())
-        for n, c in enumerate(classes):
-            hosts[name, c] = Host(lans[c], f"{name}-{c}", f"10.{i}.{n}.10/24", gateway=f"10.{i}.{n}.1")
-    moon, sun = gateways
-    for g, me, peer in (moon, 1, 2), (sun, 2, 1):
-        g.start_charon()
-        g.ns.route(f"10.{peer}.0.0/16", "via", f"192.168.0.{peer}", "dev", "wan")
-        g.load(dscp=connection(IDS[me - 1], IDS[peer - 1], {c: {
-            "local_ts": f"10.{me}.0.0/16", "remote_ts": f"10.{peer}.0.0/16", "mark_in": mark, "mark_out": mark,
-            "set_mark_in": mark, "label": f"dscp-{c}"} for c, mark in classes.items()}, f"192.168.0.{me}", f"192.168.0.{peer}"))
-    watch = Watch(wan, moon.plugs["wan"])
-    for c in classes:
-        moon.up(c)
-
-    def used():
-        return {(s["reqid"], s["direction"]): s["packets"] for s in moon.sas()}
-    before = used()
-    assert len(before) == 4
-    seen = {}
-    for n, c in enumerate(classes):
-        assert hosts["moon", c].ping(f"10.2.{n}.10") == 2, [(g.router.drops(), g.router.policies(), g.sas()) for g in gateways]
-        now = used()
-        seen[c] = {k for k in now if now[k] - before[k] == 2}
-        assert seen[c] == {k for k in now if now[k] != before[k]}
-        assert len(seen[c]) == 2 and len({reqid for reqid, _ in seen[c]}) == 1  # both ways by the same tunnel
-        before = now
-    assert not seen["be"] & seen["ef"]
-    kinds = watch.kinds()
-    assert kinds.pop("esp") == 8 and set(kinds) <= {"ike", "arp"}, kinds

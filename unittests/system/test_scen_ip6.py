@@ -4,7 +4,7 @@
 import pytest
 
 from lab import Lab
-from peers import Gateway, Host, Switch, Watch, connection
+from peers import Gateway, Host, Switch, Watch, connection, counted
 
 MOON, SUN = "192.168.0.1", "192.168.0.2"
 MOON6, SUN6 = "fec0::1", "fec0::2"
@@ -20,7 +20,6 @@ class Net:
         for i, (name, lan) in enumerate((("moon", moon_lan), ("sun", sun_lan)), 1):
             g = Gateway(lab, name, {"wan": (self.wan, [f"192.168.0.{i}/24", f"fec0::{i}/64"]),
                                     "lan": (lan, [f"10.{i}.0.1/16", f"fec{i}::1/64"])}, ipv6=True)
-            g.ns.sysctl("net.ipv6.conf.default.accept_dad", 0)
             self.gateways.append(g.start())
         self.moon, self.sun = self.gateways
         self.moon.router.wait_ready()
@@ -45,13 +44,11 @@ class Net:
         self.moon.up("net")
 
     def counted(self, source, to, pings=3):
-        self.watch.frames()
-        before = [g.packets() for g in self.gateways]
-        assert source.ping(to, pings) == pings
-        assert source.ping(to, 1, size=1300) == 1
-        for was, g in zip(before, self.gateways):
-            now = g.packets()
-            assert (now[0] - was[0], now[1] - was[1]) == (pings + 1, pings + 1), g.ns.short
+        def send():
+            self.watch.frames()
+            assert source.ping(to, pings) == pings
+            assert source.ping(to, 1, size=1300) == 1
+        assert counted(self.gateways, send) == [(pings + 1, pings + 1)] * 2
         kinds = self.watch.kinds()
         assert kinds.pop("esp") == 2 * (pings + 1)
         assert set(kinds) <= {"ike", "arp", "nd"}, kinds

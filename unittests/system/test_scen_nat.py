@@ -10,7 +10,7 @@ import re
 import pytest
 
 from lab import Lab, wait_for
-from peers import Gateway, Host, NatBox, Pki, Stock, Switch, Watch, connection
+from peers import Gateway, Host, NatBox, Pki, Stock, Switch, Watch, connection, counted
 
 MOON, SUN, GATE = "192.168.0.1", "192.168.0.2", "192.168.0.3"
 ALICE, VENUS, BOB = "10.1.0.10", "10.1.0.20", "10.2.0.10"
@@ -45,11 +45,10 @@ class Net:
                                                 None, SUN, auth=auth, **more))
 
     def counted(self, host, to, pings=2):
-        self.watch.frames()
-        was = self.sun.packets()
-        assert host.ping(to, pings) == pings
-        now = self.sun.packets()
-        assert (now[0] - was[0], now[1] - was[1]) == (pings, pings)
+        def send():
+            self.watch.frames()
+            assert host.ping(to, pings) == pings
+        assert counted([self.sun], send) == [(pings, pings)]
         kinds = self.watch.kinds()
         assert kinds.pop("esp-udp") == 2 * pings
         assert set(kinds) <= {"ike", "arp"}, kinds

@@ -43,7 +43,7 @@ class Looking:
 
     def __exit__(self, *exc):
         try:
-            out, err = self.p.communicate(timeout=20)
+            out, err = self.p.communicate(timeout=60)
         finally:
             if self.p.poll() is None:
                 self.p.kill()
@@ -103,9 +103,10 @@ def test_trace_says_why_a_packet_is_dropped(sites):
 
 
 def test_trace_of_what_linux_sends(sites):
-    with Looking(sites.a.router, "trace", "--json", "arp") as t:
+    # Hosts doubt their neighbours now and then, and ask.
+    with Looking(sites.a.router, "trace", "--json", f"arp and dst host {PLAN['b']['wan']}") as t:
         sites.a.ns.run("ip", "neigh", "flush", "dev", "wan")
-        sites.a.ns.run("ping", "-c1", "-W1", PLAN["b"]["wan"], check=False)
+        sites.a.ns.ping(PLAN["b"]["wan"], 1, wait=1)
     records = t.records()
     assert nodes_of(records) == ["host-rx", "port-tx"]
     assert Ether(bytes.fromhex(records[0]["head"]))[ARP].pdst == PLAN["b"]["wan"]
@@ -113,7 +114,7 @@ def test_trace_of_what_linux_sends(sites):
 
 def test_off_again_the_nodes_are_their_own(sites):
     """Many short traces and captures under traffic: nothing is lost or stuck by turning them on and off."""
-    with Looking(sites.a.router, "trace", "-n", "200", "-d", "1", "icmp"):
+    with Looking(sites.a.router, "trace", "-n", "200", "-d", "4", "icmp"):
         refused = sites.a.router.ctl("trace", check=False)
         assert refused.returncode == 1 and "somebody else" in refused.stderr
     for _ in range(10):
@@ -134,9 +135,17 @@ def test_errors(sites, args, code, text):
     assert text in p.stderr
 
 
+def pings(sites):
+    """A steady stream, once it flows."""
+    before = sites.a.usage("in")[0]
+    ping = sites.a.host.start("ping", "-q", "-i", "0.02", HOST_B, name="ping")
+    wait_for("the pings", lambda: sites.a.usage("in")[0] > before + 5)
+    return ping
+
+
 def test_top(sites):
     """Two screens in plain text, with what flows meanwhile; the terminal's own shows the same."""
-    ping = sites.a.host.start("ping", "-q", "-i", "0.02", "-w", "6", HOST_B, name="ping")
+    ping = pings(sites)
     out = sites.a.router.ctl("top", "-b", "-n", "2", "-d", "0.7").stdout
     screens = out.split(f"{sites.a.router.name}  cygnet ")[1:]
     assert len(screens) == 2
@@ -160,7 +169,7 @@ def test_top(sites):
 
 def test_graph_picture(sites):
     """Lcores as groups, edges with what the ping's packets took, and the way between the lcores."""
-    ping = sites.a.host.start("ping", "-q", "-i", "0.02", "-w", "5", HOST_B, name="ping")
+    ping = pings(sites)
     path = sites.lab.dir / "graph"
     sites.a.router.ctl("graph", "picture", "-o", f"{path}.dot")
     sites.a.router.ctl("graph", "picture", "-a", "-o", f"{path}.svg")
@@ -209,7 +218,8 @@ def test_capture_of_ports(sites):
     """Port, direction and bytes, as tcpdump sees the same packets on the wire; scapy reads the file, too."""
     path = sites.lab.dir / "ports.pcapng"
     with Looking(sites.a.router, "capture", "-w", path, "-c", "8", "-d", "10", "icmp or esp"):
-        sites.ping(2)
+        for _ in range(2):
+            sites.ping(1)
     packets = read_pcapng(path)
     lan, wan = [p for p in packets if p[0] == "lan"], [p for p in packets if p[0] == "wan"]
     assert [p[1] for p in lan] == [1, 2, 1, 2] and [p[1] for p in wan] == [2, 1, 2, 1]

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -35,7 +36,7 @@ def conf(**more):
 def get(ns, url, accept="*/*"):
     with ns.inside():
         request = urllib.request.Request(url, headers={"Accept": accept})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as reply:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as reply:
             return reply.headers["Content-Type"], reply.read().decode()
 
 
@@ -140,9 +141,7 @@ def test_service_manager_is_told(site):
         router = Router(site, conf()).start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"})
         assert "READY=1" in s.recv(4096).decode()
         assert s.recv(4096) == b"WATCHDOG=1" == s.recv(4096)
+        router.process.send(signal.SIGTERM)
+        while b"STOPPING" not in s.recv(4096):
+            pass
         assert router.stop() == 0
-        s.setblocking(False)
-        said = b""
-        while b"STOPPING" not in said:
-            said = s.recv(4096)
-

@@ -65,7 +65,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site():
-    with Lab("state") as lab:
+    with Lab("t-state") as lab:
         yield Site(lab)
 
 

@@ -69,11 +69,11 @@ class Net:
         self.carol.load(gw=connection(*IDS[::-1], children(carol, bob, "start"), CAROL, SUN))
         wait_for("all CHILD_SAs", lambda: self.carol.children() == len(PROPOSALS) == self.sun.children(), 30, 0.3)
         for family in 0, 1:  # routes and neighbours are there
-            wait_for("a first ping", lambda: self.ping(1, family), 15)
+            wait_for("a first ping", lambda f=family: self.ping(1, f), 15)
 
     def ping(self, i, family, size=16):
         """Whether bob's gets an answer through the SAs of a proposal."""
-        return self.bob.ns.ping(carol(i)[family], count=1, wait=3, size=size, extra=("-I", bob(i)[family])) == 1
+        return self.bob.ns.ping(carol(i)[family], count=1, wait=3, size=size, source=bob(i)[family]) == 1
 
 
 @pytest.fixture(scope="module")

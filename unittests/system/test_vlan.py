@@ -56,7 +56,7 @@ def test_is_a_port_of_linux(net):
     assert (vlan["vlan"], vlan["parent"], vlan["mac"]) == (100, "out", row(net.router, "out")["mac"])
     assert min(vlan["stats"]["rx_packets"], vlan["stats"]["tx_packets"]) >= 12
     with Drops(net.router) as d:
-        assert net.left.ping("10.2.0.2", count=1) == 0
+        assert net.left.ping("10.2.0.2", count=1, wait=1) == 0
         d.expect({"policy-default": 1})
     assert "out.100" in net.router.ctl("port").stdout
     assert net.router.stop() == 0

@@ -22,7 +22,7 @@ class Wire:
         with ns.inside():
             self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             self.sock.bind((dev, ETH_P_ALL))
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
         self.sock.setblocking(False)
 
     def send(self, *frames):
@@ -53,8 +53,8 @@ class Wire:
             if addr[2] != PACKET_OUTGOING:
                 return frame
 
-    def recv(self, match=lambda f: True, timeout=2.0):
-        """The next frame that matches; None when none comes in time."""
+    def recv(self, match=lambda f: True, timeout=10.0):
+        """The next frame that matches; None when none comes in time, which who expects none gives."""
         end = time.monotonic() + timeout
         while True:
             frame = self._recv(max(0.0, end - time.monotonic()))
@@ -63,7 +63,7 @@ class Wire:
             if time.monotonic() > end:
                 return None
 
-    def collect(self, n, match=lambda f: True, timeout=5.0):
+    def collect(self, n, match=lambda f: True, timeout=20.0):
         """Up to n frames that match."""
         end, frames = time.monotonic() + timeout, []
         while len(frames) < n:
@@ -89,12 +89,13 @@ def is_ip(proto=None, src=None, dst=None):
 
 
 def is_ip6(proto=None, src=None, dst=None):
-    """A matcher for IPv6 frames; proto is what follows the first header."""
+    """A matcher for IPv6 frames; proto is what follows the first header. Neighbour discovery is none: it comes at any time."""
     src = socket.inet_pton(socket.AF_INET6, src) if src else None
     dst = socket.inet_pton(socket.AF_INET6, dst) if dst else None
 
     def match(f):
-        return (len(f) >= 54 and f[12:14] == b"\x86\xdd" and (proto is None or f[20] == proto)
+        return (len(f) > 54 and f[12:14] == b"\x86\xdd" and (proto is None or f[20] == proto)
+                and not (f[20] == IP_ICMP6 and 133 <= f[54] <= 137)
                 and (src is None or f[22:38] == src) and (dst is None or f[38:54] == dst))
     return match
 
