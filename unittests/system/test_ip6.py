@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """IPv6 in clear: neighbours by Linux, forwarding by the data plane, errors of a router."""
 
+import json
 import re
 import socket
 import time
@@ -71,9 +72,30 @@ def test_link_local_gateway(net):
 
 def test_packet_too_big(net):
     """Linux at the left learns the path's MTU from what the router says."""
-    assert net.left.ping(f"{RIGHT}2", size=1400, extra=("-M", "do")) == 0
+    assert net.left.ping(f"{RIGHT}2", size=1400, df=True, wait=1) == 0
     assert "mtu 1400" in net.left.run("ip", "-6", "route", "get", f"{RIGHT}2").stdout
-    assert net.left.ping(f"{RIGHT}2", size=1400 - 48, extra=("-M", "do")) == 3
+    assert net.left.ping(f"{RIGHT}2", size=1400 - 48, df=True) == 3
+
+
+def test_duplicate_address_detection(lab):
+    """Elsewhere it is off, for it takes a second. Linux asks by the port, and hears of an owner by it; its own addresses have none."""
+    r, left = lab.ns("r"), lab.ns("left")
+    left.ipv6_at_once()
+    lab.veth(r, "v-in", left, "e0")
+    left.addr("e0", f"{LEFT}2/64")
+    router = Router(r, config([port("in", [f"{LEFT}1/64"], default_action="bypass")], ipsec={"static-only": True})).start()
+
+    def states():
+        """address -> tentative, dadfailed, or None"""
+        found = json.loads(r.run("ip", "-6", "-j", "addr", "show", "dev", "in").stdout)[0]["addr_info"]
+        return {a["local"]: next((k for k in ("dadfailed", "tentative") if a.get(k)), None) for a in found}
+    wait_for("the addresses", lambda: len(states()) == 2 and "tentative" not in states().values())
+    assert set(states().values()) == {None}, states()
+    assert left.ping(f"{LEFT}1") == 3 and r.ping(f"{LEFT}2") == 3
+    r.addr("in", f"{LEFT}2/64")
+    wait_for("the other owner to be found", lambda: states()[f"{LEFT}2"] == "dadfailed")
+    assert left.ping(f"{LEFT}1") == 3
+    assert router.stop() == 0
 
 
 @pytest.fixture
