@@ -56,6 +56,33 @@ ask_for_sa(const struct worker *w, const struct rte_mbuf *m, struct spd_policy *
 	atomic_store_explicit(&policy->acquire, SPD_ACQUIRE_READY, memory_order_release);
 }
 
+static inline struct sa *
+sa_of(const struct worker *w, const struct spd_policy *policy)
+{
+	uint32_t slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
+
+	return likely(slot != SPD_NO_SA) ? sad_at(w->sad, slot) : NULL;
+}
+
+/*
+ * The policy's SA is not there. If a lcore was held up since it looked, another policy may be there by now, with another SA: a
+ * rekeying loses nothing.
+ */
+static __rte_noinline struct sa *
+look_again(const struct worker *w, const struct rte_mbuf *m, const struct spd_policy *policy)
+{
+	struct spd_policy *now;
+	struct spd_key key;
+	const struct spd_key *ptr = &key;
+
+	spd_batch_key(w, m, &key);
+	if (key.family == 4)
+		spd_lookup4(w->spd, SPD_OUT, &ptr, 1, &now);
+	else
+		spd_lookup6(w->spd, SPD_OUT, &ptr, 1, &now);
+	return now != NULL && now != policy && now->action == SPD_PROTECT ? sa_of(w, now) : NULL;
+}
+
 static inline rte_edge_t
 seal(const struct pkt *p)
 {
@@ -70,7 +97,6 @@ static __rte_noinline rte_edge_t
 output_error(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy)
 {
 	struct spd_policy *quoted = icmp_quote_out(w, m, p);
-	uint32_t slot;
 
 	if (quoted == NULL) {
 		if (p->flags & PKT_F_QUOTES)
@@ -79,8 +105,7 @@ output_error(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct s
 							      : drop(p, DROP_POLICY_DEFAULT);
 	}
 	spd_batch_used(w, quoted);
-	slot = atomic_load_explicit(&quoted->sa, memory_order_acquire);
-	p->sa = slot != SPD_NO_SA ? sad_at(w->sad, slot) : NULL;
+	p->sa = sa_of(w, quoted);
 	return p->sa != NULL ? seal(p) : drop(p, DROP_POLICY_QUOTE);
 }
 
@@ -89,8 +114,6 @@ static inline rte_edge_t
 output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy,
 	bool looked)
 {
-	uint32_t slot;
-
 	if (unlikely(is_ike(w, m, p)))
 		return pass(m);
 	if (unlikely(p->flags & PKT_F_QUOTES) && (policy == NULL || policy->action == SPD_BYPASS))
@@ -104,8 +127,9 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		return pass(m);
 	if (policy->action == SPD_DISCARD)
 		return drop(p, DROP_POLICY_DISCARD);
-	slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
-	p->sa = likely(slot != SPD_NO_SA) ? sad_at(w->sad, slot) : NULL;
+	p->sa = sa_of(w, policy);
+	if (unlikely(p->sa == NULL))
+		p->sa = look_again(w, m, policy);
 	if (unlikely(p->sa == NULL)) {
 		ask_for_sa(w, m, policy);
 		return drop(p, DROP_POLICY_NO_SA);

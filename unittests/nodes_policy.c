@@ -191,6 +191,41 @@ START_TEST(no_sa)
 }
 END_TEST
 
+/* A lcore that was held up after it had found a policy, while that one and its SA were replaced: the packet takes the new SA. */
+START_TEST(held_up_while_rekeyed)
+{
+	struct spd_recent *found = NULL, *all = worker(0)->recent[SPD_OUT];
+	uint32_t old, spi;
+	struct spd_policy *p;
+	uint8_t got[PACKET_MAX];
+
+	tunnel(0, 64, &in, &old);
+	put_ip4(LAN, &outward);
+	run();
+	ck_assert_uint_gt(sent(WAN, got), 100);
+	for (unsigned int i = 0; i < WORKER_RECENT; i++)
+		if (all[i].policy != NULL)
+			found = &all[i];
+	ck_assert_ptr_nonnull(found);
+	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT, .spi = 0x4711});
+	p = policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.2.0.0/16", REQID, NULL);
+	ck_assert_ptr_ne(p, found->policy);
+	spd_bind(world.r.spd, p, out);
+	sa_at(old)->spi = 0;
+	/* As if this were the state in which it was found. */
+	found->when = spd_state4(world.r.spd, SPD_OUT) << 8 | (found->when & 0xff);
+	put_ip4(LAN, &outward);
+	run();
+	no_drops();
+	ck_assert_uint_gt(sent(WAN, got), 100);
+	memcpy(&spi, got + 14 + 20, sizeof(spi));
+	ck_assert_uint_eq(rte_be_to_cpu_32(spi), 0x4711);
+	/* That one dies, too: there is none. */
+	sa_at(out)->spi = 0;
+	refused(LAN, &outward, DROP_POLICY_NO_SA);
+}
+END_TEST
+
 /* Out of an SA only what the policy of its reqid selects, in its mode. */
 START_TEST(mismatch)
 {
@@ -668,6 +703,7 @@ nodes_policy_case(void)
 	tcase_add_test(tc, fragments_without_ports);
 	tcase_add_test(tc, alike_in_a_burst);
 	tcase_add_test(tc, no_sa);
+	tcase_add_test(tc, held_up_while_rekeyed);
 	tcase_add_test(tc, mismatch);
 	tcase_add_test(tc, audit);
 	tcase_add_test(tc, as_policies_change);
