@@ -229,7 +229,8 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 			uint32_t seq = rte_cpu_to_be_32((uint32_t)sqn);
 
 			memcpy(outer + 24, &seq, sizeof(seq));
-			memcpy(outer + PLAIN_HEADER, ivs + i * iv_len, iv_len);
+			if (iv_len != 0)
+				memcpy(outer + PLAIN_HEADER, ivs + i * iv_len, iv_len);
 		}
 		p->sqn = sqn;
 		p->pad_len = pad_len;

@@ -28,13 +28,13 @@ outer_df_hurts(const struct sa *sa)
 }
 
 /*
- * DF of the outer header: cleared, set, or the inner one's. IPv6 bears none: a packet of it is never fragmented on its
- * way, so its tunnel is not, either, unless its SA says so, or unless it is one that every link carries (RFC 4213, 3.2).
+ * The DF that the SA wants in the outer header: none, set, or the inner one's. IPv6 bears none: a packet of it is never fragmented on
+ * its way, so its tunnel is not, either, unless its SA says so, or unless it is one that every link carries (RFC 4213, 3.2).
  */
 static inline uint16_t
-outer_df(const struct sa *sa, const void *inner, bool inner6)
+outer_df_wanted(const struct sa *sa, const void *inner, bool inner6)
 {
-	if (likely(!(sa->flags & (SA_F_COPY_DF | SA_F_SET_DF))) || outer_df_hurts(sa))
+	if (likely(!(sa->flags & (SA_F_COPY_DF | SA_F_SET_DF))))
 		return 0;
 	if (sa->flags & SA_F_SET_DF)
 		return rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
@@ -44,6 +44,15 @@ outer_df(const struct sa *sa, const void *inner, bool inner6)
 	return !(sa->flags & SA_F_FRAGMENT_AFTER) && ip6_total(inner) > IP6_MIN_MTU
 		       ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
 		       : 0;
+}
+
+/* The one that it gets. */
+static inline uint16_t
+outer_df(const struct sa *sa, const void *inner, bool inner6)
+{
+	uint16_t df = outer_df_wanted(sa, inner, inner6);
+
+	return likely(df == 0) || !outer_df_hurts(sa) ? df : 0;
 }
 
 static inline void

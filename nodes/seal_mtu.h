@@ -46,14 +46,15 @@ seal_how(const struct sa *sa, const struct sa_template *t, const struct rte_mbuf
 	/* Routers never fragment IPv6, and what every link carries is not refused (RFC 2473, 7.1). */
 	bool small = six && rte_pktmbuf_pkt_len(m) <= IP6_MIN_MTU;
 	bool df = six || (ip4_hdr(m)->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG));
-	bool outer_is_df =
-		tunnel ? (!t->outer6 || !(sa->flags & SA_F_SET_DF)) && outer_df(sa, ip, six) != 0
-		       : !six && df;
+	/* What was wanted: where the path is too narrow for DF, the sender is still told what fits. */
+	bool outer_is_df = tunnel ? (!t->outer6 || !(sa->flags & SA_F_SET_DF)) &&
+					    outer_df_wanted(sa, ip, six) != 0
+				  : !six && df;
 
 	if (sa->flags & SA_F_FRAGMENT_NEVER)
 		return df && !small ? SEAL_TELL : SEAL_NOT;
 	if (small)
-		return outer_is_df ? SEAL_NOT : SEAL_WHOLE;
+		return outer_is_df && !outer_df_hurts(sa) ? SEAL_NOT : SEAL_WHOLE;
 	/* Transport mode is for whole datagrams. */
 	if (!outer_is_df && (sa->flags & SA_F_FRAGMENT_AFTER || (!tunnel && !six)))
 		return SEAL_WHOLE;

@@ -241,13 +241,16 @@ START_TEST(no_df_on_a_narrow_path)
 		uint32_t flags;
 		uint16_t port;
 		bool inner6;
+		uint8_t fragment;
 	} ways[] = {
-		{IKE_SA_COPY_DF, 0, false}, /* as most SAs are: seal_plain() */
-		{IKE_SA_COPY_DF, 0, true},
-		{IKE_SA_COPY_DF, 4500, false},
-		{IKE_SA_COPY_DF, 4500, true},
-		{IKE_SA_SET_DF, 0, false},
-		{IKE_SA_SET_DF, 0, true},
+		{IKE_SA_COPY_DF, 0, false, SA_FRAGMENT_BEFORE}, /* as most SAs are: seal_plain() */
+		{IKE_SA_COPY_DF, 0, true, SA_FRAGMENT_BEFORE},
+		{IKE_SA_COPY_DF, 4500, false, SA_FRAGMENT_BEFORE},
+		{IKE_SA_COPY_DF, 4500, true, SA_FRAGMENT_BEFORE},
+		{IKE_SA_SET_DF, 0, false, SA_FRAGMENT_BEFORE},
+		{IKE_SA_SET_DF, 0, true, SA_FRAGMENT_BEFORE},
+		{IKE_SA_COPY_DF, 0, false, SA_FRAGMENT_AFTER},
+		{IKE_SA_SET_DF, 0, false, SA_FRAGMENT_AFTER},
 	};
 	static const struct {
 		uint32_t told;
@@ -262,6 +265,7 @@ START_TEST(no_df_on_a_narrow_path)
 		.plain_headers = true,
 		.src_port = ways[k].port,
 		.dst_port = ways[k].port,
+		.fragment = ways[k].fragment,
 		.flags = ways[k].flags});
 	spd_bind(world.r.spd,
 		policy(SPD_OUT, SPD_PROTECT, "2001:db8:1::/48 > 2001:db8:2::/48", REQID, NULL),
@@ -552,7 +556,7 @@ nodes_path_mtu_case(void)
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_loop_test(tc, learned, 0, 4);
 	tcase_add_test(tc, bounds);
-	tcase_add_loop_test(tc, no_df_on_a_narrow_path, 0, 6);
+	tcase_add_loop_test(tc, no_df_on_a_narrow_path, 0, 8);
 	tcase_add_test(tc, bounds6);
 	tcase_add_loop_test(tc, forged, 0, 2);
 	tcase_add_test(tc, audited);
