@@ -47,6 +47,7 @@ struct host_conf {
  * Returns 0, or negative errno after a log line. May wait; any thread.
  */
 int host_deafen(const char *netdev);
+bool host_is_deaf(const char *netdev); /* already, by an earlier run */
 int host_undeafen(const char *netdev);
 
 /*

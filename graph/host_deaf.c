@@ -142,6 +142,25 @@ warn_of_addresses(struct nl_sock *sk, const char *netdev)
 	nl_cache_free(cache);
 }
 
+bool
+host_is_deaf(const char *netdev)
+{
+	struct nft_ctx *ctx =
+		netdev != NULL && name_ok(netdev) ? nft_ctx_new(NFT_CTX_DEFAULT) : NULL;
+	char table[64], command[128];
+	bool is;
+
+	if (ctx == NULL)
+		return false;
+	table_name(netdev, table);
+	snprintf(command, sizeof(command), "list table netdev %s\n", table);
+	nft_ctx_buffer_output(ctx);
+	nft_ctx_buffer_error(ctx);
+	is = nft_run_cmd_from_buffer(ctx, command) == 0;
+	nft_ctx_free(ctx);
+	return is;
+}
+
 static int
 turn_off(const char *netdev)
 {

@@ -38,10 +38,18 @@ make_device(const struct config_port *cp, const char *name)
 }
 
 /*
- * The device, made if it is not there, on a netdev that is deaf by then: af_packet takes in what Linux sends there, too, and
- * Linux's probe for another owner of its link-local address would make the same address of our tap unusable. What EAL and its bus have to say of that, one line of ours says
- * better.
+ * Makes the port's netdev deaf before its device is: af_packet takes in what Linux sends there, too, and Linux's probe for another
+ * owner of its link-local address would make the same address of our tap unusable. taken: it was not, and is to be given back
+ * should the rest fail; what an earlier run left deaf stays so.
  */
+static int
+take_netdev(const struct config_port *cp, bool *taken)
+{
+	*taken = cp->netdev != NULL && !host_is_deaf(cp->netdev);
+	return host_deafen(cp->netdev);
+}
+
+/* The device, made if it is not there. What EAL and its bus have to say of that, one line of ours says better. */
 static int
 find_port(const struct config_port *cp, uint16_t *id)
 {
@@ -49,10 +57,7 @@ find_port(const struct config_port *cp, uint16_t *id)
 	const int levels[] = {rte_log_get_level(types[0]), rte_log_get_level(types[1])};
 	char name[RTE_ETH_NAME_MAX_LEN];
 	bool fits = device_name(cp, name);
-	int rc = host_deafen(cp->netdev);
 
-	if (rc < 0)
-		return rc;
 	if (fits && rte_eth_dev_get_port_by_name(name, id) != 0) {
 		for (unsigned int i = 0; i < RTE_DIM(types); i++)
 			rte_log_set_level(types[i], RTE_LOG_CRIT);
@@ -174,7 +179,7 @@ int
 ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
-	bool pci = config_is_pci(cp->devargs), made = false;
+	bool pci = config_is_pci(cp->devargs), made = false, taken;
 	int rc;
 
 	if (!device_name(cp, name))
@@ -185,7 +190,7 @@ ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 		return -ENODEV;
 	}
 	/* What of that name is there already is somebody's: it is not made, nor taken away when this fails. */
-	rc = host_deafen(cp->netdev);
+	rc = take_netdev(cp, &taken);
 	if (rc == 0 && !pci) {
 		rc = name[0] != '\0' ? make_device(cp, name) : -ENAMETOOLONG;
 		made = rc == 0;
@@ -200,7 +205,8 @@ ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 	if (rc < 0) {
 		if (made)
 			rte_vdev_uninit(name);
-		host_undeafen(cp->netdev);
+		if (taken)
+			host_undeafen(cp->netdev);
 	}
 	return rc;
 }
@@ -237,24 +243,34 @@ ports_pairs(const struct config *config, const uint16_t *ids,
 	memcpy(pairs, to, sizeof(to));
 }
 
+static int
+start_device(struct router *r, unsigned int i, bool *taken)
+{
+	const struct config_port *cp = &r->config->ports[i];
+	int rc = take_netdev(cp, taken);
+
+	if (rc == 0)
+		rc = find_port(cp, &r->port_ids[i]);
+	return rc == 0 ? start_port(r, cp, r->port_ids[i]) : rc;
+}
+
 int
 ports_start(struct router *r)
 {
 	const struct config *config = r->config;
 	uint16_t next_id = WORKER_MAX_DEVICES;
+	bool taken[CONFIG_MAX_PORTS] = {0};
+	int rc = 0;
 
-	for (unsigned int i = 0; i < config->n_ports; i++) {
-		bool vlan = config->ports[i].vlan != 0;
-		int rc = vlan ? add_vlan(r, i, next_id++)
-			      : find_port(&config->ports[i], &r->port_ids[i]);
-
-		if (rc == 0 && !vlan)
-			rc = start_port(r, &config->ports[i], r->port_ids[i]);
-		if (rc < 0)
-			return rc;
-	}
-	ports_pairs(config, r->port_ids, r->pair_bypass);
-	return 0;
+	for (unsigned int i = 0; rc == 0 && i < config->n_ports; i++)
+		rc = config->ports[i].vlan != 0 ? add_vlan(r, i, next_id++)
+						: start_device(r, i, &taken[i]);
+	for (unsigned int i = 0; rc < 0 && i < config->n_ports; i++)
+		if (taken[i])
+			host_undeafen(config->ports[i].netdev);
+	if (rc == 0)
+		ports_pairs(config, r->port_ids, r->pair_bypass);
+	return rc;
 }
 
 void

@@ -102,6 +102,24 @@ def test_what_linux_sends_is_not_received(lab):
     assert router.stop() == 0
 
 
+def test_a_start_that_fails_gives_interfaces_back(lab):
+    """Those that it made deaf; what an earlier router left so, for nothing to leak while it is away, stays."""
+    r, left = lab.ns("r"), lab.ns("left")
+    for dev in "v-in", "v-out":
+        lab.veth(r, dev, left, f"e-{dev}")
+    router = Router(r, config([port("in", ["10.1.0.1/24"])], ipsec={"static-only": True}))
+    router.start()
+    router.kill()
+    router.conf["ports"].append(port("out", devargs="net_pcap_out,rx_iface_in=nowhere,tx_iface=nowhere", netdev="v-out"))
+    router.write()
+    router.start(wait=False)
+    assert router.process.wait(20) != 0
+    assert 'device "net_pcap_out' in router.process.tail()
+    off = {d: r.run("cat", f"/proc/sys/net/ipv6/conf/{d}/disable_ipv6").stdout.strip() for d in ("v-in", "v-out")}
+    assert off == {"v-in": "1", "v-out": "0"}
+    assert "device \"v-in\"" in (rules := r.run("nft", "list", "ruleset").stdout) and "v-out" not in rules
+
+
 def test_each_ike_datagram_arrives_once(discard):
     """To UDP port 500 of the router: neither lost nor given to Linux twice (by the tap and by the veth)."""
     net = discard
