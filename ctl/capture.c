@@ -21,6 +21,7 @@
 #define BUFFER (1u << 20)
 #define ETHERNET 14
 #define KEYS_EVERY 1 /* s */
+#define KEYS_AGAIN 10 /* s, when the router did not tell them */
 
 enum { OPT_IN = 256, OPT_OUT, OPT_INNER, OPT_DROPS, OPT_KEYS };
 
@@ -32,7 +33,7 @@ struct capture {
 	double snaplen, count, seconds;
 	json_t *answer;
 	json_t *known; /* what was written of keys: each line is a member */
-	double keys_next; /* when the router is asked again; 0: no more */
+	double keys_next; /* when the router is asked again; 0: keys are not wanted */
 	struct {
 		int id;
 		uint32_t interface;
@@ -231,9 +232,11 @@ write_new_keys(struct capture *c)
 		       fflush(c->file) == 0;
 	}
 	json_decref(lines);
-	c->keys_next = rc == CTL_OK ? seconds() + KEYS_EVERY + 10 * (seconds() - began) : 0;
-	if (rc != CTL_OK)
-		fputs("no more keys are written\n", stderr);
+	c->keys_next = seconds() + KEYS_EVERY + 10 * (seconds() - began);
+	if (rc != CTL_OK) {
+		fputs("keys of SAs that came meanwhile: asked again later\n", stderr);
+		c->keys_next += KEYS_AGAIN;
+	}
 	return good ? CTL_OK : client_fail(CTL_REFUSED, "%s: %s", c->path, strerror(errno));
 }
 

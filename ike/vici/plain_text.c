@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "plain_text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* Whether the three bytes are a character that has no width, or turns the direction of what follows: U+200B to U+200F, U+2028 to
+ * U+202E, U+2066 to U+2069. */
+static bool
+steers(const uint8_t *s)
+{
+	if (s[0] != 0xe2)
+		return false;
+	return (s[1] == 0x80 &&
+		       ((s[2] >= 0x8b && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+	       (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
+}
 
 /* Bytes of the character at s that may be shown, or 0 (RFC 3629, 4). */
 static size_t
@@ -28,7 +41,7 @@ shown(const uint8_t *s, size_t n)
 	for (size_t i = 2; i < len; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	return len;
+	return len == 3 && steers(s) ? 0 : len;
 }
 
 void

@@ -242,7 +242,8 @@ name(vici_res_t *res)
 {
 	char *s = lib.parse_name(res);
 
-	plain_text(s, strlen(s));
+	if (s != NULL)
+		plain_text(s, strlen(s));
 	return s;
 }
 
