@@ -242,6 +242,12 @@ static const struct tool *const tools[] = {
 #define N_TOOLS (sizeof(tools) / sizeof(tools[0]))
 
 static void
+help_line(const char *words, const char *arguments, const char *summary)
+{
+	printf("  %-14s %-34s %s\n", words, arguments, summary);
+}
+
+static void
 help(const struct command *c)
 {
 	if (c != NULL) {
@@ -252,13 +258,10 @@ help(const struct command *c)
 	}
 	puts("usage: cygnetctl [OPTION...] COMMAND\n\nShows what a running cygnet does.\n");
 	for (unsigned int i = 0; i < N_COMMANDS; i++)
-		printf("  %-14s %-34s %s\n", commands[i].words, commands[i].arguments,
-			commands[i].summary);
-	printf("  %-14s %-34s %s\n", "ike", "COMMAND",
-		"tunnels from one YAML file: cygnetctl ike --help");
+		help_line(commands[i].words, commands[i].arguments, commands[i].summary);
+	help_line("ike", "COMMAND", "tunnels from one YAML file: cygnetctl ike --help");
 	for (unsigned int i = 0; i < N_TOOLS; i++)
-		printf("  %-14s %-34s %s\n", tools[i]->name, tools[i]->arguments,
-			tools[i]->summary);
+		help_line(tools[i]->name, tools[i]->arguments, tools[i]->summary);
 	printf("\n%s\nExit codes: 0 it is shown; 1 the router refused, or has no such thing; 2 the "
 	       "command line\nis wrong; 3 no router answers.\n",
 		options_help);
@@ -288,7 +291,7 @@ help_group(const char *first)
 		if (!any)
 			printf("usage: cygnetctl [OPTION...] %s COMMAND\n\n", first);
 		any = true;
-		printf("  %-14s %-34s %s\n", words, tool != NULL ? tool->arguments : c->arguments,
+		help_line(words, tool != NULL ? tool->arguments : c->arguments,
 			tool != NULL ? tool->summary : c->summary);
 	}
 	if (any)

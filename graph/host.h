@@ -51,8 +51,8 @@ bool host_is_deaf(const char *netdev); /* already, by an earlier run */
 int host_undeafen(const char *netdev);
 
 /*
- * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), reads the kernel's tables into the FIB, starts the thread, and follows netlink on the
- * control thread's event base. Returns NULL after one log line. Control thread.
+ * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), reads the kernel's
+ * tables into the FIB, starts the thread, and follows netlink on the control thread's event base. Returns NULL after one log line. Control thread.
  */
 struct host *host_start(const struct host_conf *conf);
 
@@ -67,7 +67,7 @@ void host_stop(struct host *host);
  */
 struct host_tap;
 struct host_tap *host_port_open(const struct host_port *port); /* NULL: failed */
-void host_port_close(struct host_tap *tap, const struct host_port *port); /* NULL is none */
+void host_port_close(struct host_tap *tap, const char *name); /* NULL is none; name: the tap's */
 void host_port_forget(struct host_tap *tap,
 	bool added); /* frees it; Linux's tap stays. added: its descriptor does, too */
 /* The tap's addresses that are not in before are set; those of before that are no more are taken away. May wait. */

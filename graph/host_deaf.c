@@ -44,6 +44,7 @@ table_name(const char *netdev, char name[static 64])
 			(unsigned char)*p);
 }
 
+/* netdev: for the log line of an error; NULL: there is none. */
 static int
 nft(const char *netdev, const char *commands)
 {
@@ -56,7 +57,7 @@ nft(const char *netdev, const char *commands)
 	nft_ctx_buffer_output(ctx);
 	nft_ctx_buffer_error(ctx);
 	ret = nft_run_cmd_from_buffer(ctx, commands) == 0 ? 0 : -EIO;
-	if (ret < 0) {
+	if (ret < 0 && netdev != NULL) {
 		text = nft_ctx_get_error_buffer(ctx);
 		LOG(ERR, "netdev %s: nftables: %.*s", netdev, (int)strcspn(text, "\n"), text);
 	}
@@ -145,20 +146,13 @@ warn_of_addresses(struct nl_sock *sk, const char *netdev)
 bool
 host_is_deaf(const char *netdev)
 {
-	struct nft_ctx *ctx =
-		netdev != NULL && name_ok(netdev) ? nft_ctx_new(NFT_CTX_DEFAULT) : NULL;
 	char table[64], command[128];
-	bool is;
 
-	if (ctx == NULL)
+	if (netdev == NULL || !name_ok(netdev))
 		return false;
 	table_name(netdev, table);
 	snprintf(command, sizeof(command), "list table netdev %s\n", table);
-	nft_ctx_buffer_output(ctx);
-	nft_ctx_buffer_error(ctx);
-	is = nft_run_cmd_from_buffer(ctx, command) == 0;
-	nft_ctx_free(ctx);
-	return is;
+	return nft(NULL, command) == 0;
 }
 
 static int

@@ -29,7 +29,7 @@ host_port_open(const struct host_port *port)
 		tap->fd = -1;
 		ret = host_tap_open(sk, tap, port);
 		if (ret < 0)
-			host_port_close(tap, port);
+			host_port_close(tap, port->name);
 	} else {
 		free(tap);
 	}
@@ -38,13 +38,13 @@ host_port_open(const struct host_port *port)
 }
 
 void
-host_port_close(struct host_tap *tap, const struct host_port *port)
+host_port_close(struct host_tap *tap, const char *name)
 {
 	if (tap == NULL)
 		return;
 	if (tap->fd >= 0) {
 		close(tap->fd);
-		host_tap_remove(port->name);
+		host_tap_remove(name);
 	}
 	free(tap);
 }

@@ -189,8 +189,8 @@ ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 			cp->name, name);
 		return -ENODEV;
 	}
-	/* What of that name is there already is somebody's: it is not made, nor taken away when this fails. */
 	rc = take_netdev(cp, &taken);
+	/* What of that name is there already is somebody's: it is not made, nor taken away when this fails. */
 	if (rc == 0 && !pci) {
 		rc = name[0] != '\0' ? make_device(cp, name) : -ENAMETOOLONG;
 		made = rc == 0;

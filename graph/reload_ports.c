@@ -242,9 +242,8 @@ reload_ports_close(struct reload *job)
 {
 	for (unsigned int i = job->n_out; i-- > 0;) {
 		struct reload_port *p = &job->out[i];
-		const struct host_port hp = {.name = p->conf->name};
 
-		host_port_close(p->tap, &hp);
+		host_port_close(p->tap, p->conf->name);
 		p->tap = NULL;
 		if (p->made)
 			ports_close(p->conf, p->id);

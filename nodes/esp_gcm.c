@@ -394,7 +394,9 @@ void
 esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_t salt,
 	uint8_t icv_len, bool esn)
 {
-	__m128i cipher, power;
+	struct stream_at at = {.reg = 0};
+	__m512i cipher;
+	__m128i power;
 	uint64_t h[2], carry;
 
 	memset(k, 0, sizeof(*k));
@@ -402,12 +404,10 @@ esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_
 	k->icv_len = icv_len;
 	k->aad_len = esn ? 12 : 8;
 	k->salt = salt;
-	/* The hash key is the cipher of zeros; times x. */
-	cipher = _mm512_castsi512_si128(round_key(k, 0));
-	for (unsigned int i = 1; i < k->rounds; i++)
-		cipher = _mm_aesenc_si128(cipher, _mm512_castsi512_si128(round_key(k, i)));
-	cipher = _mm_aesenclast_si128(cipher, _mm512_castsi512_si128(round_key(k, k->rounds)));
-	_mm_storeu_si128((__m128i *)(void *)h, reverse_block(cipher));
+	/* The hash key is the cipher of zeros, so the first counters are taken out before they come in; times x. */
+	at.base = _mm512_xor_si512(round_key(k, 0), _mm512_load_si512(counters));
+	key_stream(k, &at, &cipher, 1, NULL, 0);
+	_mm_storeu_si128((__m128i *)(void *)h, _mm512_castsi512_si128(reverse(cipher)));
 	carry = h[1] >> 63;
 	h[1] = (h[1] << 1 | h[0] >> 63) ^ (-carry & POLY_HIGH);
 	h[0] = h[0] << 1 ^ carry;

@@ -120,18 +120,6 @@ read_answer(
 	return true;
 }
 
-static struct spd_policy *
-find(const struct worker *w, enum spd_dir dir, const struct spd_key *key)
-{
-	struct spd_policy *found;
-
-	if (key->family == 4)
-		spd_lookup4(w->spd, dir, &key, 1, &found);
-	else
-		spd_lookup6(w->spd, dir, &key, 1, &found);
-	return found;
-}
-
 static bool
 is_tunnel(const struct spd_policy *policy)
 {
@@ -146,7 +134,7 @@ icmp_quote_allows_in(const struct worker *w, const struct rte_mbuf *m, const str
 
 	if (!(p->sa->flags & SA_F_TUNNEL) || !read_answer(w, m, p, &key))
 		return false;
-	policy = find(w, p->flags & PKT_F_LOCAL ? SPD_IN : SPD_FWD, &key);
+	policy = spd_batch_find(w, p->flags & PKT_F_LOCAL ? SPD_IN : SPD_FWD, &key);
 	return is_tunnel(policy) && policy->reqid == p->sa->reqid;
 }
 
@@ -158,7 +146,7 @@ could_come(const struct worker *w, const struct pkt *p, const struct spd_key *ke
 
 	if (p->in_port == PKT_PORT_HOST)
 		return true;
-	policy = find(w, SPD_FWD, key);
+	policy = spd_batch_find(w, SPD_FWD, key);
 	if (p->flags & PKT_F_PROTECTED)
 		return is_tunnel(policy) && policy->reqid == p->reqid;
 	return policy == NULL || policy->action == SPD_BYPASS;
@@ -172,6 +160,6 @@ icmp_quote_out(const struct worker *w, const struct rte_mbuf *m, const struct pk
 
 	if (!read_answer(w, m, p, &key))
 		return NULL;
-	policy = find(w, SPD_OUT, &key);
+	policy = spd_batch_find(w, SPD_OUT, &key);
 	return is_tunnel(policy) && could_come(w, p, &key) ? policy : NULL;
 }

@@ -71,15 +71,11 @@ sa_of(const struct worker *w, const struct spd_policy *policy)
 static __rte_noinline struct sa *
 look_again(const struct worker *w, const struct rte_mbuf *m, const struct spd_policy *policy)
 {
-	struct spd_policy *now;
+	const struct spd_policy *now;
 	struct spd_key key;
-	const struct spd_key *ptr = &key;
 
 	spd_batch_key(w, m, &key);
-	if (key.family == 4)
-		spd_lookup4(w->spd, SPD_OUT, &ptr, 1, &now);
-	else
-		spd_lookup6(w->spd, SPD_OUT, &ptr, 1, &now);
+	now = spd_batch_find(w, SPD_OUT, &key);
 	return now != NULL && now != policy && now->action == SPD_PROTECT ? sa_of(w, now) : NULL;
 }
 

@@ -79,17 +79,6 @@ sa_no_number(struct worker *w, struct pkt *p)
 	p->drop = over ? DROP_ESP_OVERFLOW : DROP_ESP_UNRESERVED;
 }
 
-/* Sends n packets of one SA on: the first of them got a number each, the others none. */
-static __rte_always_inline void
-seal_sent(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t numbers, uint16_t n,
-	rte_edge_t submit, seal_overflow_t overflow)
-{
-	if (likely(numbers > 0))
-		rte_node_enqueue(graph, node, submit, objs, numbers);
-	for (uint16_t i = numbers; i < n; i++)
-		rte_node_enqueue_x1(graph, node, overflow(worker_of(node), pkt(objs[i])), objs[i]);
-}
-
 /* One run: packets in a row, all ready, all of one SA and template. Returns how many were sealed. */
 static __rte_always_inline uint16_t
 seal_run(struct rte_graph *graph, struct rte_node *node, struct sa *sa, void **objs, uint16_t n,
@@ -99,7 +88,10 @@ seal_run(struct rte_graph *graph, struct rte_node *node, struct sa *sa, void **o
 	uint64_t sqn = sa_take_numbers(sa, &numbers);
 
 	seal(objs, numbers, sa, sqn);
-	seal_sent(graph, node, objs, numbers, n, submit, overflow);
+	if (likely(numbers > 0))
+		rte_node_enqueue(graph, node, submit, objs, numbers);
+	for (uint16_t i = numbers; i < n; i++)
+		rte_node_enqueue_x1(graph, node, overflow(worker_of(node), pkt(objs[i])), objs[i]);
 	return numbers;
 }
 

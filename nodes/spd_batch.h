@@ -80,6 +80,19 @@ spd_batch_key(const struct worker *w, const struct rte_mbuf *m, struct spd_key *
 	spd_batch_tag(w, pkt(m), &key->mark, &key->if_id);
 }
 
+/* The policy of one key, or NULL. */
+static inline struct spd_policy *
+spd_batch_find(const struct worker *w, enum spd_dir dir, const struct spd_key *key)
+{
+	struct spd_policy *found;
+
+	if (key->family == 4)
+		spd_lookup4(w->spd, dir, &key, 1, &found);
+	else
+		spd_lookup6(w->spd, dir, &key, 1, &found);
+	return found;
+}
+
 /* How many packets neither a sight nor what they carry beside their headers can tell from the first one, of IPv4. */
 static inline uint16_t
 spd_batch_alike(
