@@ -87,3 +87,14 @@ def test_units(tmp_path, name):
     # And it would say so.
     p = verify(tmp_path, name, text.replace("LimitCORE=0", "LimitCORE=none\nNoSuchKey=1"))
     assert "NoSuchKey" in p.stderr and "Failed to parse resource value" in p.stderr
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_units_after_a_boot(name):
+    """/run is empty then. What a unit may write there systemd makes: it passes over a path with a "-" that is not there yet, and
+    the path is read-only for the unit for ever."""
+    text = (REPO / "conf" / "systemd" / name).read_text()
+    paths = " ".join(re.findall(r"^ReadWritePaths=(.*)$", text, re.M)).split()
+    assert not [p for p in paths if p.lstrip("+-").startswith(("/run", "/var/run"))]
+    if "ProtectSystem=strict" in text:
+        assert "dpdk" in re.search(r"^RuntimeDirectory=(.*)$", text, re.M).group(1).split()

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from charon import AGENT
-from lab import run, wait_for
+from lab import REPO, run, wait_for
 from sites import TwoSites
 from test_ike import NoClear, agents
 
@@ -17,6 +17,45 @@ from test_ike import NoClear, agents
 @pytest.fixture
 def sites(lab):
     return TwoSites(lab)
+
+
+# What ProtectSystem=strict leaves of a machine that has just booted: of /run those directories alone may be written that systemd
+# makes for the unit. They lie in the lab, but for DPDK's, which is the router's too.
+STRICT = """\
+set -e
+mkdir -p /run/dpdk {run}/dpdk
+mount --rbind /run/dpdk {run}/dpdk
+mount --rbind {run} /run
+for dir in {writable}; do
+	mkdir -p /run/$dir
+	mount --bind /run/$dir /run/$dir
+done
+awk '{{print $5}}' /proc/self/mountinfo | while read -r at; do
+	case $at in
+	/dev | /dev/* | /proc | /proc/* | /sys | /sys/*) continue ;;
+	esac
+	for dir in {writable}; do
+		[ "$at" != "/run/$dir" ] || continue 2
+	done
+	mount -o remount,bind,ro "$at" 2>/dev/null || true
+done
+if touch /run/cygnet-test 2>/dev/null; then exit 99; fi
+exec {agent} --file-prefix {prefix} --listen /run/cygnet-agent/{prefix}
+"""
+
+
+def listen_as_the_unit(site):
+    """The same with no more to write to than cygnet-agent@.service gives, before there is a router; the path of its socket."""
+    text = (REPO / "conf" / "systemd" / "cygnet-agent@.service").read_text()
+    assert "ProtectSystem=strict\n" in text and "/cygnet-agent --file-prefix %i --listen /run/cygnet-agent/%i\n" in text
+    where = site.lab.dir / f"unit-{site.ns.short}"
+    where.mkdir()
+    script = STRICT.format(run=where, agent=AGENT, prefix=site.router.name,
+                           writable=" ".join(re.findall(r"^RuntimeDirectory=(.*)$", text, re.M)))
+    site.unit = site.ns.start("sh", "-c", script, name=f"unit-{site.ns.short}")
+    path = where / "cygnet-agent" / site.router.name
+    wait_for("its socket", path.exists, 5)
+    return path
 
 
 def listen(site):
@@ -78,6 +117,18 @@ def test_lives(sites):
     wait_for("the child to go with charon", lambda: not children(a), 5)
     assert sites.ping(3, interval=0.05) == 3  # orphans
     assert a.unit.alive()
+
+
+def test_before_the_router(sites):
+    """After a boot: the agent's unit is there first, and may write what it is given alone."""
+    a = sites.a
+    charon = a.make_charon(plugin=f"agent_socket = {listen_as_the_unit(a)}")
+    a.start_router()
+    charon.start()
+    a.wait_backend()
+    a.router.kill()
+    a.start_router()
+    wait_for("the next router to have its charon", lambda: a.router.json("status")["policies_complete"], 20)
 
 
 def test_who_may_connect(sites):
