@@ -32,7 +32,8 @@ bool
 doctor_read(const struct doctor *d, const char *path, char *text, size_t size)
 {
 	char full[512];
-	ssize_t n = -1;
+	size_t len = 0;
+	ssize_t n;
 	int fd;
 
 	if (snprintf(full, sizeof(full), "%s%s", d->root, path) >= (int)sizeof(full))
@@ -40,10 +41,12 @@ doctor_read(const struct doctor *d, const char *path, char *text, size_t size)
 	fd = open(full, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	n = read(fd, text, size - 1);
+	/* Files of the kernel give a page at a time, however large they are. */
+	while ((n = read(fd, text + len, size - 1 - len)) > 0)
+		len += n;
 	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	return n >= 0;
+	text[len] = '\0';
+	return n == 0;
 }
 
 void

@@ -3,10 +3,12 @@
 
 #include "doctor.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* cygnetctl doctor on machines and routers that have something wrong. */
@@ -116,6 +118,64 @@ START_TEST(huge_pages_that_all_can_read)
 	HAS("hugetlbfs", "open to others than root (mode 1777)", "wrong");
 	HAS("huge pages", "0 are free", "note");
 	HAS("AppArmor", "not in force", "ok");
+}
+END_TEST
+
+/* A file that gives no more than a page to a read(), as the kernel's do: the process that feeds it. */
+static pid_t
+file_by_pages(const char *path, const char *text)
+{
+	char full[256];
+	pid_t pid;
+	int fd;
+
+	file(path, "");
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	ck_assert_int_eq(unlink(full), 0);
+	ck_assert_int_eq(mkfifo(full, 0600), 0);
+	pid = fork();
+	if (pid == 0) {
+		fd = open(full, O_WRONLY);
+		if (fcntl(fd, F_SETPIPE_SZ, 4096) != 4096)
+			_exit(1);
+		_exit(write(fd, text, strlen(text)) != (ssize_t)strlen(text));
+	}
+	return pid;
+}
+
+/* The lines that matter stand behind the first page of a machine with many mounts and many profiles. */
+START_TEST(long_files_of_the_kernel)
+{
+	char *mounts = NULL, *profiles = NULL;
+	pid_t feeders[2];
+	size_t len;
+	int ended;
+	FILE *f;
+
+	f = open_memstream(&mounts, &len);
+	for (unsigned int i = 0; i < 200; i++)
+		fprintf(f, "overlay /var/lib/containers/%u overlay rw,relatime 0 0\n", i);
+	fputs("hugetlbfs /dev/hugepages hugetlbfs rw,pagesize=2M 0 0\n", f);
+	fclose(f);
+	f = open_memstream(&profiles, &len);
+	for (unsigned int i = 0; i < 200; i++)
+		fprintf(f, "snap.some-program-%u.command (enforce)\n", i);
+	fputs("/usr/lib/ipsec/charon (enforce)\n", f);
+	fclose(f);
+	file("/dev/hugepages/x", "");
+	chmod(strcat(strcpy((char[300]){0}, root), "/dev/hugepages"), 0700);
+	file("/sys/module/apparmor/parameters/enabled", "Y\n");
+	feeders[0] = file_by_pages("/proc/mounts", mounts);
+	feeders[1] = file_by_pages("/sys/kernel/security/apparmor/profiles", profiles);
+	doctor_machine(&d);
+	HAS("hugetlbfs", "/dev/hugepages", "ok");
+	HAS("AppArmor", "/usr/lib/ipsec/charon is confined", "wrong");
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_int_eq(waitpid(feeders[i], &ended, 0), feeders[i]);
+		ck_assert_int_eq(ended, 0);
+	}
+	free(mounts);
+	free(profiles);
 }
 END_TEST
 
@@ -302,6 +362,7 @@ doctor_case(void)
 	tcase_add_test(t, a_machine_that_is_well);
 	tcase_add_test(t, a_machine_that_is_not);
 	tcase_add_test(t, huge_pages_that_all_can_read);
+	tcase_add_test(t, long_files_of_the_kernel);
 	tcase_add_test(t, charons_files);
 	tcase_add_test(t, strongswan);
 	tcase_add_test(t, strongswan_as_it_should_be);
