@@ -12,6 +12,7 @@ import pytest
 
 from echo import Echo
 from lab import BUILD_ASAN, PATIENCE, huge_files, keep_huge_files, run, wait_for
+from router import CYGNET
 from sites import PLAN, PLAN6, PLAN_4IN6, PLAN_6IN4, TwoSites
 from wire import Capture, kind
 
@@ -340,12 +341,37 @@ def test_keys_are_wiped(lab):
     assert not huge_files(a.name)
 
 
-def test_memory_is_closed(sites):
-    """Huge-page files for root alone, and no core dumps of a process that holds keys."""
-    sites.a.start_router()
-    pid = sites.a.router.process.pid
+# Without this capability root may look into a process of root that has it not either: if that process lets itself be dumped.
+NO_PTRACE = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
+
+
+def secrecy(pid):
+    """Whether another process of its user may open a process's memory, and its limits of core files."""
+    opened = run([*NO_PTRACE, "sh", "-c", f": < /proc/{pid}/mem"], check=False)
+    assert opened.returncode == 0 or "Permission denied" in opened.stderr
+    limits = re.search(r"^Max core file size +(\S+) +(\S+)", Path(f"/proc/{pid}/limits").read_text(), re.M).groups()
+    return opened.returncode == 0, limits
+
+
+def test_memory_is_closed(lab, sites):
+    """Huge-page files for root alone; of processes that hold keys no core files, and no look into them for who may not trace all."""
+    a = sites.a
+    a.router.binary = lab.dir / "cygnet"
+    a.router.binary.write_text("#!/bin/sh\nexec " + " ".join([*NO_PTRACE, str(CYGNET)]) + ' "$@"\n')
+    a.router.binary.chmod(0o755)
+    a.start_router()
+    charon = a.make_charon()
+    charon.script = charon.script.replace("exec ", "exec " + " ".join(NO_PTRACE) + " ")
+    charon.start()
+    a.wait_backend()
+    # One that hides nothing can be looked into, else the rest says nothing.
+    other = lab.start([*NO_PTRACE, "sleep", "600"], name="other")
+    wait_for("it", lambda: Path(f"/proc/{other.pid}/comm").read_text() == "sleep\n")
+    opened, limits = secrecy(other.pid)
+    assert opened and limits != ("0", "0"), "kernel.yama.ptrace_scope and ulimit -Hc must allow that"
+    for pid in a.router.process.pid, *agents(a):
+        assert secrecy(pid) == (False, ("0", "0")), Path(f"/proc/{pid}/comm").read_text()
+    assert len(agents(a)) == 1
     assert os.stat("/dev/hugepages").st_mode & 0o077 == 0
-    status = Path(f"/proc/{pid}/status").read_text()
-    assert "CoreDumping:\t0" in status
-    assert os.stat(f"/proc/{pid}/environ").st_uid == 0
-    assert os.stat(sites.a.router.socket).st_mode & 0o777 == 0o600
+    assert all(os.stat(f).st_mode & 0o077 == 0 for f in huge_files(a.router.name)) and huge_files(a.router.name)
+    assert os.stat(a.router.socket).st_mode & 0o777 == 0o600
