@@ -265,27 +265,75 @@ rib_add(struct rib *rib, const struct ip_addr *dst, uint8_t plen, struct rib_rou
 	return 0;
 }
 
+static bool
+has_hop(const struct rib_route *r, const struct rib_hop *hop)
+{
+	for (unsigned int i = 0; i < r->n_hops; i++)
+		if (r->hops[i].ifindex == hop->ifindex && addr_equal(&r->hops[i].gw, &hop->gw))
+			return true;
+	return false;
+}
+
+/* Of the first route's hops, those that the second names too, whatever their weights. */
+static unsigned int
+shared_hops(const struct rib_route *r, const struct rib_route *named)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < r->n_hops; i++)
+		n += has_hop(named, &r->hops[i]);
+	return n;
+}
+
+static void
+take_out_hops(struct rib_route *r, const struct rib_route *named)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < r->n_hops; i++)
+		if (!has_hop(named, &r->hops[i]))
+			r->hops[n++] = r->hops[i];
+	r->n_hops = n;
+	if (n == 1)
+		r->hops[0].weight = 1;
+}
+
 int
 rib_del(struct rib *rib, const struct ip_addr *dst, uint8_t plen, const struct rib_route *route)
 {
 	struct rib_prefix *p = rib_find(rib, dst, plen);
 	struct rib_route **link, **near = NULL, *gone;
 	const struct rib_route *best;
+	unsigned int shared = 0;
 	bool changed;
 
 	if (p == NULL)
 		return -ENOENT;
 	for (link = &p->routes; *link != NULL; link = &(*link)->next) {
+		unsigned int n;
+
 		if (same_route(*link, route))
 			break;
-		if (near == NULL && same_key(*link, route) && (*link)->type == route->type)
+		if (!same_key(*link, route) || (*link)->type != route->type)
+			continue;
+		n = shared_hops(*link, route);
+		if (near == NULL || (shared == 0 && n > 0)) {
 			near = link;
+			shared = n;
+		}
+	}
+	if (*link == NULL && near == NULL)
+		return -ENOENT;
+	best = rib_best(p);
+	if (*link == NULL && dst->family == 6 && shared < (*near)->n_hops) {
+		if (shared == 0)
+			return -EAGAIN;
+		take_out_hops(*near, route);
+		settle(rib, p, *near == best);
+		return 0;
 	}
 	if (*link == NULL)
 		link = near;
-	if (link == NULL)
-		return -ENOENT;
-	best = rib_best(p);
 	gone = *link;
 	*link = gone->next;
 	changed = rib_best(p) != best;

@@ -79,8 +79,9 @@ int rib_add(struct rib *rib, const struct ip_addr *dst, uint8_t plen, struct rib
 	enum rib_how how);
 
 /*
- * Removes the route that equals this one, else the first of its rank, metric and type (the kernel leaves
- * attributes out at times). Returns 0 or -ENOENT.
+ * Removes the route that equals this one, else one of its rank, metric and type: the first that shares a hop, or
+ * the first (the kernel leaves attributes out at times). Of IPv6 the kernel names hops of a route that stays with
+ * the others: they are taken out of it. Returns 0, -ENOENT, or -EAGAIN: what it means is for a new dump to tell.
  */
 int rib_del(
 	struct rib *rib, const struct ip_addr *dst, uint8_t plen, const struct rib_route *route);

@@ -21,7 +21,8 @@ host_route_msg(struct host *h, struct nlmsghdr *nlh, bool in_dump)
 		return;
 	r->generation = h->generation;
 	if (nlh->nlmsg_type == RTM_DELROUTE) {
-		rib_del(h->rib, &dst, plen, r);
+		if (rib_del(h->rib, &dst, plen, r) == -EAGAIN)
+			host_netlink_reread(h);
 		free(r);
 		return;
 	}

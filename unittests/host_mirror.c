@@ -164,6 +164,40 @@ START_TEST(multipath)
 }
 END_TEST
 
+/* The kernel tells of an IPv6 hop that goes, and not of the route that stays. */
+START_TEST(multipath6)
+{
+	run("ip -6 address add 2001:db8:1::1/64 dev cyg0 nodad");
+	run("ip -6 address add 2001:db8:2::1/64 dev cyg1 nodad");
+	run("ip -6 route add 2001:db8:9::/48 via 2001:db8:1::a");
+	run("ip -6 route append 2001:db8:9::/48 via 2001:db8:2::b");
+	run("ip -6 route append 2001:db8:9::/48 via 2001:db8:1::c");
+	WAIT_FOR(share("2001:db8:9::1", "2001:db8:1::c", 0) == 1);
+	ck_assert_uint_eq(share("2001:db8:9::1", "2001:db8:1::a", 0), 1);
+	run("ip -6 route del 2001:db8:9::/48 via 2001:db8:1::a");
+	WAIT_FOR(share("2001:db8:9::1", "2001:db8:1::a", 0) == 0);
+	ck_assert_uint_eq(share("2001:db8:9::1", "2001:db8:2::b", 3), 1);
+	ck_assert_uint_eq(share("2001:db8:9::1", "2001:db8:1::c", 0), 1);
+	run("ip -6 route del 2001:db8:9::/48 via 2001:db8:1::c");
+	WAIT_FOR(goes_to("2001:db8:9::1", "2001:db8:2::b", 3));
+	run("ip -6 route del 2001:db8:9::/48 via 2001:db8:2::b");
+	WAIT_FOR(goes("2001:db8:9::1", NH_NONE));
+	/* All at once: one message, or one a hop. */
+	run("ip -6 route add 2001:db8:9::/48 nexthop via 2001:db8:1::a weight 3 nexthop via "
+	    "2001:db8:2::b");
+	WAIT_FOR(share("2001:db8:9::1", "2001:db8:1::a", 0) == 3);
+	run("ip -6 route del 2001:db8:9::/48 nexthop via 2001:db8:1::a nexthop via 2001:db8:2::b");
+	WAIT_FOR(goes("2001:db8:9::1", NH_NONE));
+	run("ip -6 route add 2001:db8:9::/48 nexthop via 2001:db8:1::a nexthop via 2001:db8:2::b");
+	run("ip -6 route append 2001:db8:9::/48 via 2001:db8:1::c");
+	WAIT_FOR(share("2001:db8:9::1", "2001:db8:1::c", 0) == 1);
+	run("ip -6 route del 2001:db8:9::/48");
+	WAIT_FOR(goes("2001:db8:9::1", NH_NONE));
+	turn(300);
+	ck_assert(goes("2001:db8:9::1", NH_NONE));
+}
+END_TEST
+
 START_TEST(nexthop_objects)
 {
 	run("ip nexthop add id 1 via 192.0.2.2 dev cyg0");
@@ -360,6 +394,7 @@ main(void)
 	tcase_add_test(tc, routes_of_charon);
 	tcase_add_test(tc, metrics);
 	tcase_add_test(tc, multipath);
+	tcase_add_test(tc, multipath6);
 	tcase_add_test(tc, nexthop_objects);
 	tcase_add_test(tc, neighbours);
 	tcase_add_test(tc, neighbours_and_routes);

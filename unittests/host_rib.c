@@ -127,6 +127,57 @@ START_TEST(same_metric)
 }
 END_TEST
 
+/* A route of two hops, by interfaces 1 and 2. */
+static struct rib_route *
+two_hops(enum rib_rank rank, uint32_t metric)
+{
+	struct rib_route *r = rib_route_new(2);
+
+	ck_assert_ptr_nonnull(r);
+	r->rank = rank;
+	r->metric = metric;
+	r->type = RTN_UNICAST;
+	r->hops[0] = (struct rib_hop){.ifindex = 1, .weight = 3};
+	r->hops[1] = (struct rib_hop){.ifindex = 2, .weight = 1};
+	return r;
+}
+
+START_TEST(hop_of_ip6_goes)
+{
+	ck_assert_int_eq(addr_parse("2001:db8::", &net), 0);
+	add(route(RIB_MAIN, 7, 5), RIB_APPEND);
+	add(two_hops(RIB_MAIN, 7), RIB_APPEND);
+	/* Not the first of that metric, but the one that has it. */
+	ck_assert_int_eq(del(route(RIB_MAIN, 7, 1)), 0);
+	ck_assert_uint_eq(best(), 5);
+	ck_assert_int_eq(del(route(RIB_MAIN, 7, 5)), 0);
+	ck_assert_uint_eq(best(), 2);
+	/* Of a hop that was dead, nothing is known here. */
+	ck_assert_int_eq(del(route(RIB_MAIN, 7, 1)), -EAGAIN);
+	ck_assert_int_eq(del(route(RIB_MAIN, 7, 0)), -EAGAIN);
+	ck_assert_uint_eq(best(), 2);
+	ck_assert_int_eq(del(route(RIB_MAIN, 7, 2)), 0);
+	ck_assert_uint_eq(rib_count(rib), 0);
+	/* In use: told each time; weights are not named. */
+	changes = 0;
+	add(two_hops(RIB_MAIN, 0), RIB_APPEND);
+	ck_assert_int_eq(del(route(RIB_MAIN, 0, 2)), 0);
+	ck_assert_uint_eq(best(), 1);
+	ck_assert_int_eq(del(route(RIB_MAIN, 0, 1)), 0);
+	ck_assert_uint_eq(changes, 3);
+	ck_assert_uint_eq(rib_count(rib), 0);
+}
+END_TEST
+
+/* IPv4 has no such hops: a route is named whole, or with some attributes left out. */
+START_TEST(route_of_ip4_goes_whole)
+{
+	add(two_hops(RIB_MAIN, 0), RIB_APPEND);
+	ck_assert_int_eq(del(route(RIB_MAIN, 0, 1)), 0);
+	ck_assert_uint_eq(rib_count(rib), 0);
+}
+END_TEST
+
 START_TEST(replace_changes_metric_only_within)
 {
 	add(route(RIB_MAIN, 10, 1), RIB_PREPEND);
@@ -285,6 +336,8 @@ main(void)
 	tcase_add_test(tc, lowest_metric_wins);
 	tcase_add_test(tc, tables_in_order);
 	tcase_add_test(tc, same_metric);
+	tcase_add_test(tc, hop_of_ip6_goes);
+	tcase_add_test(tc, route_of_ip4_goes_whole);
 	tcase_add_test(tc, replace_changes_metric_only_within);
 	tcase_add_test(tc, repeated_is_no_change);
 	tcase_add_test(tc, dead_hops_are_passed_over);

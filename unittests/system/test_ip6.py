@@ -70,6 +70,23 @@ def test_link_local_gateway(net):
     assert net.left.ping("2001:db8:77::7") == 3
 
 
+def test_hop_of_a_multipath_route_goes(net):
+    """Linux tells of the hop, and not of the route that stays."""
+    prefix, hops = "2001:db8:78::/48", [f"{RIGHT}2", f"{RIGHT}3"]
+    net.right.addr("lo", "2001:db8:78::7/128")
+
+    def kinds():
+        return [x["kind"] for x in net.router.routes() if x["prefix"] == prefix]
+    net.r.route(prefix, "via", hops[1])
+    net.r.run("ip", "-6", "route", "append", prefix, "via", hops[0])
+    wait_for("both hops", lambda: kinds() == ["multipath"])
+    net.r.run("ip", "-6", "route", "del", prefix, "via", hops[1])
+    wait_for("the other to go", lambda: kinds() != ["multipath"])
+    assert net.left.ping("2001:db8:78::7") == 3
+    net.r.run("ip", "-6", "route", "del", prefix, "via", hops[0])
+    wait_for("the route to go", lambda: kinds() == [])
+
+
 def test_packet_too_big(net):
     """Linux at the left learns the path's MTU from what the router says."""
     assert net.left.ping(f"{RIGHT}2", size=1400, df=True, wait=1) == 0
