@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import transforms  # first: it finds the tests' laboratory
@@ -23,7 +24,8 @@ import traffic
 from lab import BUILD, REPO, Failed, Lab
 from rows import Row, load_rows, plan
 
-STYLES = ("lib", "cpu", "legacy")
+PAGES = 1024, 2048  # of 2 MB: without, with rows of 100,000 SAs
+PAGES_AGAINST = 1024  # and so many for each other version of those
 
 
 def arguments():
@@ -53,6 +55,7 @@ class Bench:
         self.cpu = ours.cpus()[1]
 
     def capture(self, row):
+        """What the row's port plays; the packets for one SA or for many are as many."""
         t = transforms.TRANSFORMS[row.transform]
         kind = "clear" if row.direction == "out" else row.transform + ("-esn" if row.esn else "")
         name = f"{row.direction}-{kind}-{row.size}-{row.sas}-{row.packets}.pcap"
@@ -65,6 +68,9 @@ class Bench:
         for name, binary in self.builds.items():
             conf = ours.config(row.mode, row.direction, capture, row.sas, t, row.packets)
             yield name, ours.running(self.lab, name, binary, conf, row.direction, row.mode)
+        if row.sas > 1:  # what many SAs cost is against one SA over as many packets, in turn
+            conf = ours.config(row.mode, row.direction, self.capture(replace(row, sas=1)), 1, t, row.packets)
+            yield report.ONE, ours.running(self.lab, report.ONE, self.builds["cygnet"], conf, row.direction, row.mode)
         if self.args.no_peers:
             return
         secgw = dpdk.secgw("x86-64-v3") if row.peers else None
@@ -113,7 +119,10 @@ def main():
         return 0
     if os.geteuid() != 0:
         sys.exit("ci/bench: run as root")
-    subprocess.run([REPO / "ci" / "setup", *([] if args.no_peers or args.tables else ["--bench"])], check=True)
+    many = any(r.sas >= 100000 for r in rows) and not args.tables
+    pages = str(PAGES[many] + PAGES_AGAINST * many * len(args.against))
+    subprocess.run([REPO / "ci" / "setup", *([] if args.no_peers or args.tables else ["--bench"])],
+                   env={"HUGEPAGES": pages, **os.environ}, check=True)
     if "CYGNET_BUILD" not in os.environ:
         subprocess.run([REPO / "ci" / "build", BUILD], check=True, stdout=subprocess.DEVNULL)
     result = {"machine": report.machine(), "rows": [], "floor": {}, "crypto": {}, "load": [], "fixed": {}}

@@ -80,9 +80,9 @@ look_again(const struct worker *w, const struct rte_mbuf *m, const struct spd_po
 }
 
 static inline rte_edge_t
-seal(const struct pkt *p)
+seal(const struct sa *sa)
 {
-	return likely(!(p->sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
+	return likely(!(sa->flags & SA_F_AH)) ? EDGE_ENCRYPT : EDGE_AH;
 }
 
 /*
@@ -102,7 +102,7 @@ output_error(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct s
 	}
 	spd_batch_used(w, quoted);
 	p->sa = sa_of(w, quoted);
-	return p->sa != NULL ? seal(p) : drop(p, DROP_POLICY_QUOTE);
+	return p->sa != NULL ? seal(p->sa) : drop(p, DROP_POLICY_QUOTE);
 }
 
 /* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. looked: there are policies. */
@@ -130,7 +130,7 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		ask_for_sa(w, m, policy);
 		return drop(p, DROP_POLICY_NO_SA);
 	}
-	return seal(p);
+	return seal(p->sa);
 }
 
 /* The SAs of a batch's keys, once each that differs from the one before. */
@@ -165,23 +165,27 @@ judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_poli
 	return output(w, m, p, policy, looked);
 }
 
-/* Packets from one to end, which are a run: all that have a policy with an SA, and are not perhaps IKE, take its way. */
+/*
+ * Packets from one to end, which are a run: where a policy has an SA, and they are not perhaps IKE, all take its way, and none is
+ * looked at.
+ */
 static inline void
 output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uint16_t end,
 	struct spd_policy *policy)
 {
-	rte_edge_t edge = judge(w, complete, s->objs[from], policy, true);
-	struct sa *sa = pkt(s->objs[from])->sa;
+	if (likely(policy != NULL && policy->action == SPD_PROTECT && complete &&
+		    !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
+		struct sa *sa = sa_of(w, policy);
 
-	stream_put(s, from, edge);
-	/* An ICMP error may have an SA without a policy, and that is its own. */
-	if (likely((edge == EDGE_ENCRYPT || edge == EDGE_AH) && policy != NULL &&
-		    policy->action == SPD_PROTECT && !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
-		for (uint16_t i = from + 1; i < end; i++)
-			pkt(s->objs[i])->sa = sa;
-		return;
+		if (likely(sa != NULL)) {
+			spd_batch_used(w, policy);
+			for (uint16_t i = from; i < end; i++)
+				pkt(s->objs[i])->sa = sa;
+			stream_put(s, from, seal(sa));
+			return;
+		}
 	}
-	for (uint16_t i = from + 1; i < end; i++)
+	for (uint16_t i = from; i < end; i++)
 		stream_put(s, i, judge(w, complete, s->objs[i], policy, true));
 }
 

@@ -34,10 +34,12 @@ struct spd_batch {
 	uint16_t n, n_keys;
 	/* A bit for each key: of IPv6; of packets that are ours; to be looked up: the others' are not filled in. */
 	uint64_t six, local, missed;
+	uint16_t end[SPD_BATCH]; /* of each key's run: of the next one it is the first packet */
+	struct spd_policy *policy[SPD_BATCH];
+	struct spd_recent *place[SPD_BATCH]; /* where it may have been found of late; NULL: of IPv6 */
+	struct spd_seen seen[SPD_BATCH];
 	struct spd_key key[SPD_BATCH];
 	const struct spd_key *ptr[SPD_BATCH];
-	struct spd_policy *policy[SPD_BATCH];
-	uint16_t end[SPD_BATCH]; /* of each key's run: of the next one it is the first packet */
 };
 
 /*
@@ -93,97 +95,127 @@ spd_batch_find(const struct worker *w, enum spd_dir dir, const struct spd_key *k
 	return found;
 }
 
-/* How many packets neither a sight nor what they carry beside their headers can tell from the first one, of IPv4. */
-static inline uint16_t
-spd_batch_alike(
-	const struct rte_mbuf *first, void *const *objs, uint16_t n, const struct spd_sight *sight)
-{
-	const struct rte_ipv4_hdr *first_ip = ip4_hdr(first);
-	const struct pkt *f = pkt(first);
-	const uint8_t proto = first_ip->next_proto_id;
-	const uint16_t flags = f->flags & SPD_BATCH_FLAGS, port = f->in_port;
-	const uint32_t mark = f->mark, by_mark = flags & PKT_F_PROTECTED ? UINT32_MAX : 0;
-	const struct sa *sa = f->sa;
-	const bool by_sa = flags & PKT_F_DECRYPTED;
-	uint64_t addrs, first_addrs;
-	uint16_t i;
+/* What tells one IPv4 packet from the next: where they agree in it, what a policy says of one it says of both. */
+struct spd_batch_look {
+	uint64_t addrs; /* as policies see them */
+	uint64_t others; /* protocol, likewise; flags; the port that it came by */
+	uint64_t by; /* DECRYPTED: the SA; PROTECTED: the mark */
+};
 
-	memcpy(&first_addrs, &first_ip->src_addr, sizeof(first_addrs));
-	for (i = 0; i < n; i++) {
-		const struct rte_ipv4_hdr *ip = ip4_hdr(objs[i]);
-		const struct pkt *p = pkt(objs[i]);
-
-		memcpy(&addrs, &ip->src_addr, sizeof(addrs));
-		if (((addrs ^ first_addrs) & sight->addrs) |
-			((ip->next_proto_id ^ proto) & sight->proto) | (ip->version_ihl >> 4 ^ 4) |
-			((p->flags & SPD_BATCH_FLAGS) ^ flags) | (p->in_port ^ port) |
-			((p->mark ^ mark) & by_mark) | (by_sa & (p->sa != sa)))
-			break;
-	}
-	return i;
-}
-
-/* Whether the policy of an IPv4 packet was found of late. */
-static inline bool
-spd_batch_recent(struct worker *w, const struct rte_mbuf *m, const struct spd_batch_view *v,
-	struct spd_policy **policy)
+static inline struct spd_batch_look
+spd_batch_look(const struct rte_mbuf *m, const struct pkt *p, const struct spd_batch_view *views)
 {
 	const struct rte_ipv4_hdr *ip = ip4_hdr(m);
-	const struct spd_recent *r;
-	struct spd_seen seen;
-	uint32_t addrs[2], mark, if_id;
+	const struct spd_sight *sight = views[!!(p->flags & PKT_F_LOCAL)].sight;
+	const uint32_t flags = p->flags & SPD_BATCH_FLAGS;
+	struct spd_batch_look look;
 
-	memcpy(addrs, &ip->src_addr, sizeof(addrs));
-	spd_batch_tag(w, pkt(m), &mark, &if_id);
-	seen = spd_seen(addrs, ip->next_proto_id, mark, if_id, v->sight);
-	r = spd_recent_place(w, v->dir, &seen);
-	*policy = r->policy;
-	return spd_recent_is(r, &seen, v->state);
+	memcpy(&look.addrs, &ip->src_addr, sizeof(look.addrs));
+	look.addrs &= sight->addrs;
+	look.others = (ip->next_proto_id & sight->proto) | (uint64_t)p->in_port << 16 |
+		      (uint64_t)flags << 32;
+	look.by = flags & PKT_F_DECRYPTED ? (uintptr_t)p->sa : 0;
+	if (flags & PKT_F_PROTECTED)
+		look.by = p->mark;
+	return look;
 }
 
-/* Keeps what was looked up, of IPv4. */
-static inline void
-spd_batch_keep(struct worker *w, const struct spd_batch *b, const struct spd_batch_view views[2])
+static inline bool
+spd_batch_alike(const struct spd_batch_look *a, const struct spd_batch_look *b)
 {
-	for (uint64_t left = b->missed & ~b->six; left != 0; left &= left - 1) {
-		unsigned int k = __builtin_ctzll(left);
-		const struct spd_batch_view *v = &views[b->local >> k & 1];
-		const struct spd_key *key = &b->key[k];
-		const uint32_t addrs[] = {key->src4, key->dst4};
-		struct spd_seen seen = spd_seen(addrs, key->proto, key->mark, key->if_id, v->sight);
-
-		spd_recent_put(spd_recent_place(w, v->dir, &seen), &seen, v->state, b->policy[k]);
-	}
+	return ((a->addrs ^ b->addrs) | (a->others ^ b->others) | (a->by ^ b->by)) == 0;
 }
 
-/* Reads the selectors of the next packets, a key for each run; views (of packets that are not ours, that are) NULL: each packet is one. */
+/* A key for that packet, of IPv4, and where its policy may have been found of late. */
+static inline void
+spd_batch_see(struct worker *w, struct spd_batch *b, uint16_t k, const struct rte_mbuf *m,
+	const struct spd_batch_look *look, const struct spd_batch_view *v)
+{
+	uint32_t mark, if_id;
+
+	spd_batch_tag(w, pkt(m), &mark, &if_id);
+	b->seen[k] = spd_seen(
+		look->addrs, (uint8_t)look->others, mark, if_id, v->sight, v->state);
+	b->place[k] = spd_recent_place(w, v->dir, &b->seen[k]);
+	rte_prefetch0(b->place[k]);
+}
+
+/*
+ * Finds the runs of the next packets, and a key for each; views (of packets that are not ours, that are) NULL: each packet is one. A
+ * packet of IPv6 always is.
+ */
 static inline void
 spd_batch_fill(struct worker *w, struct spd_batch *b, void **objs, uint16_t n,
 	const struct spd_batch_view *views)
 {
-	uint16_t i = 0, k = 0;
+	struct spd_batch_look last = {0}, look = {0};
+	bool run = false; /* the last key's goes on with what is alike */
+	uint16_t i, k = 0;
 
 	b->six = b->local = b->missed = 0;
-	for (; i < n && k < SPD_BATCH; k++) {
-		const struct rte_mbuf *m = objs[i++];
-		bool six = ip6_is_version(m), local = pkt(m)->flags & PKT_F_LOCAL;
-		bool known = false;
+	for (i = 0; i < n; i++) {
+		const struct rte_mbuf *m = objs[i];
+		const struct pkt *p = pkt(m);
+		bool six = ip6_is_version(m), local = p->flags & PKT_F_LOCAL;
+		bool alone = unlikely(six) || unlikely(views == NULL);
 
+		if (likely(!alone)) {
+			look = spd_batch_look(m, p, views);
+			if (likely(run && spd_batch_alike(&look, &last)))
+				continue;
+		}
+		if (k > 0)
+			b->end[k - 1] = i;
+		if (k == SPD_BATCH)
+			break;
 		b->six |= (uint64_t)six << k;
 		b->local |= (uint64_t)local << k;
-		if (likely(views != NULL && !six)) {
-			known = spd_batch_recent(w, m, &views[local], &b->policy[k]);
-			i += spd_batch_alike(m, &objs[i], n - i, views[local].sight);
-		}
-		if (unlikely(!known)) {
-			spd_batch_key(w, m, &b->key[k]);
-			b->ptr[k] = &b->key[k];
-			b->missed |= 1ull << k;
-		}
-		b->end[k] = i;
+		if (likely(!alone))
+			spd_batch_see(w, b, k, m, &look, &views[local]);
+		else
+			b->place[k] = NULL;
+		run = !alone;
+		last = look;
+		k++;
 	}
+	if (k > 0)
+		b->end[k - 1] = i;
 	b->n = i;
 	b->n_keys = k;
+}
+
+/* The policies that were found of late; of the other keys what policies see of a packet in full. */
+static inline void
+spd_batch_recall(struct worker *w, struct spd_batch *b, void **objs)
+{
+	uint64_t missed = 0;
+
+	for (uint16_t k = 0; k < b->n_keys; k++) {
+		const struct spd_recent *r = b->place[k];
+
+		if (likely(r != NULL && spd_recent_is(r, &b->seen[k])))
+			b->policy[k] = r->policy;
+		else
+			missed |= 1ull << k;
+	}
+	b->missed = missed;
+	for (; unlikely(missed != 0); missed &= missed - 1) {
+		unsigned int k = __builtin_ctzll(missed);
+
+		spd_batch_key(w, objs[k == 0 ? 0 : b->end[k - 1]], &b->key[k]);
+		b->ptr[k] = &b->key[k];
+	}
+}
+
+/* Keeps what was looked up, of IPv4. */
+static inline void
+spd_batch_keep(const struct spd_batch *b)
+{
+	for (uint64_t left = b->missed & ~b->six; left != 0; left &= left - 1) {
+		unsigned int k = __builtin_ctzll(left);
+
+		*b->place[k] = (struct spd_recent){b->seen[k], b->policy[k]};
+	}
 }
 
 static inline uint64_t
@@ -265,17 +297,19 @@ spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum s
 		of_dir, ours != dir ? spd_batch_view(w, ours) : of_dir};
 
 	spd_batch_fill(w, b, objs, n, views);
+	spd_batch_recall(w, b, objs);
 	if (likely(b->missed == 0))
 		return;
 	if (likely(!spd_batch_lookup_keys(w, b, dir, ours) &&
 		    spd_sight4(w->spd, dir) == views[0].sight &&
 		    spd_sight4(w->spd, ours) == views[1].sight)) {
-		spd_batch_keep(w, b, views);
+		spd_batch_keep(b);
 		return;
 	}
 	if (b->n == b->n_keys)
 		return; /* each packet has a key of its own */
 	spd_batch_fill(w, b, objs, b->n, NULL);
+	spd_batch_recall(w, b, objs);
 	spd_batch_lookup_keys(w, b, dir, ours);
 }
 

@@ -27,10 +27,16 @@
 #define WORKER_MAX_SOCKETS 16
 #define WORKER_RECENT 4096 /* policies that were found, in each direction */
 
-/* A policy that was found (spd_recent.h). */
-struct spd_recent {
-	uint64_t addrs, tag;
+/* What policies see of an IPv4 packet (spd_recent.h). */
+struct spd_seen {
+	uint64_t addrs; /* as they stand in the header */
+	uint64_t tag; /* mark and interface id */
 	uint64_t when; /* state of the policies, and the protocol in the low byte */
+};
+
+/* A policy that was found for it. */
+struct spd_recent {
+	struct spd_seen seen;
 	struct spd_policy *policy; /* NULL: none */
 };
 

@@ -213,7 +213,7 @@ START_TEST(held_up_while_rekeyed)
 	spd_bind(world.r.spd, p, out);
 	sa_at(old)->spi = 0;
 	/* As if this were the state in which it was found. */
-	found->when = spd_state4(world.r.spd, SPD_OUT) << 8 | (found->when & 0xff);
+	found->seen.when = spd_state4(world.r.spd, SPD_OUT) << 8 | (found->seen.when & 0xff);
 	put_ip4(LAN, &outward);
 	run();
 	no_drops();
