@@ -11,14 +11,14 @@
 /* Bytes of a packet that are fetched: more comes by itself when the device is at it. */
 #define FETCH (4 * RTE_CACHE_LINE_SIZE)
 
-/* Packets in a row, from at on, of one SA. */
+/* Packets in a row, from at on, of SAs that go together. */
 static inline uint16_t
 run_of(const struct crypto_frame *f, uint16_t at)
 {
 	const struct sa *sa = f->item[at].sa;
 	uint16_t end = at + 1;
 
-	while (end < f->n && f->item[end].sa == sa)
+	while (end < f->n && crypto_sync_together(sa, f->item[end].sa))
 		end++;
 	return end - at;
 }
@@ -106,7 +106,7 @@ give_back(const struct crypto_item *item)
 #endif
 }
 
-/* A run of packets of one SA at once, by pieces. */
+/* Packets in a row, of SAs that go together, at once, by pieces. */
 static inline void
 work_at_once(struct worker *w, struct crypto_server *s, struct crypto_frame *f, uint16_t run)
 {

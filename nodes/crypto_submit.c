@@ -6,7 +6,6 @@
 
 enum { EDGE_SEALED, EDGE_OPENED };
 
-#define AHEAD 3
 #define AHEAD_ITEMS 8
 
 /* To a crypto lcore, with what that has to know of it. */
@@ -51,16 +50,14 @@ crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **obj
 		const struct pkt *p = pkt(objs[at]);
 		const struct sa *sa = p->sa;
 
-		for (end = at + 1; end < n && pkt(objs[end])->sa == sa;)
+		for (end = at + 1; end < n && crypto_sync_together(sa, pkt(objs[end])->sa);)
 			end++;
 		if (unlikely(!at_once(w, sa, end - at))) {
 			for (uint16_t i = at; i < end; i++)
-				push(&w->crypto_queue, objs[i], sa);
+				push(&w->crypto_queue, objs[i], pkt(objs[i])->sa);
 			stream_put(&s, at, EDGE_KEPT);
 			continue;
 		}
-		if (end + AHEAD < n)
-			crypto_sync_prefetch(server->sync, pkt(objs[end + AHEAD])->sa);
 		crypto_sync_run(server->sync, server->dev_id[sa->dev], sa,
 			(struct rte_mbuf **)&objs[at], end - at);
 		crypto_unadmit(&w->crypto_queue, end - at);

@@ -148,15 +148,14 @@ crypto_sync_failed(const struct crypto_sync *c, struct rte_mbuf **pkts, uint16_t
 }
 
 static inline void
-crypto_sync_native(
-	const struct sa *sa, const struct crypto_item *item, struct rte_mbuf **pkts, uint16_t n)
+crypto_sync_native(const struct crypto_item *item, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint64_t wrong = 0;
 
-	if (sa->dir == SA_DIR_OUT)
-		esp_gcm_seal(sa->session, item, n);
+	if (item->sa->dir == SA_DIR_OUT)
+		esp_gcm_seal(item, n);
 	else
-		wrong = esp_gcm_open(sa->session, item, n);
+		wrong = esp_gcm_open(item, n);
 	for (; unlikely(wrong != 0); wrong &= wrong - 1)
 		pkt(pkts[__builtin_ctzll(wrong)])->crypto_status = RTE_CRYPTO_OP_STATUS_AUTH_FAILED;
 }
@@ -190,18 +189,26 @@ crypto_sync_device(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
 		crypto_sync_failed(c, pkts, n);
 }
 
-/* Seals or opens n packets of one SA, at most CRYPTO_SYNC_MAX. dev: the SA's device. */
+/* Whether packets of two SAs in a row are worked on by one call: of one SA, or, where no device does it, in one direction. */
+static inline bool
+crypto_sync_together(const struct sa *a, const struct sa *b)
+{
+	return a == b ||
+	       (a->sync == SA_SYNC_NATIVE && b->sync == SA_SYNC_NATIVE && a->dir == b->dir);
+}
+
+/* Seals or opens n packets, at most CRYPTO_SYNC_MAX, of SAs that go together with the first one's. dev: that SA's device. */
 static __rte_always_inline void
 crypto_sync_items(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
 	const struct crypto_item *item, struct rte_mbuf **pkts, uint16_t n)
 {
 	if (likely(sa->sync == SA_SYNC_NATIVE))
-		crypto_sync_native(sa, item, pkts, n);
+		crypto_sync_native(item, pkts, n);
 	else
 		crypto_sync_device(c, dev, sa, item, pkts, n);
 }
 
-/* The same for any number, on the worker itself. */
+/* The same for any number, on the worker itself; sa: the first one's. */
 static inline void
 crypto_sync_run(
 	struct crypto_sync *c, uint8_t dev, const struct sa *sa, struct rte_mbuf **pkts, uint16_t n)
@@ -211,7 +218,8 @@ crypto_sync_run(
 		for (uint16_t i = 0; i < some; i++) {
 			struct pkt *p = pkt(pkts[at + i]);
 
-			crypto_item_fill(&c->item[i], pkts[at + i], p, sa);
+			c->item[i].sa = p->sa;
+			crypto_item_fill(&c->item[i], pkts[at + i], p, p->sa);
 			p->crypto_status = RTE_CRYPTO_OP_STATUS_SUCCESS;
 		}
 		crypto_sync_items(c, dev, sa, c->item, &pkts[at], some);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp_gcm.h"
 
+#include "sad.h"
+
 #include <immintrin.h>
 #include <string.h>
 
@@ -20,6 +22,7 @@
 #define BLOCK 16
 #define REG 64 /* bytes a register */
 #define CHUNK_REGS 4 /* registers that are worked on at a time */
+#define AHEAD 4 /* packets whose keys are on their way */
 #define CHUNK (CHUNK_REGS * REG / BLOCK) /* blocks */
 
 #define POLY_HIGH 0xc200000000000000 /* of the polynomial's upper half */
@@ -336,24 +339,39 @@ process(const struct esp_gcm_key *k, const struct crypto_item *item, const bool 
 	return _mm_xor_si128(reverse_block(reduce(&s.h.sum)), s.mask);
 }
 
-void
-esp_gcm_seal(const struct esp_gcm_key *k, const struct crypto_item *item, uint16_t n)
+/* The key of a packet to come, unless the one before it has the same. */
+INLINE void
+prefetch_key(const struct crypto_item *item, const struct crypto_item *end)
 {
-	const __mmask16 icv = (1u << k->icv_len) - 1;
+	if (item + AHEAD < end && item[AHEAD].sa != item[AHEAD - 1].sa)
+		esp_gcm_prefetch(item[AHEAD].sa->session);
+}
 
-	for (const struct crypto_item *end = item + n; item < end; item++)
-		_mm_mask_storeu_epi8(
-			item->esp + item->len - k->icv_len, icv, process(k, item, true));
+void
+esp_gcm_seal(const struct crypto_item *item, uint16_t n)
+{
+	for (const struct crypto_item *end = item + n; item < end; item++) {
+		const struct esp_gcm_key *k = item->sa->session;
+
+		prefetch_key(item, end);
+		_mm_mask_storeu_epi8(item->esp + item->len - k->icv_len, (1u << k->icv_len) - 1,
+			process(k, item, true));
+	}
 }
 
 uint64_t
-esp_gcm_open(const struct esp_gcm_key *k, const struct crypto_item *item, uint16_t n)
+esp_gcm_open(const struct crypto_item *item, uint16_t n)
 {
-	const __mmask16 icv = (1u << k->icv_len) - 1;
+	const struct crypto_item *end = item + n;
 	uint64_t wrong = 0;
 
 	for (uint16_t i = 0; i < n; i++, item++) {
-		__m128i is = _mm_maskz_loadu_epi8(icv, item->esp + item->len - k->icv_len);
+		const struct esp_gcm_key *k = item->sa->session;
+		const __mmask16 icv = (1u << k->icv_len) - 1;
+		__m128i is;
+
+		prefetch_key(item, end);
+		is = _mm_maskz_loadu_epi8(icv, item->esp + item->len - k->icv_len);
 
 		wrong |=
 			(uint64_t)(_mm_mask_cmpneq_epi8_mask(icv, is, process(k, item, false)) != 0)
@@ -426,8 +444,9 @@ esp_gcm_works(void)
 	static const uint8_t icv[] = {0x0c, 0x65, 0x66, 0xdf, 0xd8, 0xa2, 0x50, 0x83, 0x51, 0x5d,
 		0xd9, 0x1d, 0x91, 0x39, 0xaf, 0x5f};
 	uint8_t key[16], packet[BLOCK + 600 + sizeof(icv)];
-	struct crypto_item item = {.esp = packet, .len = sizeof(packet)};
 	struct esp_gcm_key k;
+	const struct sa sa = {.session = &k};
+	struct crypto_item item = {.sa = &sa, .esp = packet, .len = sizeof(packet)};
 	bool right;
 
 	for (unsigned int i = 0; i < sizeof(key); i++)
@@ -441,9 +460,8 @@ esp_gcm_works(void)
 	memcpy(item.aad, packet, BLOCK / 2);
 	memcpy(&item.iv, packet + BLOCK / 2, sizeof(item.iv));
 	esp_gcm_init(&k, key, sizeof(key), rte_cpu_to_be_32(0x40414243), sizeof(icv), false);
-	esp_gcm_seal(&k, &item, 1);
-	right = memcmp(packet + BLOCK + 600, icv, sizeof(icv)) == 0 &&
-		esp_gcm_open(&k, &item, 1) == 0;
+	esp_gcm_seal(&item, 1);
+	right = memcmp(packet + BLOCK + 600, icv, sizeof(icv)) == 0 && esp_gcm_open(&item, 1) == 0;
 	for (unsigned int i = 0; i < 600; i++)
 		right &= packet[BLOCK + i] == (uint8_t)i;
 	return right;

@@ -68,10 +68,10 @@ void esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, ui
 /* Whether a known packet becomes what it must, and itself again. Any thread. */
 bool esp_gcm_works(void);
 
-/* Seals n packets of the SA that has the key. Any lcore. */
-void esp_gcm_seal(const struct esp_gcm_key *k, const struct crypto_item *item, uint16_t n);
+/* Seals n packets, of one SA or of many: a struct esp_gcm_key is the session of each. Any lcore. */
+void esp_gcm_seal(const struct crypto_item *item, uint16_t n);
 
 /* Opens n packets, at most 64; returns a bit for each whose ICV is not right. Any lcore. */
-uint64_t esp_gcm_open(const struct esp_gcm_key *k, const struct crypto_item *item, uint16_t n);
+uint64_t esp_gcm_open(const struct crypto_item *item, uint16_t n);
 
 #endif

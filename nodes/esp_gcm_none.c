@@ -20,15 +20,15 @@ esp_gcm_works(void)
 }
 
 void
-esp_gcm_seal(const struct esp_gcm_key *k, const struct crypto_item *item, uint16_t n)
+esp_gcm_seal(const struct crypto_item *item, uint16_t n)
 {
-	(void)k, (void)item, (void)n;
+	(void)item, (void)n;
 	rte_panic("no AES-GCM of our own here\n");
 }
 
 uint64_t
-esp_gcm_open(const struct esp_gcm_key *k, const struct crypto_item *item, uint16_t n)
+esp_gcm_open(const struct crypto_item *item, uint16_t n)
 {
-	(void)k, (void)item, (void)n;
+	(void)item, (void)n;
 	rte_panic("no AES-GCM of our own here\n");
 }

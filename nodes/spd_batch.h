@@ -36,7 +36,8 @@ struct spd_batch {
 	uint64_t six, local, missed;
 	uint16_t end[SPD_BATCH]; /* of each key's run: of the next one it is the first packet */
 	struct spd_policy *policy[SPD_BATCH];
-	struct spd_recent *place[SPD_BATCH]; /* where it may have been found of late; NULL: of IPv6 */
+	struct spd_recent
+		*place[SPD_BATCH]; /* where it may have been found of late; NULL: of IPv6 */
 	struct spd_seen seen[SPD_BATCH];
 	struct spd_key key[SPD_BATCH];
 	const struct spd_key *ptr[SPD_BATCH];
@@ -134,8 +135,7 @@ spd_batch_see(struct worker *w, struct spd_batch *b, uint16_t k, const struct rt
 	uint32_t mark, if_id;
 
 	spd_batch_tag(w, pkt(m), &mark, &if_id);
-	b->seen[k] = spd_seen(
-		look->addrs, (uint8_t)look->others, mark, if_id, v->sight, v->state);
+	b->seen[k] = spd_seen(look->addrs, (uint8_t)look->others, mark, if_id, v->sight, v->state);
 	b->place[k] = spd_recent_place(w, v->dir, &b->seen[k]);
 	rte_prefetch0(b->place[k]);
 }

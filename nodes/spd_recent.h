@@ -15,8 +15,8 @@
 
 /* What policies see of an IPv4 packet: those that agree in it have one policy. when: the state of the policies. */
 static inline struct spd_seen
-spd_seen(uint64_t addrs, uint8_t proto, uint32_t mark, uint32_t if_id, const struct spd_sight *sight,
-	uint64_t when)
+spd_seen(uint64_t addrs, uint8_t proto, uint32_t mark, uint32_t if_id,
+	const struct spd_sight *sight, uint64_t when)
 {
 	return (struct spd_seen){.addrs = addrs & sight->addrs,
 		.tag = mark | (uint64_t)if_id << 32,
@@ -26,8 +26,8 @@ spd_seen(uint64_t addrs, uint8_t proto, uint32_t mark, uint32_t if_id, const str
 static inline struct spd_recent *
 spd_recent_place(struct worker *w, enum spd_dir dir, const struct spd_seen *seen)
 {
-	uint32_t hash = rte_hash_crc_8byte(seen->addrs,
-		(uint32_t)(seen->tag ^ seen->tag >> 32) ^ (uint8_t)seen->when);
+	uint32_t hash = rte_hash_crc_8byte(
+		seen->addrs, (uint32_t)(seen->tag ^ seen->tag >> 32) ^ (uint8_t)seen->when);
 
 	return &w->recent[dir][hash % WORKER_RECENT];
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp_gcm.h"
+#include "sad.h"
 
 #include <check.h>
 #include <openssl/evp.h>
@@ -54,48 +55,78 @@ openssl_seal(const uint8_t *key, unsigned int key_len, uint32_t salt,
 	EVP_CIPHER_CTX_free(c);
 }
 
-/* A run of packets, the first of that length; what lies around them must stay as it is. */
+/* Keys of all kinds, the first as said. */
 static void
-try(const uint8_t *key, unsigned int key_len, unsigned int len, unsigned int icv_len, bool esn)
+random_keys(struct esp_gcm_key *k, uint8_t key[RUN][32], unsigned int key_len[RUN],
+	uint32_t salt[RUN], unsigned int icv_len, bool esn)
 {
-	struct crypto_item items[RUN];
-	struct esp_gcm_key k;
-	uint32_t salt;
-	unsigned int wrong = random_byte() % RUN, at;
+	static const uint8_t icv_lens[] = {16, 12, 8};
 
-	random_bytes(&salt, sizeof(salt));
+	for (unsigned int i = 0; i < RUN; i++) {
+		random_bytes(key[i], 32);
+		random_bytes(&salt[i], sizeof(salt[i]));
+		if (i > 0) {
+			key_len[i] = 16 + random_byte() % 3 * 8;
+			icv_len = icv_lens[random_byte() % 3];
+			esn = random_byte() & 1;
+		}
+		esp_gcm_init(&k[i], key[i], key_len[i], salt[i], icv_len, esn);
+	}
+}
+
+/*
+ * Packets in a row, the first of that length; what lies around them must stay as it is. Each may have any of the keys, or many: that of
+ * the first.
+ */
+static void
+try(unsigned int first_len, unsigned int len, unsigned int icv_len, bool esn)
+{
+	unsigned int key_len[RUN] = {first_len}, wrong = random_byte() % RUN, at;
+	bool many = random_byte() & 1;
+	struct crypto_item items[RUN];
+	struct esp_gcm_key k[RUN];
+	const struct esp_gcm_key *of;
+	struct sa sas[RUN];
+	uint8_t key[RUN][32];
+	uint32_t salt[RUN];
+
 	random_bytes(packets, sizeof(packets));
 	memcpy(expected, packets, sizeof(packets));
-	esp_gcm_init(&k, key, key_len, salt, icv_len, esn);
+	random_keys(k, key, key_len, salt, icv_len, esn);
 	for (unsigned int i = 0; i < RUN; i++) {
+		unsigned int which = many && i > 0 ? random_byte() % RUN : 0;
 		unsigned int clear =
 			i == 0 ? len : (unsigned int)(random_byte() << 8 | random_byte()) % LONGEST;
 
 		random_bytes(&items[i], sizeof(items[i]));
+		sas[which].session = &k[which];
+		items[i].sa = &sas[which];
 		items[i].esp = packets[i] + i * 9 % AROUND;
-		items[i].len = 16 + clear + icv_len;
-		openssl_seal(key, key_len, salt, &items[i], esn ? 12 : 8,
-			expected[i] + i * 9 % AROUND, clear, icv_len);
+		items[i].len = 16 + clear + k[which].icv_len;
+		openssl_seal(key[which], key_len[which], salt[which], &items[i], k[which].aad_len,
+			expected[i] + i * 9 % AROUND, clear, k[which].icv_len);
 	}
-	esp_gcm_seal(&k, items, RUN);
+	esp_gcm_seal(items, RUN);
 	for (unsigned int i = 0; i < RUN; i++)
 		ck_assert_msg(memcmp(packets[i], expected[i], ROOM) == 0,
-			"sealed: %u bytes, key %u, ICV %u, ESN %d", items[i].len - 16 - icv_len,
-			key_len, icv_len, esn);
-	ck_assert_uint_eq(esp_gcm_open(&k, items, RUN), 0);
+			"sealed: packet %u with its ICV %u, the first one's key %u, ICV %u, ESN "
+			"%d, many %d",
+			i, items[i].len - 16, first_len, icv_len, esn, many);
+	ck_assert_uint_eq(esp_gcm_open(items, RUN), 0);
 	for (unsigned int i = 0; i < RUN; i++)
 		ck_assert_mem_eq(items[i].esp, expected[i] + i * 9 % AROUND, 16);
 	/* Opened, it is what is sealed to the same again. */
-	esp_gcm_seal(&k, items, RUN);
+	esp_gcm_seal(items, RUN);
 	ck_assert_mem_eq(packets, expected, sizeof(packets));
 	/* One bit of ciphertext, ICV or additional data. */
+	of = items[wrong].sa->session;
 	at = (unsigned int)(random_byte() << 8 | random_byte()) %
-	     (items[wrong].len - 16 + k.aad_len);
-	if (at < k.aad_len)
+	     (items[wrong].len - 16 + of->aad_len);
+	if (at < of->aad_len)
 		((uint8_t *)items[wrong].aad)[at] ^= 1 << (random_byte() & 7);
 	else
-		items[wrong].esp[16 + at - k.aad_len] ^= 1 << (random_byte() & 7);
-	ck_assert_uint_eq(esp_gcm_open(&k, items, RUN), 1ull << wrong);
+		items[wrong].esp[16 + at - of->aad_len] ^= 1 << (random_byte() & 7);
+	ck_assert_uint_eq(esp_gcm_open(items, RUN), 1ull << wrong);
 }
 
 static bool
@@ -110,14 +141,12 @@ possible(void)
 START_TEST(as_openssl)
 {
 	static const uint8_t icv_lens[] = {16, 12, 8};
-	uint8_t key[32];
 
 	seed = _i + 1;
 	if (!possible())
 		return;
 	for (unsigned int len = 0; len < LONGEST; len += 1 + (len > 600) * (random_byte() & 7)) {
-		random_bytes(key, sizeof(key));
-		try(key, 16 + 8 * (_i % 3), len, icv_lens[len % 3], _i >= 3);
+		try(16 + 8 * (_i % 3), len, icv_lens[len % 3], _i >= 3);
 	}
 }
 END_TEST
