@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sa_setup.h"
 
+#include "iv_random.h"
 #include "transform.h"
 #include "wire.h"
 
@@ -11,6 +12,7 @@
 #include <rte_esp.h>
 #include <rte_ip.h>
 #include <rte_malloc.h>
+#include <rte_random.h>
 #include <rte_udp.h>
 
 #define OUTER_TTL 64
@@ -104,6 +106,7 @@ fill_ip4(struct sa_template *t, const struct sa_conf *conf, uint8_t proto)
 		memcpy(&word, &t->header[i], sizeof(word));
 		sum += word;
 	}
+	t->id = (uint16_t)rte_rand();
 	sum = (sum & 0xffff) + (sum >> 16);
 	t->csum = (sum & 0xffff) + (sum >> 16);
 	return sizeof(*ip);
@@ -121,6 +124,16 @@ fill_ip6(struct sa_template *t, const struct sa_conf *conf, uint8_t proto)
 	memcpy(ip->dst_addr, conf->dst.b, sizeof(ip->dst_addr));
 	t->outer6 = true;
 	return sizeof(*ip);
+}
+
+/* What esp-encrypt does with few steps: a trailer that is one word, or a block of CBC's. */
+static bool
+is_plain(const struct sa *sa, const struct sa_template *t)
+{
+	return sa->flags & SA_F_TUNNEL && t->len == sizeof(struct rte_ipv4_hdr) && !t->outer6 &&
+	       sa->tfc == 0 && !(sa->flags & SA_F_SET_DF) &&
+	       (sa->align <= 4 || (sa->iv_len == IV_RANDOM_LEN && sa->icv_len >= 12)) &&
+	       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 }
 
 void
@@ -145,6 +158,7 @@ sa_fill_template(struct sa *sa, const struct sa_conf *conf)
 		udp->dst_port = conf->dst_port;
 		t->len += sizeof(*udp);
 	}
+	t->plain = is_plain(sa, t);
 }
 
 int

@@ -140,11 +140,13 @@ struct sa_template {
 	_Alignas(RTE_CACHE_LINE_SIZE) uint8_t header[SA_TEMPLATE_MAX];
 	uint32_t spi; /* network order; stays when the SA's goes to 0 */
 	uint16_t csum; /* IPv4: one's complement sum of the IP header, total length zero */
+	uint16_t id; /* IPv4: of the packet with the number 0 */
 	uint8_t len;
 	uint8_t ip_len; /* of the outer IP header in it; 0 in transport mode */
 	bool outer6;
 	bool udp; /* ends with a UDP header */
 	uint8_t tos; /* DSCP, where it is not copied */
+	bool plain; /* as most are: a tunnel over IPv4, without what esp-encrypt would have to look at packet by packet */
 };
 
 /* How an SA's packets go to the crypto device: what stands where (nodes/esp_op.h). */

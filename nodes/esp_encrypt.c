@@ -152,20 +152,10 @@ seal(struct rte_mbuf *m, struct pkt *p, const struct sa *sa, uint64_t sqn)
 }
 
 /*
- * What most SAs are: tunnels over IPv4. All that the packet gets in front is put together in registers: the SA is read once for
+ * What most SAs are (sa_template.plain): all that the packet gets in front is put together in registers, and the SA is read once for
  * the run.
  */
 #define PLAIN_HEADER (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_esp_hdr)) /* and the IV */
-
-static inline bool
-is_plain(const struct sa *sa, const struct sa_template *t)
-{
-	return sa->flags & SA_F_TUNNEL && t->len == sizeof(struct rte_ipv4_hdr) && !t->outer6 &&
-	       sa->tfc == 0 && !(sa->flags & SA_F_SET_DF) &&
-	       (sa->align <= SHORT_PADDING + 1 ||
-		       (sa->iv_len == IV_RANDOM_LEN && sa->icv_len >= 12)) &&
-	       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-}
 
 /* From a register: gcc would put words together in memory and fetch them again before they are there. */
 static inline void
@@ -174,10 +164,32 @@ put(uint8_t *to, size_t at, uint64_t word)
 	memcpy(to + at, &word, sizeof(word));
 }
 
-/* iv_len is the SA's: of 0 there is none, 8 are the number itself, 16 come from ivs. */
-static __rte_always_inline void
-seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_template *t, uint64_t sqn,
-	const uint8_t iv_len, const uint8_t *ivs)
+/*
+ * Whether there is nothing about a packet that prepare() would have to judge: whole, small enough for the path, with room in front
+ * and behind. So most are. total: its length when it is sealed.
+ */
+static __rte_always_inline bool
+nothing_to_judge(
+	const struct rte_mbuf *m, uint32_t total, uint32_t limit, uint32_t header, uint32_t tail)
+{
+	return (m->nb_segs == 1) & (total <= limit) & (m->data_off >= header + RTE_ETHER_HDR_LEN) &
+	       (m->data_off + (uint32_t)m->data_len + tail <= m->buf_len);
+}
+
+/* Bytes behind a packet, at most. */
+static inline uint32_t
+plain_tail(const struct sa *sa)
+{
+	return ESP_TRAILER_LEN + sa->align - 1 + sa->icv_len;
+}
+
+/*
+ * Seals packets of one SA as long as there is nothing to judge; returns how many. iv_len is the SA's: of 0 there
+ * is none, 8 are the number itself, 16 come from ivs. limit: bytes that the path carries.
+ */
+static __rte_always_inline uint16_t
+seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_template *t,
+	uint32_t limit, uint64_t sqn, const uint8_t iv_len, const uint8_t *ivs)
 {
 	const rte_be16_t df = sa->flags & SA_F_COPY_DF && !outer_df_hurts(sa)
 				      ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
@@ -185,30 +197,34 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 	const uint16_t header = PLAIN_HEADER + iv_len;
 	const uint16_t flags = sa->flags;
 	const uint8_t icv_len = sa->icv_len, dscp = t->tos, pad_mask = sa->align - 1;
-	const uint32_t sum = t->csum, spi = t->spi;
+	const uint16_t first_id = outer_id(t, 0);
+	const uint32_t sum = t->csum, spi = t->spi, tail = plain_tail(sa);
 	uint64_t ttl_to_src;
 	uint32_t dst;
+	uint16_t i;
 
 	memcpy(&ttl_to_src, t->header + 8, sizeof(ttl_to_src));
 	memcpy(&dst, t->header + 16, sizeof(dst));
-	for (uint16_t i = 0; i < n; i++, sqn++) {
+	for (i = 0; i < n; i++, sqn++) {
 		struct rte_mbuf *m = objs[i];
 		struct pkt *p = pkt(m);
-		uint16_t len = m->data_len, total;
+		uint32_t len = m->data_len;
+		uint8_t pad_len = -(len + ESP_TRAILER_LEN) & pad_mask;
+		uint32_t total = header + len + pad_len + ESP_TRAILER_LEN + icv_len;
 		uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer = inner - header;
 		bool inner6 = *inner >> 4 == 6;
 		const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)inner;
 		uint16_t frag = inner6 ? outer_df(sa, inner, true) : ip->fragment_offset & df;
-		uint16_t id = rte_cpu_to_be_16((uint16_t)sqn), be_total;
-		uint8_t pad_len = -(len + ESP_TRAILER_LEN) & pad_mask;
+		uint16_t id = rte_cpu_to_be_16((uint16_t)sqn + first_id), be_total;
 		uint8_t tos = outer_tos(flags, dscp, inner6 ? ip6_tos(inner) : ip->type_of_service);
 		uint32_t check;
 
+		if (unlikely(!nothing_to_judge(m, total, limit, header, tail)))
+			break;
 		if (iv_len == IV_RANDOM_LEN)
 			block_trailer(inner + len, pad_len, inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
 		else
 			short_trailer(inner + len, pad_len, inner6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
-		total = header + len + pad_len + ESP_TRAILER_LEN + icv_len;
 		m->data_off -= header;
 		m->pkt_len = m->data_len = total;
 		be_total = rte_cpu_to_be_16(total);
@@ -238,6 +254,7 @@ seal_plain(void **objs, uint16_t n, const struct sa *sa, const struct sa_templat
 		p->clear_len = len;
 		p->esp_at = sizeof(struct rte_ipv4_hdr);
 	}
+	return i;
 }
 
 static void
@@ -247,62 +264,75 @@ seal_all(void **objs, uint16_t n, const struct sa *sa, uint64_t sqn)
 		seal(objs[i], pkt(objs[i]), sa, sqn + i);
 }
 
-/*
- * How many of the next packets are of that SA, which is plain, and have nothing about them that prepare() would have to judge: whole,
- * small enough for the path, with room in front and behind. So most are, and nothing is to be decided packet by packet.
- */
-static inline uint16_t
-nothing_to_judge(void *const *objs, uint16_t n, const struct sa *sa, const struct sa_template *t)
+/* How many of them seal_plain() will seal. */
+static uint16_t
+count_plain(void *const *objs, uint16_t n, const struct sa *sa, uint32_t limit)
 {
-	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed), i = 0;
-	uint32_t header = PLAIN_HEADER + sa->iv_len, head = header + RTE_ETHER_HDR_LEN;
-	uint32_t tail = ESP_TRAILER_LEN + sa->align - 1 + sa->icv_len;
-	uint32_t fits = mtu != 0 ? sa_room(sa, t, mtu, 0) : UINT16_MAX - header - tail;
+	uint32_t header = PLAIN_HEADER + sa->iv_len;
+	uint16_t i;
 
-	if (unlikely(!is_plain(sa, t)))
-		return 0;
-	for (; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		const struct rte_mbuf *m = objs[i];
 		uint32_t len = m->data_len;
+		uint8_t pad_len = -(len + ESP_TRAILER_LEN) & (sa->align - 1);
+		uint32_t total = header + len + pad_len + ESP_TRAILER_LEN + sa->icv_len;
 
-		if (!((pkt(m)->sa == sa) & (m->nb_segs == 1) & (len <= fits) &
-			    (m->data_off >= head) & (m->data_off + len + tail <= m->buf_len)))
+		if (!nothing_to_judge(m, total, limit, header, plain_tail(sa)))
 			break;
 	}
 	return i;
+}
+
+/* Seals packets in a row of one SA, and returns how many; 0: the first one is to be judged, or gets no number. */
+static __rte_always_inline uint16_t
+seal_unjudged_run(struct worker *w, void **objs, uint16_t n)
+{
+	struct sa *sa = pkt(objs[0])->sa;
+	const struct sa_template *t =
+		&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
+	uint16_t mtu = atomic_load_explicit(&sa->mtu, memory_order_relaxed);
+	uint32_t limit = mtu != 0 ? mtu : UINT16_MAX;
+	bool shared = sa->flags & SA_F_SHARED;
+	const uint8_t *ivs = NULL;
+	uint16_t run = 1;
+	uint64_t sqn;
+
+	if (unlikely(!t->plain))
+		return 0;
+	while (run < n && pkt(objs[run])->sa == sa)
+		run++;
+	n = run;
+	/* Where numbers or IVs cannot be given back, as many are taken as are used. */
+	if (unlikely(shared || sa->iv_len == IV_RANDOM_LEN))
+		n = count_plain(objs, RTE_MIN(n, IV_RANDOM_MAX), sa, limit);
+	if (sa->iv_len == IV_RANDOM_LEN) {
+		ivs = n > 0 ? iv_random_some(&w->iv_random, n) : NULL;
+		if (unlikely(ivs == NULL))
+			return 0;
+	}
+	sqn = shared ? sa_take_numbers(sa, &n) : sa_next_numbers(sa, &n);
+	if (likely(sa->iv_len == sizeof(uint64_t)))
+		n = seal_plain(objs, n, sa, t, limit, sqn, sizeof(uint64_t), NULL);
+	else if (sa->iv_len == IV_RANDOM_LEN)
+		n = seal_plain(objs, n, sa, t, limit, sqn, IV_RANDOM_LEN, ivs);
+	else
+		n = seal_plain(objs, n, sa, t, limit, sqn, 0, NULL);
+	if (likely(!shared))
+		sa_took_numbers(sa, sqn, n);
+	return n;
 }
 
 /* Seals packets in a row as long as there is nothing to judge, and each gets a number. Returns how many. */
 static inline uint16_t
 seal_unjudged(struct worker *w, void **objs, uint16_t n)
 {
-	uint16_t at = 0, run, numbers;
-	const uint8_t *ivs = NULL;
+	uint16_t at = 0, run;
 
 	while (at < n) {
-		struct sa *sa = pkt(objs[at])->sa;
-		const struct sa_template *t =
-			&sa->template[atomic_load_explicit(&sa->active, memory_order_acquire)];
-		uint64_t sqn;
-
-		numbers = run = nothing_to_judge(&objs[at], RTE_MIN(n - at, IV_RANDOM_MAX), sa, t);
+		run = seal_unjudged_run(w, &objs[at], n - at);
 		if (unlikely(run == 0))
 			break;
-		if (sa->iv_len == IV_RANDOM_LEN) {
-			ivs = iv_random_some(&w->iv_random, run);
-			if (unlikely(ivs == NULL))
-				break;
-		}
-		sqn = sa_take_numbers(sa, &numbers);
-		if (likely(sa->iv_len == sizeof(uint64_t)))
-			seal_plain(&objs[at], numbers, sa, t, sqn, sizeof(uint64_t), NULL);
-		else if (sa->iv_len == IV_RANDOM_LEN)
-			seal_plain(&objs[at], numbers, sa, t, sqn, IV_RANDOM_LEN, ivs);
-		else
-			seal_plain(&objs[at], numbers, sa, t, sqn, 0, NULL);
-		at += numbers;
-		if (unlikely(numbers < run))
-			break;
+		at += run;
 	}
 	return at;
 }

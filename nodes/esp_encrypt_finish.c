@@ -34,7 +34,8 @@ finish(struct rte_mbuf *m, struct pkt *p, const struct sa *sa)
 	}
 	if (likely(esp_version(m) == 4))
 		return EDGE_LOOKUP;
-	if (sa->flags & SA_F_UDP)
+	/* The SA may be another by now, but what it was sealed with is not: it was not plain, so that is known. */
+	if (sa->template[p->template].udp)
 		udp_checksum(m, p);
 	return EDGE_LOOKUP6;
 }

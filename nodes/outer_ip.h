@@ -55,6 +55,16 @@ outer_df(const struct sa *sa, const void *inner, bool inner6)
 	return likely(df == 0) || !outer_df_hurts(sa) ? df : 0;
 }
 
+/*
+ * RFC 6864, 4.3: what may be fragmented has an id that no other packet between these two has at the time. Within an SA it follows the
+ * sequence number; SAs begin anywhere, or those of two gateways would all have the same ones.
+ */
+static inline uint16_t
+outer_id(const struct sa_template *t, uint64_t sqn)
+{
+	return (uint16_t)sqn + t->id;
+}
+
 static inline void
 outer_ip4(const struct sa *sa, const struct sa_template *t, struct rte_ipv4_hdr *outer,
 	const void *inner, bool inner6, uint16_t total, uint64_t sqn)
@@ -63,7 +73,7 @@ outer_ip4(const struct sa *sa, const struct sa_template *t, struct rte_ipv4_hdr 
 
 	outer->type_of_service = outer_tos(sa->flags, t->tos, esp_tos(inner));
 	outer->total_length = rte_cpu_to_be_16(total);
-	outer->packet_id = rte_cpu_to_be_16((uint16_t)sqn);
+	outer->packet_id = rte_cpu_to_be_16(outer_id(t, sqn));
 	outer->fragment_offset = outer_df(sa, inner, inner6);
 	sum = t->csum + outer->total_length + outer->packet_id + outer->fragment_offset +
 	      rte_cpu_to_be_16(outer->type_of_service);

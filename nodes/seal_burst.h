@@ -43,6 +43,27 @@ typedef void (*seal_packets_t)(void **objs, uint16_t n, const struct sa *sa, uin
 typedef rte_edge_t (*seal_overflow_t)(struct worker *w, struct pkt *p);
 
 /*
+ * The next number of an SA that one worker alone seals with, and in *n how many of n there still are; which of them it has used says
+ * sa_took_numbers().
+ */
+static inline uint64_t
+sa_next_numbers(const struct sa *sa, uint16_t *n)
+{
+	uint64_t last = atomic_load_explicit(&sa->sqn, memory_order_relaxed);
+	uint64_t limit = atomic_load_explicit(&sa->sqn_limit, memory_order_relaxed);
+
+	if (unlikely(last + *n > limit))
+		*n = last < limit ? limit - last : 0;
+	return last + 1;
+}
+
+static inline void
+sa_took_numbers(struct sa *sa, uint64_t first, uint16_t n)
+{
+	atomic_store_explicit(&sa->sqn, first + n - 1, memory_order_relaxed);
+}
+
+/*
  * Numbers for n packets of one SA: returns the first, and in *n how many there still are. Any worker; no number
  * is ever given twice.
  */
@@ -52,18 +73,15 @@ sa_take_numbers(struct sa *sa, uint16_t *n)
 	uint64_t last = atomic_load_explicit(&sa->sqn, memory_order_relaxed);
 	uint64_t limit = atomic_load_explicit(&sa->sqn_limit, memory_order_relaxed);
 
-	if (unlikely(last >= limit)) {
+	if (!(sa->flags & SA_F_SHARED)) {
+		last = sa_next_numbers(sa, n) - 1;
+		sa_took_numbers(sa, last + 1, *n);
+	} else if (unlikely(last >= limit)) {
 		*n = 0;
-		return 0;
-	}
-	if (sa->flags & SA_F_SHARED) {
+	} else {
 		last = atomic_fetch_add_explicit(&sa->sqn, *n, memory_order_relaxed);
 		if (unlikely(last + *n > limit))
 			*n = last < limit ? limit - last : 0;
-	} else {
-		if (unlikely(last + *n > limit))
-			*n = limit - last;
-		atomic_store_explicit(&sa->sqn, last + *n, memory_order_relaxed);
 	}
 	return last + 1;
 }

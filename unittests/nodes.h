@@ -52,6 +52,7 @@ enum { LAN, WAN, DMZ, PORTS };
 #define SPI_IN 0x00001001u
 #define SPI_OUT 0x00002002u
 #define REQID 7
+#define OUTER_ID 0xff80 /* of an SA's packet 0 */
 
 /* The tag of cases that are run once more with crypto devices alone (plain_cpu.c). */
 #define WORLD_CRYPTO "crypto"

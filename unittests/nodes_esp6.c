@@ -614,6 +614,23 @@ START_TEST(updated_meanwhile)
 }
 END_TEST
 
+/* An update to ESP in UDP comes between the template's choice and the end: what has no UDP header gets no checksum of one. */
+START_TEST(encapsulated_meanwhile)
+{
+	uint8_t ip[PACKET_MAX], got[PACKET_MAX];
+	uint16_t len;
+
+	tunnel_of(&over6);
+	sa_at(out)->flags |= SA_F_UDP; /* as sad_update() does before there is a template with it */
+	len = build(ip, true, false, 100);
+	put_frame6(LAN, ip, len);
+	run();
+	no_drops();
+	len = sent(WAN, got);
+	outer_is(got + 14, len, true, IPPROTO_ESP);
+}
+END_TEST
+
 START_TEST(mtu_after)
 {
 	struct sa_spec spec = over6;
@@ -879,6 +896,7 @@ nodes_esp6_case(void)
 	tcase_add_test(tc, reassembly);
 	tcase_add_test(tc, transport);
 	tcase_add_test(tc, updated_meanwhile);
+	tcase_add_test(tc, encapsulated_meanwhile);
 	return tc;
 }
 

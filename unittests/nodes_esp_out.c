@@ -36,7 +36,7 @@ expect(uint8_t *want, const struct ip4 *p, const struct ip4 *outer, uint64_t sqn
 	o.dst = PEER;
 	o.proto = udp != 0 ? IPPROTO_UDP : IPPROTO_ESP;
 	o.len = 20 + udp + len;
-	o.id = sqn;
+	o.id = OUTER_ID + sqn;
 	ip4_build(want, &o);
 	memcpy(want + 20 + udp, esp, len);
 	return o.len;

@@ -443,6 +443,7 @@ sa(const struct sa_spec *spec)
 	int rc = sad_add(world.r.sad, &conf, key->b, false, &slot, &why);
 
 	ck_assert_msg(rc == 0, "SA: %s", why);
+	sa_at(slot)->template[0].id = OUTER_ID;
 	return slot;
 }
 

@@ -165,6 +165,23 @@ START_TEST(finds_outbound_sas_by_peer)
 END_TEST
 
 /* SPIs that others chose: any number, also one that a slot would have. */
+/* The outer ids of SAs between two gateways do not run side by side. */
+START_TEST(outer_ids_begin_anywhere)
+{
+	unsigned int same = 0;
+	uint16_t last = 0;
+
+	for (unsigned int i = 0; i < SLOTS; i++) {
+		struct sa_conf conf = sa_out(0x1000 + i, "192.0.2.2");
+		const struct sa_template *t = sad_hot(sad, must_add(&conf))->template;
+
+		same += i > 0 && t->id == last;
+		last = t->id;
+	}
+	ck_assert_uint_lt(same, SLOTS / 2);
+}
+END_TEST
+
 START_TEST(finds_foreign_spis)
 {
 	uint32_t ours = reserve(), our_slot = must_add_reserved(ours), slot;
@@ -730,6 +747,7 @@ main(void)
 	tcase_add_test(tc, a_reservation_becomes_an_sa);
 	tcase_add_test(tc, refuses_what_was_not_reserved);
 	tcase_add_test(tc, finds_outbound_sas_by_peer);
+	tcase_add_test(tc, outer_ids_begin_anywhere);
 	tcase_add_test(tc, finds_foreign_spis);
 	tcase_add_test(tc, one_spi_of_both_protocols);
 	tcase_add_test(tc, foreign_spis_have_their_slots);
