@@ -52,9 +52,9 @@ channel_core_expire(struct channel_core *c, uint32_t slot, bool hard)
 	uint32_t spi = rte_be_to_cpu_32(conf->spi);
 	struct owner *o;
 
-	/* The policies are traps again: the next packet asks for a new SA. */
+	/* Policies that have no other are traps again: the next packet asks for a new SA. */
 	if (hard)
-		spd_unbind_sa(c->spd, slot);
+		spd_unbind_sa(c->spd, c->sad, slot);
 	if (conf->owner == 0) {
 		LOG(NOTICE, "static SA 0x%08x: its %s lifetime ran out", spi,
 			hard ? "hard" : "soft");

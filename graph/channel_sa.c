@@ -194,7 +194,7 @@ channel_update_sa(struct channel_core *c, const struct owner *o, const struct ik
 void
 channel_remove_sa(struct channel_core *c, uint32_t slot)
 {
-	spd_unbind_sa(c->spd, slot);
+	spd_unbind_sa(c->spd, c->sad, slot);
 	sad_del(c->sad, slot);
 }
 
@@ -206,7 +206,7 @@ channel_del_sa(struct channel_core *c, const struct owner *o, const struct ike_m
 
 	if (rc < 0)
 		return rc;
-	spd_unbind_sa(c->spd, slot);
+	spd_unbind_sa(c->spd, c->sad, slot);
 	return sad_retire(c->sad, slot);
 }
 

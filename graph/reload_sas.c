@@ -62,7 +62,7 @@ remove_sa(struct router *r, const struct sa_conf *conf)
 	if (sad_find(r->sad, conf->dir, conf->proto, conf->spi, &conf->dst, &slot) < 0 ||
 		sad_cold(r->sad, slot)->conf.owner != 0)
 		return;
-	spd_unbind_sa(r->spd, slot);
+	spd_unbind_sa(r->spd, r->sad, slot);
 	sqn_store_release(r->sqn_store, slot);
 	sad_del(r->sad, slot);
 }
@@ -143,16 +143,6 @@ reload_policies_add(struct reload *job)
 	return reload_fail(job, rc, "the policies do not fit: %s", spd_strerror(rc));
 }
 
-/* In its place the policy kept the SA of the one before, which may be of another reqid or peer. */
-static void
-unbind_stranger(struct router *r, const struct spd_policy_conf *conf)
-{
-	struct spd_policy *p = spd_find(r->spd, conf);
-
-	if (p != NULL && p->sa != SPD_NO_SA && !spd_wants_sa(p, &sad_cold(r->sad, p->sa)->conf))
-		spd_bind(r->spd, p, SPD_NO_SA);
-}
-
 void
 reload_sas_commit(struct reload *job)
 {
@@ -175,7 +165,6 @@ reload_sas_commit(struct reload *job)
 			reload_fail(job, -EIO, "%s", log_sink_kept());
 		explicit_bzero(sa->key, sizeof(sa->key));
 	}
-	for (unsigned int i = 0; i < job->next->n_policies; i++)
-		unbind_stranger(r, &job->next->policies[i]);
-	router_bind_static_sas(r, job->next);
+	/* In its place a policy kept the SA of the one before, which may be of another reqid or peer. */
+	router_bind_policies(r, job->next);
 }

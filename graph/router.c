@@ -150,7 +150,7 @@ expired(void *ctx, uint32_t slot, bool hard)
 	struct router *r = ctx;
 
 	if (hard)
-		spd_unbind_sa(r->spd, slot);
+		spd_unbind_sa(r->spd, r->sad, slot);
 	channel_expire(r->channel, slot, hard);
 }
 

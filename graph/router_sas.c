@@ -144,23 +144,19 @@ router_add_static_policies(struct router *r)
 			return rc;
 		}
 	}
-	router_bind_static_sas(r, r->config);
+	router_bind_policies(r, r->config);
 	if (r->config->static_only)
 		spd_set_complete(r->spd, true);
 	return 0;
 }
 
-/* The last SA of a reqid is the one that policies without an SPI use. */
 void
-router_bind_static_sas(struct router *r, const struct config *config)
+router_bind_policies(struct router *r, const struct config *config)
 {
-	for (unsigned int i = 0; i < config->n_sas; i++) {
-		const struct sa_conf *sa = &config->sas[i].conf;
-		uint32_t slot;
+	for (unsigned int i = 0; i < config->n_policies; i++) {
+		struct spd_policy *p = spd_find(r->spd, &config->policies[i]);
 
-		if (sa->dir == SA_DIR_OUT &&
-			sad_find(r->sad, SA_DIR_OUT, sa->proto, sa->spi, &sa->dst, &slot) == 0 &&
-			!sad_cold(r->sad, slot)->hard_sent)
-			spd_bind_sa(r->spd, sa, slot);
+		if (p != NULL)
+			spd_bind_newest(r->spd, r->sad, p, SPD_NO_SA);
 	}
 }

@@ -12,8 +12,8 @@ int router_add_static_policies(struct router *r);
 int router_add_static_sa(struct router *r, struct config_sa *cs);
 /* Whether the state file of one, if it has one, could be taken; nothing is reserved. */
 int router_try_state(const struct router *r, const struct config_sa *cs);
-/* Outbound policies get the static SAs of this configuration that are there. */
-void router_bind_static_sas(struct router *r, const struct config *config);
+/* Outbound policies of this configuration get the newest SAs that they want, whoever made those. */
+void router_bind_policies(struct router *r, const struct config *config);
 /* Sets cs->digest from its key. Any thread. Returns 0 or -ENOMEM. */
 int router_sa_digest(struct config_sa *cs);
 

@@ -48,6 +48,7 @@ struct sad {
 	uint32_t first_retired, n_retired;
 	uint32_t tick_at;
 	uint32_t count[SA_DYING + 1];
+	LIST_HEAD(, sa_cold) * of_reqid; /* [slots]: by the low bits of the reqid */
 };
 
 static uint64_t
@@ -129,11 +130,12 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 	sad->cold = calloc(slots, sizeof(*sad->cold));
 	sad->free = calloc(slots + 1, sizeof(*sad->free));
 	sad->retired = calloc(slots, sizeof(*sad->retired));
+	sad->of_reqid = calloc(slots, sizeof(*sad->of_reqid));
 	sad->counters = calloc(conf->workers, sizeof(*sad->counters));
 	sad->keys = conf->keep_keys ? calloc(slots, sizeof(*sad->keys)) : NULL;
 	if (sad->view.sas == NULL || sad->retired == NULL || sad->cold == NULL ||
-		sad->free == NULL || sad->counters == NULL || sad->view.awaited == NULL ||
-		(conf->keep_keys && sad->keys == NULL))
+		sad->of_reqid == NULL || sad->free == NULL || sad->counters == NULL ||
+		sad->view.awaited == NULL || (conf->keep_keys && sad->keys == NULL))
 		goto nomem;
 	for (unsigned int i = 0; i < conf->workers; i++) {
 		sad->counters[i] = rte_zmalloc(
@@ -191,6 +193,7 @@ sad_destroy(struct sad *sad)
 		rte_free(sad->counters[i]);
 	free(sad->counters);
 	free(sad->retired);
+	free(sad->of_reqid);
 	free(sad->free);
 	free(sad->cold);
 	free(sad->view.awaited);
@@ -369,6 +372,32 @@ index_del(struct sad *sad, uint32_t slot)
 	}
 }
 
+static void
+list_reqid(struct sad *sad, struct sa_cold *cold)
+{
+	if (cold->conf.dir == SA_DIR_OUT)
+		LIST_INSERT_HEAD(&sad->of_reqid[cold->conf.reqid & sad->view.mask], cold, of_reqid);
+}
+
+static void
+unlist_reqid(struct sa_cold *cold)
+{
+	if (cold->conf.dir == SA_DIR_OUT)
+		LIST_REMOVE(cold, of_reqid);
+}
+
+uint32_t
+sad_next_of_reqid(const struct sad *sad, uint32_t reqid, uint32_t slot)
+{
+	const struct sa_cold *cold = slot == SAD_NO_SLOT
+					     ? LIST_FIRST(&sad->of_reqid[reqid & sad->view.mask])
+					     : LIST_NEXT(&sad->cold[slot], of_reqid);
+
+	while (cold != NULL && (cold->conf.reqid != reqid || cold->hard_sent))
+		cold = LIST_NEXT(cold, of_reqid);
+	return cold != NULL ? cold - sad->cold : SAD_NO_SLOT;
+}
+
 /* Of the route, or what an ICMP error told, for as long as that holds and is less. */
 static void
 update_mtu(struct sad *sad, uint32_t slot)
@@ -444,6 +473,7 @@ sad_add(struct sad *sad, const struct sa_conf *conf, const uint8_t *key, bool fr
 	if (sad->keys != NULL)
 		memcpy(sad->keys[*slot], key, (size_t)conf->enc_key_len + conf->int_key_len);
 	set_state(sad, *slot, SA_LIVE);
+	list_reqid(sad, &sad->cold[*slot]);
 	update_mtu(sad, *slot);
 	atomic_store_explicit(&sa->spi, conf->spi, memory_order_release);
 	await(sad, *slot, 0); /* not before: early_release.c */
@@ -499,6 +529,10 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 		cold->conf = old;
 		index_add(sad, slot);
 		return rc;
+	}
+	if (new.reqid != old.reqid) {
+		unlist_reqid(cold);
+		list_reqid(sad, cold);
 	}
 	sa->flags = to->encap ? sa->flags | SA_F_UDP : sa->flags & ~SA_F_UDP;
 	sa->peer = new.src;
@@ -565,6 +599,7 @@ sad_del(struct sad *sad, uint32_t slot)
 	}
 	if (sad->cold[slot].state != SA_LIVE)
 		return -ENOENT;
+	unlist_reqid(&sad->cold[slot]);
 	set_state(sad, slot, SA_DYING);
 	unlink_sa(sad, slot);
 	return 0;

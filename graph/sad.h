@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <rte_common.h>
 
@@ -264,6 +265,7 @@ struct sa_cold {
 	bool updating; /* the inactive template may still be read */
 	uint16_t path_mtu; /* outbound: learned from an ICMP error; 0: nothing is */
 	uint64_t path_mtu_until; /* CLOCK_MONOTONIC nanoseconds */
+	LIST_ENTRY(sa_cold) of_reqid; /* outbound and live */
 };
 
 struct sad;
@@ -352,6 +354,13 @@ void sad_end_retired(struct sad *sad, uint64_t now);
 /* Slot of the SA with these (spi in network order, dst may be NULL for inbound), or -ENOENT. Control. */
 int sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi,
 	const struct ip_addr *dst, uint32_t *slot);
+
+/*
+ * The outbound SAs of a reqid that are live and whose hard lifetime has not run out, the newest first: the one after that
+ * slot (SAD_NO_SLOT: the first), or SAD_NO_SLOT. Control thread.
+ */
+#define SAD_NO_SLOT UINT32_MAX
+uint32_t sad_next_of_reqid(const struct sad *sad, uint32_t reqid, uint32_t slot);
 
 /* Sum of the counters over the workers. Control thread. */
 void sad_usage(const struct sad *sad, uint32_t slot, struct sa_usage *usage);

@@ -194,8 +194,18 @@ void spd_bind_sa(struct spd *spd, const struct sa_conf *sa, uint32_t slot);
 bool spd_wants_sa(
 	const struct spd_policy *p, const struct sa_conf *sa); /* whether it is one of those */
 
-/* No policy points at the slot afterwards: they are traps again. Control thread, before the SA goes. */
-void spd_unbind_sa(struct spd *spd, uint32_t slot);
+/*
+ * Points a policy of the configuration at the newest live SA that it wants, the one of the slot but left out (SPD_NO_SA: none is);
+ * without one it is a trap. Control thread.
+ */
+struct sad;
+void spd_bind_newest(struct spd *spd, const struct sad *sad, struct spd_policy *p, uint32_t but);
+
+/*
+ * No policy points at the slot afterwards: those of the configuration take the newest other SA that they want, and
+ * without one they are traps, as all others are. Control thread, before the SA goes.
+ */
+void spd_unbind_sa(struct spd *spd, const struct sad *sad, uint32_t slot);
 
 /* All policies in no particular order. The callback may not change the table. Control thread. */
 void spd_foreach(struct spd *spd, void (*fn)(void *ctx, struct spd_policy *p), void *ctx);

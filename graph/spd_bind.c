@@ -11,6 +11,8 @@
 
 /* Which SA an outbound policy uses. All of it is the control thread's. */
 
+_Static_assert(SAD_NO_SLOT == SPD_NO_SA, "no SA");
+
 void
 spd_bind_added(struct spd *spd, struct spd_policy *p)
 {
@@ -87,10 +89,23 @@ spd_bind_sa(struct spd *spd, const struct sa_conf *sa, uint32_t slot)
 }
 
 void
-spd_unbind_sa(struct spd *spd, uint32_t slot)
+spd_bind_newest(struct spd *spd, const struct sad *sad, struct spd_policy *p, uint32_t but)
+{
+	uint32_t slot = sad_next_of_reqid(sad, p->reqid, SAD_NO_SLOT);
+
+	while (slot != SAD_NO_SLOT && (slot == but || !spd_wants_sa(p, &sad_cold(sad, slot)->conf)))
+		slot = sad_next_of_reqid(sad, p->reqid, slot);
+	spd_bind(spd, p, slot);
+}
+
+void
+spd_unbind_sa(struct spd *spd, const struct sad *sad, uint32_t slot)
 {
 	struct spd_policy *p;
 
 	while (slot < spd->n_sas && (p = LIST_FIRST(&spd->of_sa[slot])) != NULL)
-		spd_bind(spd, p, SPD_NO_SA);
+		if (p->conf.owner == 0)
+			spd_bind_newest(spd, sad, p, slot);
+		else
+			spd_bind(spd, p, SPD_NO_SA);
 }

@@ -322,6 +322,40 @@ START_TEST(policies_find_their_sas)
 }
 END_TEST
 
+/* Both ends rekeyed at once: of the two new SAs the newest is the one that is given up. */
+START_TEST(a_policy_of_the_file_uses_what_is_left)
+{
+	struct spd_policy_conf conf = {
+		.sel = {.src_plen = 16, .dst_plen = 16, .src_port_hi = 65535, .dst_port_hi = 65535},
+		.reqid = 1,
+		.dir = SPD_OUT,
+		.action = SPD_PROTECT,
+		.mode = SA_MODE_TUNNEL,
+		.proto = 50};
+	struct ike_msg m = request(IKE_DEL_SA, OWNER_A);
+
+	ck_assert_int_eq(addr_parse("10.1.0.0", &conf.sel.src), 0);
+	ck_assert_int_eq(addr_parse(NET, &conf.sel.dst), 0);
+	ck_assert_int_eq(spd_add(w.c->spd, &conf, NULL), 0);
+	say_hello(OWNER_A, 100);
+	for (uint32_t spi = 0x1000; spi <= 0x3000; spi += 0x1000) {
+		ck_assert_int_eq(add_sa(OWNER_A, IKE_DIR_OUT, htonl(spi), 1, PEER), 0);
+		ck_assert_uint_eq(bound_spi(NET), spi);
+	}
+	m.body.sa_id.proto = 50;
+	addr(&m.body.sa_id.dst, PEER);
+	m.body.sa_id.spi = htonl(0x3000);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0x2000);
+	m.body.sa_id.spi = htonl(0x1000);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0x2000);
+	m.body.sa_id.spi = htonl(0x2000);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_uint_eq(bound_spi(NET), 0);
+}
+END_TEST
+
 START_TEST(policies_are_checked)
 {
 	struct ike_msg m, good;
@@ -877,6 +911,7 @@ main(void)
 		slots_of_a_dead_agent_are_wiped,
 		life_of_an_inbound_sa,
 		policies_find_their_sas,
+		a_policy_of_the_file_uses_what_is_left,
 		policies_are_checked,
 		policies_belong_to_their_owner,
 		two_owners_have_one_selector,

@@ -125,7 +125,7 @@ START_TEST(outer_header)
 
 				seals(&q, &o, ++sqn, false);
 			}
-		spd_unbind_sa(world.r.spd, out);
+		spd_unbind_sa(world.r.spd, world.r.sad, out);
 		ck_assert_int_eq(sad_del(world.r.sad, out), 0);
 		run();
 	}
@@ -170,7 +170,7 @@ START_TEST(numbers_run_out)
 		if (esn == 0) {
 			tunnel(0, 64, &in, &out);
 		} else {
-			spd_unbind_sa(world.r.spd, out);
+			spd_unbind_sa(world.r.spd, world.r.sad, out);
 			out = sa(&(struct sa_spec){
 				.dir = SA_DIR_OUT, .spi = 0x7777, .flags = IKE_SA_ESN});
 			tunnel_policies(out);
@@ -358,7 +358,7 @@ START_TEST(sealed_and_held)
 	run();
 	nothing_left();
 	/* The SA goes while its packet waits. */
-	spd_unbind_sa(world.r.spd, out);
+	spd_unbind_sa(world.r.spd, world.r.sad, out);
 	ck_assert_int_eq(sad_del(world.r.sad, out), 0);
 	run();
 	ck_assert_uint_eq(sad_count(world.r.sad, SA_DYING), 0);

@@ -98,14 +98,14 @@ START_TEST(replaces_in_place)
 	ck_assert_uint_eq(p->reqid, 2);
 	ck_assert_uint_eq(spd_count(spd, SPD_OUT), 1);
 	/* The SA's list knows the new one, and only that. */
-	spd_unbind_sa(spd, 33);
+	spd_unbind_sa(spd, sad, 33);
 	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 1)->sa, SPD_NO_SA);
 	/* A bypass has no SA. */
 	spd_bind(spd, p, 34);
 	again.action = SPD_BYPASS;
 	must_add(&again);
 	ck_assert_uint_eq(lookup_n(SPD_OUT, &key, 1)->sa, SPD_NO_SA);
-	spd_unbind_sa(spd, 34);
+	spd_unbind_sa(spd, sad, 34);
 	/* Other ports are another policy. */
 	again = with_ports(conf, 6, 80, 80);
 	must_add(&again);
@@ -149,10 +149,10 @@ START_TEST(binds_by_reqid_spi_and_peer)
 		ck_assert_uint_eq(p[0]->sa, 3);
 	}
 	spd_bind(spd, p[3], 3);
-	spd_unbind_sa(spd, 3);
+	spd_unbind_sa(spd, sad, 3);
 	for (unsigned int i = 0; i < 6; i++)
 		ck_assert_msg((p[i]->sa == SPD_NO_SA) == (i != 1), "policy %u", i);
-	spd_unbind_sa(spd, 1 << 30); /* never seen */
+	spd_unbind_sa(spd, sad, 1 << 30); /* never seen */
 	/* The configuration's without an SPI takes any SA of its reqid and mode; charon's is a trap. */
 	any = policy(NET, 16, PEER, 24, 10);
 	any.reqid = 7;
@@ -169,14 +169,108 @@ START_TEST(binds_by_reqid_spi_and_peer)
 	sa.mode = SA_MODE_TRANSPORT;
 	spd_bind_sa(spd, &sa, 6);
 	ck_assert_uint_eq(spd_find(spd, &any)->sa, 5);
-	spd_unbind_sa(spd, 4);
+	spd_unbind_sa(spd, sad, 4);
 	/* A policy that goes leaves its SA's list. */
 	spd_bind(spd, p[0], 3);
 	spd_bind(spd, p[4], 3);
 	ck_assert_int_eq(spd_del(spd, &conf[0]), 0);
 	rcu_poll(rcu);
-	spd_unbind_sa(spd, 3);
+	spd_unbind_sa(spd, sad, 3);
 	ck_assert_uint_eq(p[4]->sa, SPD_NO_SA);
+}
+END_TEST
+
+static uint32_t
+add_sa(uint32_t spi, uint32_t reqid, uint8_t mode)
+{
+	const struct sa_conf conf = {.src = ip("192.0.2.77"),
+		.dst = ip("192.0.2.1"),
+		.owner = 1,
+		.spi = rte_cpu_to_be_32(spi),
+		.reqid = reqid,
+		.enc_alg = ENCR_AES_GCM_16,
+		.enc_key_len = 36,
+		.dir = SA_DIR_OUT,
+		.mode = mode,
+		.proto = 50};
+	static const uint8_t key[SA_KEY_MAX];
+	const char *why;
+	uint32_t slot;
+
+	ck_assert_int_eq(sad_add(sad, &conf, key, false, &slot, &why), 0);
+	return slot;
+}
+
+static void
+hard(void *ctx, uint32_t slot, bool is_hard)
+{
+	ck_assert(is_hard);
+	spd_unbind_sa(spd, ctx, slot);
+}
+
+/* One of the configuration without an SPI, when SAs of its reqid come and go as they like. */
+START_TEST(takes_the_newest_that_is_left)
+{
+	struct spd_policy_conf conf = policy(NET, 16, PEER, 16, 10);
+	struct spd_policy *p, *trap;
+	uint32_t slot[4];
+
+	conf.reqid = 7;
+	must_add(&conf);
+	p = spd_find(spd, &conf);
+	conf.owner = 1;
+	conf.spi = rte_cpu_to_be_32(0x5002);
+	must_add(&conf);
+	trap = spd_find(spd, &conf);
+	for (unsigned int i = 0; i < 3; i++)
+		slot[i] = add_sa(0x5000 + i, 7, SA_MODE_TUNNEL);
+	add_sa(0x6000, 7, SA_MODE_TRANSPORT);
+	add_sa(0x6001, 7 + 16, SA_MODE_TUNNEL); /* of the same list */
+	/* They were there before. */
+	spd_bind_newest(spd, sad, p, SPD_NO_SA);
+	ck_assert_uint_eq(p->sa, slot[2]);
+	spd_bind(spd, trap, slot[2]);
+	/* A redundant one goes, the newest. */
+	spd_unbind_sa(spd, sad, slot[2]);
+	ck_assert_int_eq(sad_del(sad, slot[2]), 0);
+	ck_assert_uint_eq(p->sa, slot[1]);
+	ck_assert_uint_eq(trap->sa, SPD_NO_SA);
+	/* Another that goes changes nothing. */
+	spd_unbind_sa(spd, sad, slot[0]);
+	ck_assert_int_eq(sad_del(sad, slot[0]), 0);
+	ck_assert_uint_eq(p->sa, slot[1]);
+	spd_unbind_sa(spd, sad, slot[1]);
+	ck_assert_int_eq(sad_del(sad, slot[1]), 0);
+	ck_assert_uint_eq(p->sa, SPD_NO_SA);
+	spd_bind_newest(spd, sad, p, SPD_NO_SA);
+	ck_assert_uint_eq(p->sa, SPD_NO_SA);
+}
+END_TEST
+
+START_TEST(expired_sas_are_not_taken)
+{
+	struct spd_policy_conf conf = policy(NET, 16, PEER, 16, 10);
+	struct spd_policy *p;
+	uint32_t slot[2];
+
+	conf.reqid = 7;
+	must_add(&conf);
+	p = spd_find(spd, &conf);
+	for (unsigned int i = 0; i < 2; i++) {
+		slot[i] = add_sa(0x5000 + i, 7, SA_MODE_TUNNEL);
+		spd_bind_sa(spd, &sad_cold(sad, slot[i])->conf, slot[i]);
+	}
+	ck_assert_uint_eq(p->sa, slot[1]);
+	/* All numbers are used up: of the newest, then of both. */
+	for (unsigned int i = 2; i-- > 0;) {
+		struct sa *sa = (struct sa *)(uintptr_t)sad_hot(sad, slot[i]);
+
+		sa->sqn = sa->sqn_max;
+		for (unsigned int n = 0; n < 16; n++)
+			sad_tick(sad, hard, sad);
+		ck_assert(sad_cold(sad, slot[i])->hard_sent);
+		ck_assert_uint_eq(p->sa, i > 0 ? slot[0] : SPD_NO_SA);
+	}
 }
 END_TEST
 
@@ -569,6 +663,8 @@ main(void)
 	tcase_add_test(tc, fragments_get_the_strictest);
 	tcase_add_test(tc, replaces_in_place);
 	tcase_add_test(tc, binds_by_reqid_spi_and_peer);
+	tcase_add_test(tc, takes_the_newest_that_is_left);
+	tcase_add_test(tc, expired_sas_are_not_taken);
 	tcase_add_test(tc, refuses_what_it_cannot_hold);
 	tcase_add_test(tc, holds_as_many_as_it_says);
 	tcase_add_test(tc, bursts_of_one_flow);

@@ -17,6 +17,14 @@
 
 static struct rcu *rcu;
 static struct spd *spd;
+static struct sad *sad; /* of SAs that policies may want */
+
+static inline int
+no_session_create(void *ctx, struct sa *sa, const struct sa_conf *conf, const uint8_t *key)
+{
+	(void)ctx, (void)sa, (void)conf, (void)key;
+	return 0;
+}
 
 static inline void
 make_spd(uint32_t max)
@@ -32,6 +40,13 @@ setup(void)
 	rcu = rcu_create();
 	ck_assert_ptr_nonnull(rcu);
 	make_spd(MAX_POLICIES);
+	sad = sad_create(&(struct sad_conf){.max_sas = 16,
+				 .spi_min = 0xc0000000,
+				 .spi_max = 0xcfffffff,
+				 .workers = 1,
+				 .rcu = rcu},
+		&(struct sad_crypto){.create = no_session_create});
+	ck_assert_ptr_nonnull(sad);
 }
 
 static inline void
@@ -39,6 +54,7 @@ teardown(void)
 {
 	rcu_flush(rcu);
 	spd_destroy(spd);
+	sad_destroy(sad);
 	rcu_destroy(rcu);
 	eal_stop();
 }

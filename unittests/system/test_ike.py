@@ -99,6 +99,29 @@ def test_tunnel(sites):
     assert sites.stop() == ([0, 0], [0, 0])
 
 
+def test_policy_of_the_file(sites):
+    """A policy of router.yaml that names no SPI: charon's SA protects it, also when it comes after that SA."""
+    sites.start().up()
+    router = sites.a.router
+    router.conf["policies"] = [{"direction": "out", "action": "protect", "source": "10.1.0.0/24", "destination": "10.99.0.0/16",
+                                "reqid": next(s["reqid"] for s in router.sas())}]
+    router.write()
+    assert router.ctl("reload", check=False).returncode == 0
+
+    def used():
+        return next(p["sa"] for p in router.policies() if p["destination"] == "10.99.0.0/16")
+
+    def there():
+        return [s["spi"] for s in router.sas() if s["direction"] == "out"]
+    assert (first := there()) == [used()]
+    sites.a.charon.swanctl("--rekey", "--child", "net")
+    wait_for("the next SA", lambda: len(there()) == 1 and there() != first, 15)
+    assert there() == [used()]
+    sites.a.charon.terminate("site")
+    wait_for("the SA to go", lambda: used() == "trap")
+    assert sites.stop() == ([0, 0], [0, 0])
+
+
 def test_rekey_under_traffic(sites):
     """Make before break: not one ping of a steady stream is lost."""
     sites.start().up()
