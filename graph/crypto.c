@@ -253,6 +253,12 @@ crypto_sad_ops(struct crypto *c)
 }
 
 unsigned int
+crypto_sessions_left(const struct crypto *c)
+{
+	return rte_mempool_avail_count(c->sessions);
+}
+
+unsigned int
 crypto_devs(const struct crypto *c)
 {
 	return c->n_devs;

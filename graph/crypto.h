@@ -27,6 +27,8 @@ void crypto_assign(const struct crypto *c, struct crypto_server *server, uint16_
 /* The functions by which the SAD makes and destroys sessions. */
 struct sad_crypto crypto_sad_ops(struct crypto *c);
 
+unsigned int crypto_sessions_left(const struct crypto *c); /* that can still be made */
+
 unsigned int crypto_devs(const struct crypto *c);
 const char *crypto_dev_name(const struct crypto *c, unsigned int dev);
 

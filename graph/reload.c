@@ -363,6 +363,7 @@ reload_put(struct reload *job)
 	if (--job->refs > 0)
 		return;
 	reload_diff_free(&job->diff);
+	free(job->bound);
 	free(job);
 }
 

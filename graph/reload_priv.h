@@ -29,6 +29,7 @@ struct reload {
 	char why[320];
 	struct config *next; /* after the change: what is left of the one before */
 	struct reload_diff diff;
+	uint32_t *bound; /* of next->policies that take the place of others: the SAs of those */
 	uint16_t ids[CONFIG_MAX_PORTS]; /* of next->ports */
 	struct reload_port in[CONFIG_MAX_PORTS], out[CONFIG_MAX_PORTS];
 	unsigned int n_in, n_out;

@@ -7,7 +7,10 @@
 #include "sqn_store.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <rte_common.h>
 
 /* Static SAs and policies that a reload brings, takes away and changes. */
 
@@ -76,15 +79,32 @@ undo_sas(struct reload *job, unsigned int n)
 			remove_sa(job->r, &job->next->sas[i].conf);
 }
 
+/* What goes keeps its slot and its session for a grace period, which is after what takes its place has come. */
+static int
+check_room(struct reload *job, unsigned int n)
+{
+	unsigned int room =
+		RTE_MIN(sad_count(job->r->sad, SA_FREE), crypto_sessions_left(job->r->crypto));
+	if (n <= room)
+		return 0;
+	return reload_fail(job, -ENOSPC,
+		"%u SAs take the place of others of their SPI, and limits.sas leaves room for %u "
+		"at a time",
+		n, room);
+}
+
 int
 reload_sas_add(struct reload *job)
 {
 	struct config *next = job->next;
+	unsigned int waiting = 0;
 	int rc = 0;
 
 	for (unsigned int i = 0; rc == 0 && i < next->n_sas; i++)
-		if (job->diff.sa_before[i] == RELOAD_NONE && waits_for_place(job, &next->sas[i]))
+		if (job->diff.sa_before[i] == RELOAD_NONE && waits_for_place(job, &next->sas[i])) {
 			rc = rehearse(job, &next->sas[i]);
+			waiting++;
+		}
 	for (unsigned int i = 0; rc == 0 && i < next->n_sas; i++) {
 		if (job->diff.sa_before[i] != RELOAD_NONE || waits_for_place(job, &next->sas[i]))
 			continue;
@@ -95,6 +115,11 @@ reload_sas_add(struct reload *job)
 			undo_sas(job, i);
 		}
 	}
+	if (rc == 0) {
+		rc = check_room(job, waiting);
+		if (rc < 0)
+			undo_sas(job, next->n_sas);
+	}
 	return rc;
 }
 
@@ -104,17 +129,32 @@ reload_sas_undo(struct reload *job)
 	undo_sas(job, job->next->n_sas);
 }
 
+/* Whether it takes the place of one that differs. */
+static bool
+replaces(const struct reload *job, unsigned int i)
+{
+	int k = job->diff.policy_before[i];
+
+	return k != RELOAD_NONE &&
+	       !reload_same_policy(&job->r->config->policies[k], &job->next->policies[i]);
+}
+
 static void
 undo_policies(struct reload *job, unsigned int n)
 {
-	while (n-- > 0) {
-		int k = job->diff.policy_before[n];
+	struct spd *spd = job->r->spd;
 
+	while (n-- > 0) {
+		const struct spd_policy_conf *before;
+
+		if (job->diff.policy_before[n] == RELOAD_NONE)
+			spd_del(spd, &job->next->policies[n]);
+		if (!replaces(job, n))
+			continue;
 		/* Room for what was there a moment ago. */
-		if (k == RELOAD_NONE)
-			spd_del(job->r->spd, &job->next->policies[n]);
-		else
-			spd_add(job->r->spd, &job->r->config->policies[k], NULL);
+		before = &job->r->config->policies[job->diff.policy_before[n]];
+		if (spd_add(spd, before, NULL) == 0)
+			spd_bind(spd, spd_find(spd, before), job->bound[n]);
 	}
 }
 
@@ -127,15 +167,20 @@ reload_policies_undo(struct reload *job)
 int
 reload_policies_add(struct reload *job)
 {
-	const struct config *next = job->next, *now = job->r->config;
+	const struct config *next = job->next;
+	struct spd *spd = job->r->spd;
 	unsigned int i;
 	int rc = 0;
 
+	job->bound = calloc(next->n_policies + 1, sizeof(*job->bound));
+	if (job->bound == NULL)
+		return reload_fail(job, -ENOMEM, "no memory");
 	for (i = 0; rc == 0 && i < next->n_policies; i++) {
-		int k = job->diff.policy_before[i];
+		struct spd_policy *p = replaces(job, i) ? spd_find(spd, &next->policies[i]) : NULL;
 
-		if (k == RELOAD_NONE || !reload_same_policy(&now->policies[k], &next->policies[i]))
-			rc = spd_add(job->r->spd, &next->policies[i], NULL);
+		job->bound[i] = p != NULL ? p->sa : SPD_NO_SA;
+		if (p != NULL || job->diff.policy_before[i] == RELOAD_NONE)
+			rc = spd_add(spd, &next->policies[i], NULL);
 	}
 	if (rc == 0)
 		return 0;
@@ -155,7 +200,7 @@ reload_sas_commit(struct reload *job)
 	for (unsigned int i = 0; i < now->n_sas; i++)
 		if (job->diff.sa_after[i] == RELOAD_NONE)
 			remove_sa(r, &now->sas[i].conf);
-	/* It was rehearsed: only a table that has filled up meanwhile keeps it away. */
+	/* It was rehearsed, and there is room. */
 	for (unsigned int i = 0; i < job->next->n_sas; i++) {
 		struct config_sa *sa = &job->next->sas[i];
 

@@ -4,6 +4,7 @@
 import copy
 import json
 import signal
+import socket
 import time
 from types import SimpleNamespace
 
@@ -239,6 +240,55 @@ def test_policy_of_another_reqid(lab):
         router.write()
         assert reload(router).stdout.startswith("~ policies[0]\n") and bound() == [there]
     assert router.stop() == 0
+
+
+def test_no_room_for_both(lab):
+    """SAs that take the place of others need slots of their own for a moment: without them nothing is changed, again and again."""
+    ns, far = lab.ns("r"), lab.ns("far")
+    lab.veth(ns, "v-lan", far, "e0")
+    sas = [s for n in range(5) for s in pair("a", n, n + 1)[0]]
+    router = Router(ns, config([port("lan", ["10.1.0.1/24"])], sas=copy.deepcopy(sas), limits={"sas": 16}))
+    router.start()
+    was = spis(router)
+    assert len(was) == 10
+    more = pair("a", 5, 6)[0]
+    for n in 8, 4:
+        router.conf["sas"] = copy.deepcopy(sas[:n]) + sas[n:] + more
+        for s in router.conf["sas"][:n]:
+            s["key"] = key(99)
+        router.write()
+        done = reload(router)
+        if n == 4:
+            assert done.returncode == 0 and done.stdout.count(": made anew") == 4, done
+            break
+        for _ in range(2):
+            assert done.returncode == 1 and "8 SAs take the place of others" in done.stderr and "room for 4" in done.stderr, done
+            assert spis(router) == was
+            wait_for("what was added to go", lambda: router.json("status")["counts"]["sas"].get("dying", 0) == 0)
+            done = reload(router)
+    assert spis(router) == was | {f"0x{s['spi']:08x}" for s in more}
+    assert router.stop() == 0
+
+
+def test_policy_comes_back_with_its_sa(net):
+    """A reload that fails after policies were replaced: those that protected before do so as before."""
+    router = net.router
+    with net.r.inside():
+        busy = socket.socket()
+    busy.bind(("127.0.0.1", 9999))
+    busy.listen()
+    out = router.conf["policies"][0]
+    assert out["direction"] == "out"
+    same = {k: out[k] for k in ("direction", "source", "destination")}
+    for change in {**same, "action": "bypass"}, {**same, "action": "discard"}, {**out, "priority": 7}:
+        router.conf["policies"][0] = change
+        router.conf["metrics"] = {"port": 9999}
+        router.write()
+        done = reload(router)
+        assert done.returncode == 1 and "nobody can listen on 127.0.0.1 port 9999" in done.stderr, done
+        assert [(p["action"], p["sa"] != "trap") for p in router.policies() if p["direction"] == "out"] == [("protect", True)]
+        assert net.left.ping("10.2.0.2") == 3
+    busy.close()
 
 
 def test_end_meanwhile(lab):
