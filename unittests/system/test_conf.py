@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is installed beside the programs: the plugin's options as described, as installed and as read; AppArmor; systemd's units."""
+"""What is installed beside the programs: the plugin's options as described, as installed and as read; AppArmor; systemd's units; and
+what ci/setup makes of a machine."""
 
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +101,18 @@ def test_units_after_a_boot(name):
     assert not [p for p in paths if p.lstrip("+-").startswith(("/run", "/var/run"))]
     if "ProtectSystem=strict" in text:
         assert "dpdk" in re.search(r"^RuntimeDirectory=(.*)$", text, re.M).group(1).split()
+
+
+def test_cache_is_where_setup_was_told(tmp_path):
+    """CYGNET_CACHE of ci/setup counts for the build, too."""
+    def setup(cache):
+        return subprocess.run(["meson", "setup", tmp_path / f"build-{cache.name}", REPO, "-Dplugin_only=true", "-Dtests=false"],
+                              capture_output=True, text=True, env={**os.environ, "CYGNET_CACHE": str(cache)}, check=False)
+    p = setup(tmp_path / "empty")
+    assert p.returncode != 0 and "no configured strongSwan tree" in p.stdout
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    there = Path(os.environ.get("CYGNET_CACHE", "/var/cache/cygnet"))
+    (cache / "strongswan-5").symlink_to(sorted(there.glob("strongswan-*"))[-1])
+    p = setup(cache)
+    assert p.returncode == 0, p.stdout
