@@ -131,6 +131,8 @@ main(int argc, char **argv)
 		return EXIT_CONFIG;
 	}
 	hide_memory();
+	/* From systemd; EAL would put its files there, where neither --cleanup nor the agent looks for them. */
+	unsetenv("RUNTIME_DIRECTORY");
 	config = config_load(path);
 	if (config == NULL)
 		return EXIT_CONFIG;

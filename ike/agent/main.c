@@ -69,6 +69,8 @@ main(int argc, char **argv)
 	if (path == NULL)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
+	/* From systemd; EAL would look for the router's files there, and the router does not. */
+	unsetenv("RUNTIME_DIRECTORY");
 	/* Keys pass through: no core file, no ptrace. And none of charon's descriptors but ours. */
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &none);

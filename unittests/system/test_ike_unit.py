@@ -20,7 +20,7 @@ def sites(lab):
 
 
 # What ProtectSystem=strict leaves of a machine that has just booted: of /run those directories alone may be written that systemd
-# makes for the unit. They lie in the lab, but for DPDK's, which is the router's too.
+# makes for the unit, and of which it tells. They lie in the lab, but for DPDK's, which is the router's too.
 STRICT = """\
 set -e
 mkdir -p /run/dpdk {run}/dpdk
@@ -40,6 +40,7 @@ awk '{{print $5}}' /proc/self/mountinfo | while read -r at; do
 	mount -o remount,bind,ro "$at" 2>/dev/null || true
 done
 if touch /run/cygnet-test 2>/dev/null; then exit 99; fi
+export RUNTIME_DIRECTORY={told}
 exec {agent} --file-prefix {prefix} --listen /run/cygnet-agent/{prefix}
 """
 
@@ -50,8 +51,9 @@ def listen_as_the_unit(site):
     assert "ProtectSystem=strict\n" in text and "/cygnet-agent --file-prefix %i --listen /run/cygnet-agent/%i\n" in text
     where = site.lab.dir / f"unit-{site.ns.short}"
     where.mkdir()
-    script = STRICT.format(run=where, agent=AGENT, prefix=site.router.name,
-                           writable=" ".join(re.findall(r"^RuntimeDirectory=(.*)$", text, re.M)))
+    writable = re.search(r"^RuntimeDirectory=(.*)$", text, re.M).group(1).split()
+    script = STRICT.format(run=where, agent=AGENT, prefix=site.router.name, writable=" ".join(writable),
+                           told=":".join(f"/run/{d}" for d in writable))
     site.unit = site.ns.start("sh", "-c", script, name=f"unit-{site.ns.short}")
     path = where / "cygnet-agent" / site.router.name
     wait_for("its socket", path.exists, 5)
@@ -127,7 +129,7 @@ def test_before_the_router(sites):
     charon.start()
     a.wait_backend()
     a.router.kill()
-    a.start_router()
+    a.router.start(env={"RUNTIME_DIRECTORY": str(sites.lab.dir)})  # a unit of somebody's own
     wait_for("the next router to have its charon", lambda: a.router.json("status")["policies_complete"], 20)
 
 
