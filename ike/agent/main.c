@@ -65,9 +65,16 @@ main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
-	/* With charon it ends, whatever it waits for; and not with charon's standard error. */
-	if (path == NULL)
+	/*
+	 * With charon it ends, whatever it waits for; not before it, for charon takes its SAs back through us, and who
+	 * ends a unit or a terminal signals all processes at once; and not with charon's standard error.
+	 */
+	if (path == NULL) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGTERM, SIG_IGN);
+		signal(SIGINT, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+	}
 	signal(SIGPIPE, SIG_IGN);
 	/* From systemd; EAL would look for the router's files there, and the router does not. */
 	unsetenv("RUNTIME_DIRECTORY");

@@ -119,6 +119,22 @@ def test_charon_ends_while_its_agent_hangs(sites):
     assert sites.a.router.stop() == 0
 
 
+def test_a_service_manager_ends_charon(sites):
+    """systemd sends SIGTERM to all processes of a unit at once, the agent among them: charon still takes its SAs back, and the next
+    one's tunnel is not that of an orphan whose peer knows it no more."""
+    sites.start().up()
+    a = sites.a
+    assert sites.ping() == 3
+    os.kill(agents(a)[0], signal.SIGTERM)
+    assert a.charon.stop() == 0
+    assert not a.router.sas() and not a.router.policies()
+    wait_for("the agent to go", lambda: not agents(a), 3)
+    a.charon.start()
+    a.wait_backend()
+    a.load(start="trap")
+    sites.wait_ping(10)
+
+
 def test_charon_killed_while_its_agent_hangs(sites):
     """kill -9: the stopped agent dies with it, and does not hold up the next router."""
     sites.a.start_router()
