@@ -34,7 +34,7 @@ huge_pages(struct doctor *d)
 	free_pages = field(text, "HugePages_Free:");
 	if (total <= 0)
 		doctor_say(d, "huge pages", DOCTOR_WRONG,
-			"ci/setup, or: echo 1024 > "
+			"ci/setup --boot, or for now: echo 1024 > "
 			"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
 			"none are reserved: no router can start");
 	else

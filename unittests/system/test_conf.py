@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import REPO
+from lab import REPO, run
 
 PLUGIN = REPO / "ike" / "plugin"
 SNIPPET = REPO / "conf" / "strongswan.d" / "charon" / "kernel-cygnet.conf"
@@ -116,3 +116,19 @@ def test_cache_is_where_setup_was_told(tmp_path):
     (cache / "strongswan-5").symlink_to(sorted(there.glob("strongswan-*"))[-1])
     p = setup(cache)
     assert p.returncode == 0, p.stdout
+
+
+def test_huge_pages_at_boot(tmp_path):
+    """ci/setup --boot has them reserved, and changes what it wrote when told; other runs of ci/setup leave that alone."""
+    def setup(*args, pages=None):
+        p = run(["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/sysctl.d; shift; exec "$@"', "sh", tmp_path, REPO / "ci" / "setup", *args],
+                timeout=120, env={**{k: v for k, v in os.environ.items() if k != "HUGEPAGES"}, **({"HUGEPAGES": str(pages)} if pages else {})})
+        return p.stdout
+    file = tmp_path / "90-cygnet.conf"
+    # So many are there, and none need be reserved now.
+    assert setup(pages=3) == "" and not file.exists()
+    assert "3 huge pages of 2 MB at each boot" in setup("--boot", pages=3)
+    assert file.read_text().endswith("\nvm.nr_hugepages = 3\n")
+    assert setup("--boot", pages=3) == "" and setup("--boot") == "" and setup(pages=4) == ""
+    assert file.read_text().endswith("\nvm.nr_hugepages = 3\n")
+    assert setup("--boot", pages=4) != "" and file.read_text().endswith("\nvm.nr_hugepages = 4\n")
