@@ -126,6 +126,13 @@ const char *ctl_role(const struct worker *w);
 /* Name of an enum punt_class. */
 const char *ctl_punt_class(unsigned int class);
 
+/*
+ * Packets and bytes of a VLAN by its port id, all else 0: its counters are the workers' own; what was lost on the wire, its device
+ * knows.
+ */
+struct rte_eth_stats;
+void ctl_vlan_stats(const struct router *r, uint16_t id, struct rte_eth_stats *s);
+
 /* Of a port of the configuration by its DPDK id; NULL when it is none. */
 const char *ctl_port_name(const struct ctl *ctl, uint16_t port_id);
 

@@ -4,6 +4,7 @@
 #include "ports.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_ethdev.h>
 
@@ -34,23 +35,29 @@ stats(uint16_t id)
 		ctl_int(s.obytes), "tx_errors", ctl_int(s.oerrors));
 }
 
-/* A VLAN's own counters are the workers'; what was lost on the wire, its device knows. */
+void
+ctl_vlan_stats(const struct router *r, uint16_t id, struct rte_eth_stats *s)
+{
+	memset(s, 0, sizeof(*s));
+	for (unsigned int i = 0; i < r->n_workers; i++) {
+		const struct worker_port *p = &r->lcores[i]->port[id];
+
+		s->ipackets += p->rx_packets;
+		s->ibytes += p->rx_bytes;
+		s->opackets += p->tx_packets;
+		s->obytes += p->tx_bytes;
+	}
+}
+
 static json_t *
 vlan_stats(const struct ctl *ctl, uint16_t id)
 {
-	uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
+	struct rte_eth_stats s;
 
-	for (unsigned int i = 0; i < ctl->r->n_workers; i++) {
-		const struct worker_port *p = &ctl->r->lcores[i]->port[id];
-
-		rx_packets += p->rx_packets;
-		rx_bytes += p->rx_bytes;
-		tx_packets += p->tx_packets;
-		tx_bytes += p->tx_bytes;
-	}
-	return json_pack("{sI sI sI sI}", "rx_packets", ctl_int(rx_packets), "rx_bytes",
-		ctl_int(rx_bytes), "tx_packets", ctl_int(tx_packets), "tx_bytes",
-		ctl_int(tx_bytes));
+	ctl_vlan_stats(ctl->r, id, &s);
+	return json_pack("{sI sI sI sI}", "rx_packets", ctl_int(s.ipackets), "rx_bytes",
+		ctl_int(s.ibytes), "tx_packets", ctl_int(s.opackets), "tx_bytes",
+		ctl_int(s.obytes));
 }
 
 static json_t *

@@ -2,6 +2,7 @@
 #include "ctl.h"
 #include "metrics.h"
 #include "metrics_ike.h"
+#include "ports.h"
 
 #include <errno.h>
 #include <math.h>
@@ -196,38 +197,44 @@ ports(struct writer *w)
 	static const struct {
 		const char *name, *help;
 		size_t offset;
+		bool device; /* of devices alone, not of VLANs */
 	} counters[] = {
-		{"port_rx_packets", "Packets received", offsetof(struct rte_eth_stats, ipackets)},
-		{"port_rx_bytes", "Bytes received", offsetof(struct rte_eth_stats, ibytes)},
+		{"port_rx_packets", "Packets received", offsetof(struct rte_eth_stats, ipackets),
+			false},
+		{"port_rx_bytes", "Bytes received", offsetof(struct rte_eth_stats, ibytes), false},
 		{"port_rx_missed_packets", "Packets that the queues had no room for",
-			offsetof(struct rte_eth_stats, imissed)},
-		{"port_rx_errors", "Broken packets", offsetof(struct rte_eth_stats, ierrors)},
+			offsetof(struct rte_eth_stats, imissed), true},
+		{"port_rx_errors", "Broken packets", offsetof(struct rte_eth_stats, ierrors), true},
 		{"port_rx_no_buffer", "Failed allocations of packet buffers",
-			offsetof(struct rte_eth_stats, rx_nombuf)},
-		{"port_tx_packets", "Packets sent", offsetof(struct rte_eth_stats, opackets)},
-		{"port_tx_bytes", "Bytes sent", offsetof(struct rte_eth_stats, obytes)},
+			offsetof(struct rte_eth_stats, rx_nombuf), true},
+		{"port_tx_packets", "Packets sent", offsetof(struct rte_eth_stats, opackets),
+			false},
+		{"port_tx_bytes", "Bytes sent", offsetof(struct rte_eth_stats, obytes), false},
 		{"port_tx_errors", "Packets that could not be sent",
-			offsetof(struct rte_eth_stats, oerrors)},
+			offsetof(struct rte_eth_stats, oerrors), true},
 	};
 	const struct router *r = w->ctl->r;
 	struct rte_eth_stats stats[CONFIG_MAX_PORTS];
 	struct rte_eth_link link;
 
 	for (unsigned int i = 0; i < r->config->n_ports; i++)
-		if (rte_eth_stats_get(r->port_ids[i], &stats[i]) != 0)
+		if (r->config->ports[i].vlan != 0)
+			ctl_vlan_stats(r, r->port_ids[i], &stats[i]);
+		else if (rte_eth_stats_get(r->port_ids[i], &stats[i]) != 0)
 			memset(&stats[i], 0, sizeof(stats[i]));
 	for (unsigned int c = 0; c < RTE_DIM(counters); c++) {
 		family(w, counters[c].name, true, counters[c].help);
 		for (unsigned int i = 0; i < r->config->n_ports; i++)
-			value(w,
-				(double)*(const uint64_t *)RTE_PTR_ADD(
-					&stats[i], counters[c].offset),
-				"{port=\"%s\"}", r->config->ports[i].name);
+			if (r->config->ports[i].vlan == 0 || !counters[c].device)
+				value(w,
+					(double)*(const uint64_t *)RTE_PTR_ADD(
+						&stats[i], counters[c].offset),
+					"{port=\"%s\"}", r->config->ports[i].name);
 	}
 	family(w, "port_up", false, "Whether the port has a link");
 	for (unsigned int i = 0; i < r->config->n_ports; i++)
 		value(w,
-			rte_eth_link_get_nowait(r->port_ids[i], &link) == 0 &&
+			rte_eth_link_get_nowait(ports_device(r, i), &link) == 0 &&
 				link.link_status == RTE_ETH_LINK_UP,
 			"{port=\"%s\"}", r->config->ports[i].name);
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """VLANs of a port (802.1Q): ports of their own, in Linux too."""
 
+import re
 import struct
+import urllib.request
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +34,8 @@ def net(lab):
     left.route("default", "via", "10.1.0.1")
     right.run("ip", "addr", "add", "10.66.0.1/32", "dev", "lo")
     routers = (vlan_router(r, 1, [port("in", ["10.1.0.1/24"], default_action="bypass")]), vlan_router(right, 2))
+    routers[0].conf["metrics"] = {"port": 9469}
+    routers[0].write()
     for x in routers:
         x.start(wait=False)
     for x in routers:
@@ -55,6 +59,12 @@ def test_is_a_port_of_linux(net):
     vlan = row(net.router, "out.100")
     assert (vlan["vlan"], vlan["parent"], vlan["mac"]) == (100, "out", row(net.router, "out")["mac"])
     assert min(vlan["stats"]["rx_packets"], vlan["stats"]["tx_packets"]) >= 12
+    with net.r.inside():
+        scraped = urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=30).read().decode()
+    metrics = {name: float(v) for name, v in re.findall(r'^cygnet_port_(\w+){port="out.100"} (\S+)$', scraped, re.M)}
+    assert metrics == {"up": 1, **{f"{k}_total": vlan["stats"][k] for k in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")}}
+    assert 'cygnet_port_rx_missed_packets_total{port="out"}' in scraped
+    assert "ethdev" not in net.router.process.output().lower() and "invalid port" not in net.router.process.output().lower()
     with Drops(net.router) as d:
         assert net.left.ping("10.2.0.2", count=1, wait=1) == 0
         d.expect({"policy-default": 1})
