@@ -24,14 +24,17 @@ owner_is_alive(const struct channel_core *c, uint64_t id)
 	return false;
 }
 
-/* An agent that was killed leaves its key slots taken, with the keys. */
+#define ROUTER UINT32_MAX /* as the claimer of a key slot: no process has that id */
+
+/* An agent that was killed leaves its key slots taken, with the keys. It may live yet, and give one away while we look. */
 static void
 free_slots(struct channel_core *c, int agent)
 {
 	for (unsigned int i = 0; i < IKE_KEY_SLOTS; i++) {
 		struct ike_key_slot *slot = &c->slots[i];
+		uint32_t claimer = agent;
 
-		if (atomic_load(&slot->claimer) != (uint32_t)agent)
+		if (!atomic_compare_exchange_strong(&slot->claimer, &claimer, ROUTER))
 			continue;
 		explicit_bzero(slot->key, sizeof(slot->key));
 		slot->len = 0;
@@ -143,7 +146,7 @@ owner_hello(struct channel_core *c, uint64_t id, int pid, uint32_t spi_min, uint
 		return rc;
 	if (!known)
 		*o = (struct owner){.id = id};
-	if (o->pid != pid)
+	if (known && o->pid != pid)
 		free_slots(c, o->pid);
 	LOG(INFO, "owner %016lx: agent %d%s", id, pid,
 		!known			     ? ""

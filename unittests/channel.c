@@ -216,7 +216,11 @@ END_TEST
 
 START_TEST(slots_of_a_dead_agent_are_wiped)
 {
+	/* Nobody's, or taken this very moment: not the router's to touch. */
+	fill_slot(7, 1);
+	w.slots[7].claimer = 0;
 	say_hello(OWNER_A, 100);
+	ck_assert(!slot_is_wiped(7));
 	say_hello(OWNER_B, 101);
 	fill_slot(5, 1);
 	fill_slot(6, 1);
