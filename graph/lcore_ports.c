@@ -24,6 +24,15 @@ lcore_port_update(struct worker *w, const struct config_port *port, uint16_t id)
 	wp->mark = port->mark;
 }
 
+void
+lcore_port_mute(struct worker *w, uint16_t id)
+{
+	struct worker_port *wp = &w->port[id];
+
+	wp->addr4 = 0;
+	memset(wp->addr6, 0, sizeof(wp->addr6));
+}
+
 static const struct config_port *
 device_of(const struct config *config, unsigned int i, unsigned int *at)
 {

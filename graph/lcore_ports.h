@@ -12,6 +12,8 @@ void lcore_port_fill(struct router *r, struct worker *w, const struct config *co
 
 /* What may change while packets come and go: addresses and mark. */
 void lcore_port_update(struct worker *w, const struct config_port *port, uint16_t id);
+/* Of a port that goes: its addresses are not ours any more. */
+void lcore_port_mute(struct worker *w, uint16_t id);
 
 /* What the worker with that lcore id polls of these ports; NULL without memory. Free with rte_free(). */
 struct worker_sources *lcore_sources_make(const struct router *r, const struct worker *w,

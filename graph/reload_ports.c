@@ -214,9 +214,12 @@ reload_ports_commit(struct reload *job, struct worker_sources *const *sources)
 void
 reload_ports_drop(struct reload *job)
 {
-	for (unsigned int i = 0; i < job->n_out; i++)
+	for (unsigned int i = 0; i < job->n_out; i++) {
 		if (job->out[i].added)
 			host_port_drop(job->r->host, job->out[i].id);
+		for (unsigned int w = 0; w < job->r->n_workers; w++)
+			lcore_port_mute(job->r->lcores[w], job->out[i].id);
+	}
 }
 
 void

@@ -45,7 +45,7 @@ source(const struct worker *w, const struct rte_mbuf *m, const struct pkt *p)
 	if (!ip6_nobody(w->port[p->in_port].addr6))
 		return w->port[p->in_port].addr6;
 	for (unsigned int i = 0; i < WORKER_MAX_PORTS; i++)
-		if (!ip6_nobody(w->port[i].addr6))
+		if (w->port[i].present && !ip6_nobody(w->port[i].addr6))
 			return w->port[i].addr6;
 	return NULL;
 }

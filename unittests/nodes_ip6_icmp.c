@@ -90,6 +90,29 @@ silent(const struct ip6 *p)
 	wait_ms(100);
 }
 
+/* A port without an address of its own speaks by another's; one that a reload took away has none. */
+START_TEST(whose_address)
+{
+	uint8_t ip[PACKET_MAX];
+	struct ip6 p = {.src = HOST6_A, .dst = HOST6_D, .hops = 1};
+	uint16_t len = ip6_build(ip, &p);
+	struct worker_port *port = worker(0)->port;
+
+	memset(port[LAN].addr6, 0, sizeof(port[LAN].addr6));
+	put_frame6(LAN, ip, len);
+	run();
+	drops_are(DROP_IP6_HOP_LIMIT, 1);
+	error_is(LAN, 3, 0, US6, ip, len);
+	wait_ms(100);
+	port[WAN].present = false;
+	put_frame6(LAN, ip, len);
+	run();
+	drops_are(DROP_IP6_HOP_LIMIT, 1);
+	error_is(LAN, 3, 0, DMZ6, ip, len);
+	port[WAN].present = true;
+}
+END_TEST
+
 START_TEST(silence)
 {
 	static const uint8_t later[8] = {IPPROTO_ICMPV6, 0, 1, 0};
@@ -169,6 +192,7 @@ nodes_ip6_icmp_case(void)
 	tcase_add_test(tc, time_exceeded);
 	tcase_add_test(tc, packet_too_big);
 	tcase_add_test(tc, silence);
+	tcase_add_test(tc, whose_address);
 	tcase_add_test(tc, rate);
 	return tc;
 }
