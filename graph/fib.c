@@ -458,7 +458,8 @@ fib_nh_mtu(const struct fib *fib, uint32_t nh)
 	for (unsigned int i = 0; n->type == NH_MULTIPATH && i < n->n; i++) {
 		uint16_t member = fib->view.nh[fib->members[nh][i]].mtu;
 
-		if (mtu == 0 || member < mtu)
+		/* 0: not known, or by an interface that is not ours. */
+		if (member != 0 && (mtu == 0 || member < mtu))
 			mtu = member;
 	}
 	return mtu;

@@ -393,6 +393,30 @@ START_TEST(multipath_shares_by_weight)
 }
 END_TEST
 
+/* A member by an interface that is not ours has no MTU: that of the others counts. */
+START_TEST(mtu_of_a_multipath)
+{
+	uint32_t member[3], nh;
+
+	ck_assert_int_eq(fib_nh_new(fib, NH_GLEAN, 0, 1500, &member[0]), 0);
+	ck_assert_int_eq(fib_nh_new(fib, NH_FOREIGN, 0, 0, &member[1]), 0);
+	ck_assert_int_eq(fib_nh_new(fib, NH_GLEAN, 1, 1400, &member[2]), 0);
+	ck_assert_int_eq(fib_nh_multipath(fib, member, 2, &nh), 0);
+	ck_assert_uint_eq(fib_nh_mtu(fib, nh), 1500);
+	fib_nh_put(fib, nh);
+	ck_assert_int_eq(fib_nh_multipath(fib, member, 3, &nh), 0);
+	ck_assert_uint_eq(fib_nh_mtu(fib, nh), 1400);
+	fib_nh(fib, nh)->mtu = 1300;
+	ck_assert_uint_eq(fib_nh_mtu(fib, nh), 1300);
+	fib_nh_put(fib, nh);
+	ck_assert_int_eq(fib_nh_multipath(fib, &member[1], 1, &nh), 0);
+	ck_assert_uint_eq(fib_nh_mtu(fib, nh), 0);
+	fib_nh_put(fib, nh);
+	for (unsigned int i = 0; i < 3; i++)
+		fib_nh_put(fib, member[i]);
+}
+END_TEST
+
 START_TEST(knows_our_addresses)
 {
 	static struct ip_addr addrs[3000];
@@ -435,6 +459,7 @@ main(void)
 	tcase_add_test(tc, nexthops_are_counted);
 	tcase_add_test(tc, nexthops_run_out_and_come_back);
 	tcase_add_test(tc, multipath_shares_by_weight);
+	tcase_add_test(tc, mtu_of_a_multipath);
 	tcase_add_test(tc, knows_our_addresses);
 	suite_add_tcase(s, tc);
 	return eal_main(s);
