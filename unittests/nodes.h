@@ -74,6 +74,7 @@ struct world {
 	_Atomic bool asleep;
 	int eventfd;
 	uint64_t now;
+	bool idle[8]; /* lcores whose last walk found nothing */
 };
 extern struct world world;
 
@@ -92,7 +93,7 @@ worker(unsigned int i)
 
 /* Walks one graph, or every one once; walks until nothing moves any more. */
 void walk_lcore(unsigned int i);
-void walk(void);
+void walk_all(void);
 void run(void);
 /* Moves the clock of the nodes. */
 void wait_ms(unsigned int ms);

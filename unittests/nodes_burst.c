@@ -215,7 +215,7 @@ START_TEST(runs_keep_their_order)
 		for (unsigned int n = 1 + below(i % 2 ? 30 : 5); n > 0; n--)
 			pair_send(&b.pair, frame(LAN, ip, ip4_build(ip, &p)));
 		for (unsigned int n = below(3); n > 0; n--)
-			walk();
+			walk_all();
 		for (uint16_t len; (len = sent(WAN, got)) != 0; last = seq) {
 			memcpy(&seq, got + 14 + 20 + 4, sizeof(seq));
 			seq = rte_be_to_cpu_32(seq);

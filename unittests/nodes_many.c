@@ -92,7 +92,7 @@ START_TEST(handed_over_too_late)
 	ck_assert_uint_eq(sent(LAN, got), 100);
 	e.sqn = 2;
 	put_at(1, &e);
-	walk();
+	walk_all();
 	ck_assert_uint_eq(rte_ring_count(worker(0)->handover), 1);
 	ck_assert_int_eq(sad_del(world.r.sad, in), 0);
 	run();
@@ -120,7 +120,7 @@ START_TEST(handover_full)
 	}
 	drops_are(DROP_HANDOVER_FULL, 10);
 	while (rte_ring_count(worker(0)->handover) > 0) {
-		walk();
+		walk_all();
 		while (sent(LAN, got) != 0)
 			;
 	}
@@ -267,7 +267,7 @@ START_TEST(refused_for_good)
 			frame(LAN, got,
 				ip4_build(got, &(struct ip4){.src = HOST_A, .dst = HOST_B})));
 	for (unsigned int i = 0; i < 1000; i++)
-		walk();
+		walk_all();
 	rte_crypto_fp_ops[dev].enqueue_burst = enqueue;
 	drops_are(DROP_CRYPTO_ERROR, refused[0] == refused[1] ? 1 : 2);
 	/* It was asked again for a while: a queue may be full for a moment. */

@@ -368,8 +368,12 @@ START_TEST(forged)
 
 			error_about(ip, packet, n, 1400);
 			memcpy(ip + (six ? 24 : 16), other.b, six ? 16 : 4);
-			if (!six)
+			if (!six) {
 				ip4_mend(ip);
+			} else {
+				memset(ip + 42, 0, 2);
+				store16(ip + 42, sum(ip + 8, len - 8, len - 40 + IPPROTO_ICMPV6));
+			}
 		}
 		if (six)
 			put_frame6(WAN, ip, len);

@@ -4,6 +4,7 @@
 #include "nodes.h"
 #include "ports.h"
 #include "sad_lookup.h"
+#include "walk.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -204,6 +205,7 @@ world_start(const struct world_conf *conf)
 		w->qsbr = rcu_qsbr(r->rcu);
 		rte_rcu_qsbr_thread_register(w->qsbr, i);
 		rte_rcu_qsbr_thread_online(w->qsbr, i);
+		world.idle[i] = true;
 		for (unsigned int p = 0; p < PORTS; p++)
 			memcpy(w->port[p].mac, (uint8_t[]){2, 0, 0, 0, 0, p}, 6);
 		memcpy(w->port[VLAN_PORT].mac, w->port[WAN].mac, 6);
@@ -273,19 +275,22 @@ void
 walk_lcore(unsigned int i)
 {
 	struct worker *w = worker(i);
+	uint64_t work = w->work;
 
 	w->now = world.now;
 	w->seconds = world.now / w->tsc_hz;
-	rte_graph_walk(w->graph);
+	w->walks++;
+	walk(w, world.idle[i]);
 	if (w->worker)
 		crypto_flush(&w->crypto_queue);
 	atomic_store(&w->rcu->collected, w->crypto_queue.tail);
 	atomic_store(&w->rcu->submitted, w->crypto_queue.head);
 	rte_rcu_qsbr_quiescent(w->qsbr, i);
+	world.idle[i] = w->work == work;
 }
 
 void
-walk(void)
+walk_all(void)
 {
 	for (unsigned int i = 0; i < world.r.n_lcores; i++)
 		walk_lcore(i);
@@ -302,7 +307,7 @@ run(void)
 		before = after = 0;
 		for (unsigned int i = 0; i < world.r.n_lcores; i++)
 			before += worker(i)->work + worker(i)->crypto_queue.head;
-		walk();
+		walk_all();
 		for (unsigned int i = 0; i < world.r.n_lcores; i++)
 			after += worker(i)->work + worker(i)->crypto_queue.head;
 		still = before == after ? still + 1 : 0;
