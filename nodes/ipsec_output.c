@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "icmp_quote.h"
+#include "ike_pieces.h"
 #include "sad_lookup.h"
 #include "spd_batch.h"
 #include "stream.h"
@@ -7,16 +8,20 @@
 
 enum { EDGE_REWRITE, EDGE_ENCRYPT, EDGE_AH, EDGE_DROP, EDGE_REWRITE6 };
 
-/* What charon sends: it comes from the tap. */
+/* What charon sends: it comes from the tap, perhaps in pieces. */
 static inline bool
-is_ike(const struct worker *w, const struct rte_mbuf *m, const struct pkt *p)
+is_ike(struct worker *w, const struct rte_mbuf *m, const struct pkt *p)
 {
 	struct spd_key key;
 
 	if (likely(!(p->flags & PKT_F_OWN_L2)))
 		return false;
 	spd_batch_key(w, m, &key);
-	return spd_key_is_ike(w, &key, false);
+	if (spd_key_is_ike(w, &key, false)) {
+		ike_pieces_begin(w, m);
+		return true;
+	}
+	return key.no_ports && key.proto == IPPROTO_UDP && ike_pieces_has(w, m);
 }
 
 static inline rte_edge_t

@@ -8,6 +8,7 @@
 #include "drop.h"
 #include "iv_random.h"
 #include "pkt.h"
+#include "reassembly.h"
 #include "spd.h"
 
 #include <stdatomic.h>
@@ -175,6 +176,11 @@ struct worker {
 		uint64_t deadline[1024]; /* TSC */
 		struct rte_mbuf *pkts[1024];
 	} early; /* packets that wait for their SA (early.h) */
+	struct ike_pieces {
+		unsigned int next;
+		struct reassembly_key key[16];
+		uint64_t until[16]; /* TSC */
+	} ike_pieces; /* datagrams of Linux's that began as IKE (ike_pieces.h) */
 	uint32_t fragment_id,
 		fragment_seed; /* IPv6: the next one of this worker; the same for all */
 	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */

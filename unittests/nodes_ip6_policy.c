@@ -179,6 +179,39 @@ START_TEST(ike_out)
 }
 END_TEST
 
+static void
+piece(uint8_t id, uint8_t offset, bool more, uint16_t port, bool passes)
+{
+	const uint8_t header[8] = {IPPROTO_UDP, 0, 0, offset | more, 0, 0, 0, id};
+	uint8_t got[PACKET_MAX];
+
+	put_host6(WAN, &(struct ip6){.src = US6,
+			       .dst = PEER6,
+			       .sport = port,
+			       .dport = 500,
+			       .first = IPPROTO_FRAGMENT,
+			       .chain = header,
+			       .n_chain = 8});
+	run();
+	drops_are(DROP_POLICY_NO_SA, passes ? 0 : 1);
+	ck_assert_uint_eq(take(world.tx[WAN][0], got), passes ? 100 : 0);
+}
+
+START_TEST(ike_out_in_pieces)
+{
+	charon();
+	policy(SPD_OUT, SPD_PROTECT, "::/0 > ::/0", REQID, NULL);
+	piece(7, 80, true, 0, false);
+	piece(7, 0, true, 500, true);
+	piece(7, 80, true, 0, true);
+	piece(8, 80, true, 0, false);
+	piece(7, 160, false, 0, true);
+	piece(7, 160, false, 0, false);
+	piece(9, 0, true, 501, false);
+	piece(9, 80, false, 0, false);
+}
+END_TEST
+
 START_TEST(incomplete)
 {
 	spd_set_complete(world.r.spd, false);
@@ -203,6 +236,7 @@ nodes_ip6_policy_case(void)
 	tcase_add_test(tc, behind_headers);
 	tcase_add_test(tc, ike_in);
 	tcase_add_test(tc, ike_out);
+	tcase_add_test(tc, ike_out_in_pieces);
 	tcase_add_test(tc, incomplete);
 	return tc;
 }

@@ -692,6 +692,57 @@ START_TEST(ike_out)
 }
 END_TEST
 
+static void
+piece(const char *src, const char *dst, uint16_t port, uint16_t id, uint16_t frag, bool passes)
+{
+	uint8_t got[PACKET_MAX];
+
+	put_host(WAN, &(struct ip4){.src = src,
+			      .dst = dst,
+			      .sport = port,
+			      .dport = 500,
+			      .id = id,
+			      .frag = frag});
+	run();
+	drops_are(DROP_POLICY_NO_SA, passes ? 0 : 1);
+	ck_assert_uint_eq(take(world.tx[WAN][0], got), passes ? 100 : 0);
+}
+
+/* Messages that Linux cut up: what follows a first piece of IKE's, in the same datagram, is IKE. */
+START_TEST(ike_out_in_pieces)
+{
+	enum { MF = 0x2000 };
+
+	charon();
+	policy(SPD_OUT, SPD_PROTECT, "0.0.0.0/0 > 0.0.0.0/0", REQID, NULL);
+	piece(US, PEER, 500, 77, MF | 10, false); /* before its first */
+	piece(US, PEER, 500, 77, MF, true);
+	piece(US, PEER, 0, 77, MF | 10, true);
+	piece(US, PEER, 0, 78, MF | 10, false);
+	piece(US, HOST_B, 0, 77, MF | 10, false);
+	piece("10.1.0.1", PEER, 0, 77, MF | 10, false);
+	piece(US, PEER, 0, 77, 20, true);
+	piece(US, PEER, 0, 77, 20, false); /* it was the last */
+	/* Another port, also after one of IKE's that has the number. */
+	piece(US, PEER, 501, 79, MF, false);
+	piece(US, PEER, 0, 79, 10, false);
+	/* Several at a time, and not for ever. */
+	for (uint16_t id = 100; id < 104; id++)
+		piece(US, PEER, 500, id, MF, true);
+	for (uint16_t id = 100; id < 103; id++)
+		piece(US, PEER, 0, id, 10, true);
+	wait_ms(1001);
+	piece(US, PEER, 0, 103, 10, false);
+	/* One that came from elsewhere is nobody's of ours. */
+	piece(US, PEER, 500, 110, MF, true);
+	refused(LAN, &(struct ip4){.src = US, .dst = PEER, .id = 110, .frag = 10},
+		DROP_POLICY_NO_SA);
+	/* A whole message leaves nothing behind. */
+	piece(US, PEER, 500, 120, 0, true);
+	piece(US, PEER, 0, 120, 10, false);
+}
+END_TEST
+
 TCase *
 nodes_policy_case(void)
 {
@@ -725,5 +776,6 @@ nodes_policy_closed_case(void)
 	tcase_add_test(tc, port_pairs);
 	tcase_add_test(tc, ike_in);
 	tcase_add_test(tc, ike_out);
+	tcase_add_test(tc, ike_out_in_pieces);
 	return tc;
 }
