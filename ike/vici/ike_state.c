@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_state.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,19 +9,28 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* "/run/charon.vici.cygnet-loaded"; a charon behind TCP has one by its address. */
+#define REMOTE_DIR "/run/cygnet"
+
+/*
+ * "/run/charon.vici.cygnet-loaded"; a charon behind TCP has one by its address: "/run/cygnet/tcp___192.0.2.9_4502" and
+ * the same end.
+ */
 static char *
 beside(const struct vici *v, const char *end)
 {
 	const char *path = vici_path(v);
 	char *out = NULL;
 
-	if (path == NULL)
-		path = "/run/cygnet/remote";
-	if (asprintf(&out, "%s.cygnet-%s", path, end) < 0)
+	if (path != NULL)
+		return asprintf(&out, "%s.cygnet-%s", path, end) < 0 ? NULL : out;
+	if (asprintf(&out, REMOTE_DIR "/%s.cygnet-%s", vici_uri(v), end) < 0)
 		return NULL;
+	for (char *s = out + strlen(REMOTE_DIR "/"); *s != '\0'; s++)
+		if (!isalnum((unsigned char)*s) && *s != '.' && *s != '-')
+			*s = '_';
 	return out;
 }
 
@@ -111,6 +121,9 @@ ike_state_open(const struct vici *v, bool write)
 	char *lock = beside(v, "lock");
 	bool good = s != NULL && lock != NULL;
 
+	/* Why that cannot be made is told of the file in it. */
+	if (good && write && vici_path(v) == NULL)
+		mkdir(REMOTE_DIR, 0755);
 	if (good) {
 		s->path = beside(v, "loaded");
 		s->lock = write ? lock_file(lock) : -1;

@@ -158,6 +158,12 @@ vici_path(const struct vici *v)
 	return strncmp(v->uri, "unix://", 7) == 0 ? v->uri + 7 : NULL;
 }
 
+const char *
+vici_uri(const struct vici *v)
+{
+	return v->uri;
+}
+
 static char *
 unconst(const char *s)
 {

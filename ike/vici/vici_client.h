@@ -25,8 +25,9 @@ struct vici;
 struct vici *vici_open(const char *uri, const char **why);
 void vici_close(struct vici *v);
 
-/* The socket's path; NULL when it is none. */
+/* The socket's path; NULL when it is none. What it was opened with, with its "tcp://" or the like. */
 const char *vici_path(const struct vici *v);
+const char *vici_uri(const struct vici *v);
 
 /*
  * A command. args (may be NULL) is taken over; data is a value of its own named "data", wiped by nobody but the
