@@ -5,12 +5,15 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <libvici.h>
@@ -76,6 +79,7 @@ struct listener {
 struct vici {
 	vici_conn_t *conn;
 	char *uri;
+	int fd, nowhere; /* conn's, which libvici does not tell; /dev/null */
 	struct listener listeners[EVENTS_MAX];
 	unsigned int n_listeners;
 };
@@ -112,6 +116,36 @@ load_library(const char **why)
 	return true;
 }
 
+#define FDS 256
+
+/* Which of our descriptors are sockets with somebody at their other end. */
+static void
+find_connected(bool connected[FDS])
+{
+	struct sockaddr_storage peer;
+
+	for (int fd = 0; fd < FDS; fd++) {
+		socklen_t len = sizeof(peer);
+
+		connected[fd] = getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+	}
+}
+
+static void
+connect_to(struct vici *v)
+{
+	bool before[FDS], after[FDS];
+
+	find_connected(before);
+	v->conn = lib.connect(v->uri);
+	if (v->conn == NULL)
+		return;
+	find_connected(after);
+	for (int fd = 0; fd < FDS; fd++)
+		if (after[fd] && !before[fd])
+			v->fd = fd;
+}
+
 struct vici *
 vici_open(const char *uri, const char **why)
 {
@@ -127,8 +161,10 @@ vici_open(const char *uri, const char **why)
 		uri = VICI_DEFAULT;
 	if (asprintf(&v->uri, "%s%s", strstr(uri, "://") != NULL ? "" : "unix://", uri) < 0)
 		v->uri = NULL;
-	if (v->uri != NULL)
-		v->conn = lib.connect(v->uri);
+	v->fd = -1;
+	v->nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (v->uri != NULL && v->nowhere >= 0)
+		connect_to(v);
 	if (v->conn != NULL)
 		return v;
 	snprintf(text, sizeof(text), "charon does not answer at %.150s: %s",
@@ -148,6 +184,8 @@ vici_close(struct vici *v)
 		return;
 	if (v->conn != NULL)
 		lib.disconnect(v->conn);
+	if (v->nowhere >= 0)
+		close(v->nowhere);
 	free(v->uri);
 	free(v);
 }
@@ -290,15 +328,55 @@ read_section(vici_res_t *res, json_t *o, unsigned int depth)
 	return false;
 }
 
+static struct {
+	int fd, nowhere; /* the connection's; one at which nobody reads or writes */
+	volatile sig_atomic_t left; /* seconds */
+	struct sigaction pipe; /* libvici writes to who has gone */
+} waiting;
+
+/*
+ * Each second of a wait. strongSwan 5.9's libvici may take the end of a connection for "nothing has come yet", and read
+ * on for ever; of a socket that is none it sees the error.
+ */
 static void
-not_answered(int sig)
+look(int sig)
 {
 	static const char text[] = "cygnetctl: charon does not answer: is it hung, or stopped?\n";
+	int was = errno;
+	char c;
 
 	(void)sig;
+	if (waiting.fd >= 0 && recv(waiting.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		dup2(waiting.nowhere, waiting.fd);
+	errno = was;
+	if (--waiting.left > 0)
+		return;
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(EXIT_NO_CHARON);
 	_exit(EXIT_NO_CHARON);
+}
+
+static void
+wait_begins(const struct vici *v, unsigned int seconds)
+{
+	static const struct itimerval second = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
+	static const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	waiting.fd = v->fd;
+	waiting.nowhere = v->nowhere;
+	waiting.left = (sig_atomic_t)seconds;
+	signal(SIGALRM, look);
+	sigaction(SIGPIPE, &ignore, &waiting.pipe);
+	setitimer(ITIMER_REAL, &second, NULL);
+}
+
+static void
+wait_ends(void)
+{
+	static const struct itimerval never;
+
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGPIPE, &waiting.pipe, NULL);
 }
 
 json_t *
@@ -314,10 +392,9 @@ vici_call_data(struct vici *v, const char *command, json_t *args, const void *da
 	json_decref(args);
 	if (data != NULL)
 		lib.add_key_value(req, unconst("data"), (void *)(uintptr_t)data, (int)len);
-	signal(SIGALRM, not_answered);
-	alarm(seconds);
+	wait_begins(v, seconds);
 	res = lib.submit(req, v->conn);
-	alarm(0);
+	wait_ends();
 	if (res == NULL)
 		return NULL;
 	answer = json_object();
@@ -366,10 +443,9 @@ vici_listen(struct vici *v, const char *event, vici_event *row, void *ctx)
 	if (v->n_listeners == EVENTS_MAX)
 		return false;
 	*l = (struct listener){event, row, ctx};
-	signal(SIGALRM, not_answered);
-	alarm(10);
+	wait_begins(v, 10);
 	good = lib.register_event(v->conn, unconst(event), on_event, l) == 0;
-	alarm(0);
+	wait_ends();
 	v->n_listeners += good;
 	return good;
 }

@@ -31,8 +31,8 @@ const char *vici_uri(const struct vici *v);
 
 /*
  * A command. args (may be NULL) is taken over; data is a value of its own named "data", wiped by nobody but the
- * caller. NULL after a failure of the connection; charon's own refusals are in vici_refusal(). When charon does not
- * answer within seconds, the process ends with code 3 and a line on stderr: libvici's waits cannot be ended.
+ * caller. NULL after a failure of the connection; charon's own refusals are in vici_refusal(). When charon lives and does
+ * not answer within seconds, the process ends with code 3 and a line on stderr: libvici's waits cannot be ended.
  */
 json_t *vici_call(struct vici *v, const char *command, json_t *args, unsigned int seconds);
 json_t *vici_call_data(struct vici *v, const char *command, json_t *args, const void *data,
