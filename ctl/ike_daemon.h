@@ -6,6 +6,8 @@
 
 #include "ike_plan.h"
 
+#include <signal.h>
+
 /* What the commands that talk to charon share. */
 
 /* Connects; CTL_OK, or CTL_NO_ROUTER after one line on stderr. */
@@ -23,6 +25,9 @@ struct ike_session {
 /* All of it, up to the plan; a code after one line on stderr, or after the file's errors. To be ended in any case. */
 int ike_session_begin(const struct ike_options *o, bool write, struct ike_session *s);
 void ike_session_end(struct ike_session *s);
+
+/* A signal asks to end: a load takes back what it did. */
+extern volatile sig_atomic_t ike_ended;
 
 /* The differences, a line each. */
 void ike_print_plan(const struct ike_options *o, const struct ike_plan *p);

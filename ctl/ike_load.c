@@ -6,7 +6,9 @@
 #include "ike_apply.h"
 #include "ike_file.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,7 +47,7 @@ ike_session_begin(const struct ike_options *o, bool write, struct ike_session *s
 		return rc;
 	s->state = ike_state_open(s->v, write);
 	if (s->state == NULL)
-		return CTL_NO_ROUTER;
+		return CTL_REFUSED;
 	s->wanted = ike_wanted_make(s->file, s->state->salt);
 	if (s->wanted == NULL) {
 		ike_file_print_errors(s->file, stderr);
@@ -171,13 +173,13 @@ ike_diff_command(const struct ike_options *o)
 	return rc;
 }
 
-static volatile sig_atomic_t interrupted;
+volatile sig_atomic_t ike_ended;
 
 static void
 interrupt(int sig)
 {
 	(void)sig;
-	interrupted = 1;
+	ike_ended = 1;
 }
 
 struct meter {
@@ -200,7 +202,73 @@ progress(void *ctx, size_t done, size_t all)
 		fprintf(stderr, "cygnetctl: loading: %zu %%\n", percent);
 		m->shown = percent;
 	}
-	return !interrupted;
+	return !ike_ended;
+}
+
+/* Up to a handful of names: "a, b, c and 17 others". */
+static void
+list_names(const json_t *names, char *buf, size_t size)
+{
+	size_t n = json_object_size(names), i = 0, len = 0;
+	const char *name;
+	json_t *v;
+
+	buf[0] = '\0';
+	json_object_foreach ((json_t *)(uintptr_t)names, name, v)
+		if (i++ < 5 && len < size)
+			len += (size_t)snprintf(
+				buf + len, size - len, "%s%s", i > 1 ? ", " : "", name);
+	if (n > 5 && len < size)
+		snprintf(buf + len, size - len, " and %zu others", n - 5);
+}
+
+/* What was loaded, and went otherwise than the file or the options say. */
+static void
+say_what_differs(const struct ike_options *o, const struct ike_apply *a)
+{
+	json_t *kept = json_object(), *v;
+	const char *name;
+	char names[512];
+	size_t i;
+
+	json_object_foreach (a->closed, name, v)
+		if (json_is_false(v))
+			json_object_set(kept, name, v);
+	list_names(kept, names, sizeof(names));
+	if (o->keep && json_object_size(kept) > 0)
+		client_fail(0,
+			"--keep keeps no tunnel with start-action start: charon has closed %s, and "
+			"begins anew",
+			names);
+	json_decref(kept);
+	json_array_foreach (a->left, i, v)
+		if (!o->quiet)
+			client_fail(0,
+				"charon keeps pool '%s' while peers have addresses of it: a later "
+				"load removes it",
+				json_string_value(v));
+}
+
+static int
+say_failure(const struct ike_apply *a, int rc)
+{
+	char names[512];
+
+	list_names(a->closed, names, sizeof(names));
+	if (rc == -ENOTCONN)
+		return client_fail(CTL_NO_ROUTER, "%s: load again when it is there", a->error);
+	if (a->loaded)
+		return client_fail(
+			CTL_REFUSED, "%s, but that cannot be written down: load again", a->error);
+	if (!a->restored)
+		return client_fail(CTL_REFUSED,
+			"%s; and what charon had could not all be restored: load again", a->error);
+	if (*names != '\0')
+		return client_fail(CTL_REFUSED,
+			"%s; all is configured as before, but charon has closed tunnels with "
+			"start-action start: %s",
+			a->error, names);
+	return client_fail(CTL_REFUSED, "%s; nothing has changed", a->error);
 }
 
 static int
@@ -220,19 +288,19 @@ apply(const struct ike_options *o, struct ike_session *s)
 	struct sigaction old_int, old_term;
 	int rc;
 
-	interrupted = 0;
 	sigaction(SIGINT, &act, &old_int);
 	sigaction(SIGTERM, &act, &old_term);
 	rc = ike_apply(&a);
 	sigaction(SIGINT, &old_int, NULL);
 	sigaction(SIGTERM, &old_term, NULL);
-	if (rc == 0)
-		return CTL_OK;
-	if (m.terminal && m.shown > 0)
+	if (rc != 0 && m.terminal && m.shown > 0)
 		fputs("\r\033[K", stderr);
-	return client_fail(CTL_REFUSED, "%s; %s", a.error,
-		a.restored ? "nothing has changed"
-			   : "and what charon had could not all be restored: load again");
+	if (rc == 0)
+		say_what_differs(o, &a);
+	else
+		rc = say_failure(&a, rc);
+	ike_apply_end(&a);
+	return rc;
 }
 
 /* The names of those that others have loaded: theirs are not ours to replace. */

@@ -16,7 +16,7 @@
 
 #define PING_SECONDS 2
 
-static volatile sig_atomic_t ended, hung_up;
+static volatile sig_atomic_t hung_up;
 
 static void
 on_signal(int sig)
@@ -24,7 +24,7 @@ on_signal(int sig)
 	if (sig == SIGHUP)
 		hung_up = 1;
 	else
-		ended = 1;
+		ike_ended = 1;
 }
 
 /* The IKE SA of an event: the one section of its message. */
@@ -161,7 +161,7 @@ watch(struct watch *w)
 	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (!vici_listen(w->v, events[i], on_event, w))
 			return CTL_NO_ROUTER;
-	while (!ended && !hung_up && !ferror(w->o->view.out)) {
+	while (!ike_ended && !hung_up && !ferror(w->o->view.out)) {
 		struct timespec pause = {.tv_sec = PING_SECONDS};
 
 		if (nanosleep(&pause, NULL) != 0)
@@ -223,16 +223,17 @@ notify(const char *text)
 	close(fd);
 }
 
+static const struct timespec pause_between = {.tv_nsec = 500000000};
+
 /* Waits for charon, quietly after the first line. */
 static bool
 wait_for_charon(const struct ike_options *o)
 {
-	struct timespec pause = {.tv_nsec = 500000000};
 	const char *why;
 	struct vici *v;
 	bool told = false;
 
-	while (!ended) {
+	while (!ike_ended) {
 		v = vici_open(o->uri, &why);
 		if (v != NULL) {
 			vici_close(v);
@@ -241,7 +242,7 @@ wait_for_charon(const struct ike_options *o)
 		if (!told)
 			client_fail(0, "%s (waiting)", why);
 		told = true;
-		nanosleep(&pause, NULL);
+		nanosleep(&pause_between, NULL);
 	}
 	return false;
 }
@@ -254,14 +255,21 @@ ike_run_command(const struct ike_options *o)
 	int rc = CTL_OK;
 
 	catch_signals();
-	while (!ended && wait_for_charon(o)) {
+	while (!ike_ended && wait_for_charon(o)) {
 		if (ready)
 			notify("RELOADING=1");
 		hung_up = 0;
 		rc = ike_load_command(o);
 		catch_signals();
+		if (ike_ended)
+			break;
+		/* The charon that is there next has nothing of the file. */
+		if (rc == CTL_NO_ROUTER) {
+			nanosleep(&pause_between, NULL);
+			continue;
+		}
 		/* A first file that is wrong ends it; a later one leaves what is there. */
-		if (rc != CTL_OK && rc != CTL_NO_ROUTER && !ready)
+		if (rc != CTL_OK && !ready)
 			return rc;
 		notify("READY=1");
 		ready = true;
@@ -269,7 +277,7 @@ ike_run_command(const struct ike_options *o)
 		if (ike_connect(o, &w.v) != CTL_OK)
 			continue;
 		rc = watch(&w);
-		if (rc != CTL_OK && !ended)
+		if (rc != CTL_OK && !ike_ended)
 			client_fail(0, "charon is gone (waiting)");
 		vici_close(w.v);
 	}

@@ -2,13 +2,15 @@
 #include "ike_apply.h"
 
 #include "ike_explain.h"
+#include "ike_intent.h"
+#include "ike_patience.h"
 #include "ike_renew.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SECONDS 30 /* that charon may take for one command */
 #define TRIAL "cygnet-trial" /* no gateway of a file has this name by chance */
 
 /* What is to be taken back: a command and its arguments, the newest last. */
@@ -21,6 +23,12 @@ struct run {
 	struct ike_apply *a;
 	struct undo *undo;
 	size_t n_undo, done, all;
+	unsigned int seconds; /* that charon may take for a command */
+	json_t *before; /* the state as it was */
+	json_t *ran; /* tunnels that ran: {gateway: {tunnel: true}} */
+	json_t *if_undone; /* as closed: those that charon closes when this is taken back */
+	bool lost; /* charon hung up */
+	bool lossy; /* something was replaced that we cannot give back */
 };
 
 static bool
@@ -40,12 +48,17 @@ static json_t *
 call(struct run *r, const char *command, json_t *args, const void *data, size_t len,
 	const char *what, const char *name)
 {
-	json_t *answer = vici_call_data(r->a->v, command, args, data, len, SECONDS);
-	const char *why = answer != NULL ? vici_refusal(answer) : "charon hung up";
+	json_t *answer = vici_call_data(r->a->v, command, args, data, len, r->seconds);
+	const char *why = answer != NULL ? vici_refusal(answer) : NULL;
 
-	if (why == NULL)
+	if (answer != NULL && why == NULL)
 		return answer;
-	snprintf(r->a->error, sizeof(r->a->error), "%s '%s': charon says: %s", what, name, why);
+	r->lost = answer == NULL;
+	if (r->lost)
+		snprintf(r->a->error, sizeof(r->a->error), "%s '%s': charon hung up", what, name);
+	else
+		snprintf(r->a->error, sizeof(r->a->error), "%s '%s': charon says: %s", what, name,
+			why);
 	json_decref(answer);
 	return NULL;
 }
@@ -56,7 +69,7 @@ call_plain(struct run *r, const char *command, json_t *args, const char *what, c
 	json_t *answer = call(r, command, args, NULL, 0, what, name);
 
 	json_decref(answer);
-	return answer != NULL && step(r);
+	return answer != NULL;
 }
 
 static void
@@ -66,6 +79,7 @@ later_undo(struct run *r, const char *command, json_t *args)
 
 	if (v == NULL) {
 		json_decref(args);
+		r->lossy = true;
 		return;
 	}
 	r->undo = v;
@@ -79,8 +93,9 @@ undo_all(struct run *r)
 
 	while (r->n_undo > 0) {
 		struct undo *u = &r->undo[--r->n_undo];
-		json_t *answer = vici_call(r->a->v, u->command, u->args, SECONDS);
+		json_t *answer = vici_call(r->a->v, u->command, u->args, r->seconds);
 
+		r->lost = r->lost || answer == NULL;
 		good = good && answer != NULL && vici_refusal(answer) == NULL;
 		json_decref(answer);
 	}
@@ -154,7 +169,7 @@ try_conns(struct run *r)
 			continue;
 		conn = json_object_get(r->a->w->conns, name);
 		good = !too_long(r, name, conn) &&
-		       call_plain(r, "load-conn", trial_of(conn), "gateway", name);
+		       call_plain(r, "load-conn", trial_of(conn), "gateway", name) && step(r);
 		if (!good && strstr(r->a->error, "proposals") != NULL &&
 			ike_explain_proposals(r->a->v, conn, why, sizeof(why)))
 			snprintf(r->a->error, sizeof(r->a->error), "gateway '%s': %s", name, why);
@@ -163,7 +178,7 @@ try_conns(struct run *r)
 			break;
 	}
 	if (any)
-		json_decref(vici_call(r->a->v, "unload-conn", by_key("name", TRIAL), SECONDS));
+		json_decref(vici_call(r->a->v, "unload-conn", by_key("name", TRIAL), r->seconds));
 	return good;
 }
 
@@ -226,12 +241,25 @@ add_keys(struct run *r)
 	return true;
 }
 
-/* Pools and authorities: the same commands under two names. */
+/* From here on a load that is cut off leaves something in charon. */
+static bool
+intend(struct run *r)
+{
+	if (ike_intend(r->a->s, r->a->p, r->a->w))
+		return true;
+	snprintf(r->a->error, sizeof(r->a->error), "what is loaded could not be written down");
+	return false;
+}
+
+/*
+ * Pools and authorities: the same commands under two names. What is taken back is noted when charon has agreed, before
+ * anything can end it.
+ */
 static bool
 load_named(struct run *r, const json_t *plan, const json_t *want, const char *section,
 	const char *load, const char *unload, const char *what)
 {
-	json_t *known = ike_state_get(r->a->s, section), *e, *old;
+	json_t *known = json_object_get(r->before, section), *e, *old;
 	const char *name;
 
 	json_object_foreach ((json_t *)(uintptr_t)plan, name, e) {
@@ -240,39 +268,71 @@ load_named(struct run *r, const json_t *plan, const json_t *want, const char *se
 		old = json_object_get(known, name);
 		if (!call_plain(r, load, named(name, json_object_get(want, name)), what, name))
 			return false;
-		if (old != NULL)
+		if (json_is_true(json_object_get(e, "foreign")) ||
+			(change_is(e, "change") && json_object_size(old) == 0))
+			r->lossy = true;
+		else if (change_is(e, "change"))
 			later_undo(r, load, named(name, old));
 		else
 			later_undo(r, unload, by_key("name", name));
-	}
-	return true;
-}
-
-static bool
-load_conns(struct run *r)
-{
-	json_t *known = ike_state_get(r->a->s, "conns"), *e, *old;
-	const char *name;
-
-	json_object_foreach (r->a->p->conns, name, e) {
-		old = json_object_get(json_object_get(known, name), "config");
-		/* What is taken back is noted first: a refused step changes nothing, a lost answer may have. */
-		if (change_is(e, "add"))
-			later_undo(r, "unload-conn", by_key("name", name));
-		else if (old != NULL)
-			later_undo(r, "load-conn", named(name, old));
-		if (change_is(e, "remove")
-				? !call_plain(
-					  r, "unload-conn", by_key("name", name), "gateway", name)
-				: !call_plain(r, "load-conn",
-					  named(name, json_object_get(r->a->w->conns, name)),
-					  "gateway", name))
+		if (!step(r))
 			return false;
 	}
 	return true;
 }
 
-/* What the new state no longer needs. A refusal here is of no weight: a pool with leases stays a while. */
+/* The same of a connection; old is what we know of it. */
+static void
+conn_done(struct run *r, const char *name, const json_t *e, json_t *old)
+{
+	const json_t *ran = json_object_get(r->ran, name);
+
+	if (change_is(e, "add"))
+		later_undo(r, "unload-conn", by_key("name", name));
+	else if (old != NULL)
+		later_undo(r, "load-conn", named(name, old));
+	if (json_is_true(json_object_get(e, "foreign")) ||
+		json_is_true(json_object_get(e, "altered")))
+		r->lossy = true;
+	ike_closed(r->a->closed, e, old, ran);
+	ike_closed(r->if_undone, e, json_object_get(r->a->w->conns, name), ran);
+}
+
+static bool
+load_conns(struct run *r)
+{
+	json_t *known = json_object_get(r->before, "conns"), *e;
+	const char *name;
+	bool good;
+
+	json_object_foreach (r->a->p->conns, name, e) {
+		if (change_is(e, "remove"))
+			good = call_plain(r, "unload-conn", by_key("name", name), "gateway", name);
+		else
+			good = call_plain(r, "load-conn",
+				named(name, json_object_get(r->a->w->conns, name)), "gateway",
+				name);
+		if (!good)
+			return false;
+		conn_done(r, name, e, json_object_get(json_object_get(known, name), "config"));
+		if (!step(r))
+			return false;
+	}
+	return true;
+}
+
+/* A pool whose addresses peers have stays: charon says no. */
+static void
+drop_pool(struct run *r, const char *name)
+{
+	json_t *answer = vici_call(r->a->v, "unload-pool", by_key("name", name), r->seconds);
+
+	if (answer == NULL || vici_refusal(answer) != NULL)
+		json_array_append_new(r->a->left, json_string(name));
+	json_decref(answer);
+}
+
+/* What the new state no longer needs. What else charon refuses to drop it does not have. */
 static void
 drop_old(struct run *r)
 {
@@ -283,33 +343,34 @@ drop_old(struct run *r)
 
 	json_array_foreach (p->secrets_remove, i, e)
 		json_decref(vici_call(
-			r->a->v, "unload-shared", by_key("id", json_string_value(e)), SECONDS));
+			r->a->v, "unload-shared", by_key("id", json_string_value(e)), r->seconds));
 	json_array_foreach (p->keys_remove, i, e) {
 		const char *id = json_string_value(
 			json_object_get(json_object_get(known, json_string_value(e)), "id"));
 
 		if (id != NULL)
-			json_decref(vici_call(r->a->v, "unload-key", by_key("id", id), SECONDS));
+			json_decref(vici_call(r->a->v, "unload-key", by_key("id", id), r->seconds));
 		json_object_del(known, json_string_value(e));
 	}
 	json_object_foreach (p->pools, name, e)
 		if (change_is(e, "remove"))
-			json_decref(
-				vici_call(r->a->v, "unload-pool", by_key("name", name), SECONDS));
+			drop_pool(r, name);
 	json_object_foreach (p->authorities, name, e)
 		if (change_is(e, "remove"))
 			json_decref(vici_call(
-				r->a->v, "unload-authority", by_key("name", name), SECONDS));
+				r->a->v, "unload-authority", by_key("name", name), r->seconds));
 }
 
-static void
+/* All that charon has now. False when it has gone meanwhile. */
+static bool
 remember(struct run *r)
 {
 	json_t *conns = json_object(), *listed = ike_listings(r->a->v, NULL),
-	       *secrets = json_array(), *v;
+	       *secrets = json_array(), *pools = json_copy(r->a->w->pools), *v;
 	const char *name;
+	size_t i;
 
-	for (size_t i = 0; i < r->a->w->n_secrets; i++)
+	for (i = 0; i < r->a->w->n_secrets; i++)
 		json_array_append_new(secrets, json_string(r->a->w->secrets[i].id));
 	json_object_set_new(r->a->s->json, "secrets", secrets);
 
@@ -317,44 +378,104 @@ remember(struct run *r)
 		json_object_set_new(conns, name,
 			json_pack("{sOsO*}", "config", v, "listed", json_object_get(listed, name)));
 	json_object_set_new(r->a->s->json, "conns", conns);
-	json_object_set(r->a->s->json, "pools", r->a->w->pools);
+	json_array_foreach (r->a->left, i, v) {
+		name = json_string_value(v);
+		json_object_set(
+			pools, name, json_object_get(json_object_get(r->before, "pools"), name));
+	}
+	json_object_set_new(r->a->s->json, "pools", pools);
 	json_object_set(r->a->s->json, "authorities", r->a->w->authorities);
 	json_decref(listed);
+	return listed != NULL;
+}
+
+/* After the last change; what fails now takes nothing back. */
+static int
+end(struct run *r, json_t *running)
+{
+	struct ike_apply *a = r->a;
+
+	a->renewed = ike_renew(a->v, a->w, a->p, running, a->keep);
+	drop_old(r);
+	r->lost = !remember(r);
+	a->loaded = true;
+	a->restored = false;
+	if (!ike_state_save(a->s)) {
+		snprintf(a->error, sizeof(a->error), "everything is loaded");
+		return -ECANCELED;
+	}
+	snprintf(a->error, sizeof(a->error), "charon hung up");
+	return r->lost ? -ENOTCONN : 0;
+}
+
+/* Takes back what was done; what cannot be stays noted as ours. */
+static int
+give_up(struct run *r)
+{
+	struct ike_apply *a = r->a;
+
+	if (r->n_undo > 0)
+		json_object_update(a->closed, r->if_undone);
+	a->restored = !r->lost && undo_all(r) && !r->lossy;
+	if (a->restored) {
+		json_decref(a->s->json);
+		a->s->json = json_incref(r->before);
+		ike_state_save(a->s);
+	}
+	return r->lost ? -ENOTCONN : -ECANCELED;
+}
+
+/* The state becomes another one, which may be changed and written; that of before stays. */
+static void
+begin(struct run *r)
+{
+	json_t *copy = json_object(), *v;
+	const char *key;
+
+	r->before = r->a->s->json;
+	json_object_foreach (r->before, key, v)
+		json_object_set_new(copy, key, json_copy(v));
+	r->a->s->json = copy;
 }
 
 int
 ike_apply(struct ike_apply *a)
 {
-	struct run r = {.a = a};
+	struct run r = {.a = a, .if_undone = json_object()};
 	const struct ike_plan *p = a->p;
 	json_t *running = NULL;
 	bool good;
+	int rc;
 
 	r.all = 2 * json_object_size(p->conns) + json_array_size(p->secrets_add) +
 		json_array_size(p->keys_add);
-	a->restored = true;
+	a->closed = json_object();
+	a->left = json_array();
+	begin(&r);
+	r.seconds = ike_patience(p, a->w, json_object_get(r.before, "conns"));
 	running = ike_running(a->v, p);
-	good = running != NULL && try_conns(&r) && add_secrets(&r) && add_keys(&r) &&
+	r.lost = running == NULL;
+	r.ran = ike_ran(running);
+	snprintf(a->error, sizeof(a->error), "charon hung up");
+	good = !r.lost && try_conns(&r) && add_secrets(&r) && add_keys(&r) && intend(&r) &&
 	       load_named(&r, p->authorities, a->w->authorities, "authorities", "load-authority",
 		       "unload-authority", "authority") &&
 	       load_named(&r, p->pools, a->w->pools, "pools", "load-pool", "unload-pool", "pool") &&
 	       load_conns(&r);
-	if (good) {
-		a->renewed = ike_renew(a->v, a->w, p, running, a->keep);
-		drop_old(&r);
-		remember(&r);
-		good = ike_state_save(a->s);
-		if (!good)
-			snprintf(a->error, sizeof(a->error),
-				"everything is loaded, but that cannot be written down");
-	} else {
-		if (running == NULL)
-			snprintf(a->error, sizeof(a->error), "charon hung up");
-		a->restored = undo_all(&r);
-	}
+	rc = good ? end(&r, running) : give_up(&r);
 	for (size_t i = 0; i < r.n_undo; i++)
 		json_decref(r.undo[i].args);
 	free(r.undo);
+	json_decref(r.before);
+	json_decref(r.ran);
+	json_decref(r.if_undone);
 	json_decref(running);
-	return good ? 0 : -1;
+	return rc;
+}
+
+void
+ike_apply_end(struct ike_apply *a)
+{
+	json_decref(a->closed);
+	json_decref(a->left);
 }

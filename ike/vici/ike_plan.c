@@ -153,8 +153,10 @@ plan_conn(struct ike_plan *p, const char *name, json_t *want, const json_t *reco
 			json_object_get(e, "why"), json_string("somebody else has loaded it"));
 		all_tunnels(p, tunnels, want, "change", &p->changed);
 	} else if (known == NULL || strcmp(known, listed) != 0) {
-		json_array_append_new(
-			json_object_get(e, "why"), json_string("somebody else has changed it"));
+		json_object_set_new(e, "altered", json_true());
+		json_array_append_new(json_object_get(e, "why"),
+			json_string(known == NULL ? "a load that was cut off may have changed it"
+						  : "somebody else has changed it"));
 		all_tunnels(p, tunnels, want, "change", &p->changed);
 	} else {
 		compare(json_object_get(e, "why"), "", config, want);
@@ -177,8 +179,11 @@ plan_named(json_t *out, const json_t *want, const json_t *known, const json_t *l
 	json_object_foreach ((json_t *)(uintptr_t)want, name, v) {
 		const json_t *old = json_object_get(known, name);
 
-		if (old == NULL || json_object_get(loaded, name) == NULL)
+		if (json_object_get(loaded, name) == NULL)
 			json_object_set_new(out, name, entry("add"));
+		else if (old == NULL)
+			json_object_set_new(out, name,
+				json_pack("{sss[]sb}", "change", "change", "why", "foreign", 1));
 		else if (!json_equal(old, v))
 			json_object_set_new(out, name, entry("change"));
 	}

@@ -7,11 +7,12 @@
 
 /*
  * What lies between a file and a charon. Of each connection that differs:
- * {"change": add, change or remove, "foreign": true if somebody else loaded it, "why": [text …] of the gateway itself,
- * "tunnels": {name: {"change": …, "why": [text …]}}}
+ * {"change": add, change or remove, "foreign": true if somebody else loaded it, "altered": true if it is ours and not
+ * as we know it, "why": [text …] of the gateway itself, "tunnels": {name: {"change": …, "why": [text …]}}}
  */
 struct ike_plan {
-	json_t *conns, *pools, *authorities; /* by name; of the latter two {"change": …} */
+	json_t *conns, *pools,
+		*authorities; /* by name; of the latter two {"change": …, "foreign": …} */
 	json_t *secrets_add, *secrets_remove; /* ids */
 	json_t *keys_add, *keys_remove; /* fingerprints */
 	json_t *others; /* names of connections that neither the file nor we know */

@@ -84,6 +84,53 @@ text(const json_t *o, const char *key)
 	return s != NULL ? s : "";
 }
 
+json_t *
+ike_ran(const json_t *running)
+{
+	json_t *ran = json_object(), *message, *sa, *child, *of;
+	const char *ike, *key;
+	size_t i;
+
+	json_array_foreach (running, i, message)
+		json_object_foreach (message, ike, sa) {
+			of = json_object_get(ran, ike);
+			if (of == NULL) {
+				of = json_object();
+				json_object_set_new(ran, ike, of);
+			}
+			json_object_foreach (json_object_get(sa, "child-sas"), key, child)
+				json_object_set_new(of, text(child, "name"), json_true());
+		}
+	return ran;
+}
+
+/* Of a connection, as it is told to charon. */
+static bool
+starts(const json_t *conn, const char *child)
+{
+	return strstr(text(json_object_get(json_object_get(conn, "children"), child),
+			      "start_action"),
+		       "start") != NULL;
+}
+
+void
+ike_closed(json_t *closed, const json_t *plan, const json_t *config, const json_t *ran)
+{
+	bool removed = strcmp(text(plan, "change"), "remove") == 0;
+	bool whole = removed || json_array_size(json_object_get(plan, "why")) > 0;
+	json_t *v;
+	const char *name;
+
+	json_object_foreach ((json_t *)(uintptr_t)ran, name, v) {
+		const char *change =
+			text(json_object_get(json_object_get(plan, "tunnels"), name), "change");
+
+		if (starts(config, name) && (whole || *change != '\0'))
+			json_object_set_new(closed, name,
+				json_boolean(removed || strcmp(change, "remove") == 0));
+	}
+}
+
 struct closing {
 	json_t *list; /* {"key": ike-id or child-id, "id": …, "ike": name, "child": name or absent, "again": bool} */
 };
@@ -94,17 +141,6 @@ close_child(struct closing *c, const char *ike, const json_t *child, bool again)
 	json_array_append_new(
 		c->list, json_pack("{sssssssssb}", "key", "child-id", "id", text(child, "uniqueid"),
 				 "ike", ike, "child", text(child, "name"), "again", (int)again));
-}
-
-/* charon itself begins anew what it is to start. */
-static bool
-starts(const struct ike_wanted *w, const char *ike, const char *child)
-{
-	const json_t *conn = json_object_get(w->conns, ike);
-
-	return strstr(text(json_object_get(json_object_get(conn, "children"), child),
-			      "start_action"),
-		       "start") != NULL;
 }
 
 /* Which SAs of an IKE SA go, by the plan of its connection. */
@@ -171,8 +207,9 @@ ike_renew(struct vici *v, const struct ike_wanted *w, const struct ike_plan *p, 
 		}
 	wait_until_gone(v, c.list);
 	json_array_foreach (c.list, i, e)
+		/* charon itself begins anew what it is to start. */
 		if (json_is_true(json_object_get(e, "again")) &&
-			!starts(w, text(e, "ike"), text(e, "child")))
+			!starts(json_object_get(w->conns, text(e, "ike")), text(e, "child")))
 			json_decref(vici_call(v, "initiate",
 				json_pack("{ssssssss}", "ike", text(e, "ike"), "child",
 					text(e, "child"), "timeout", "-1", "init-limits", "no"),

@@ -176,6 +176,25 @@ def test_one_changed_of_a_hundred_leaves_ninety_nine(sites, ends):
     assert {n: s for n, s in a.spis().items()} == {n: s for n, s in after.items() if n not in ("t0", "t1")}
 
 
+def test_keep(sites, ends):
+    """Changed tunnels keep their SAs, but not those that charon is to start: it begins them anew, and load says so."""
+    a, b = ends
+    tunnels, changed = {}, {}
+    for i, action in enumerate(("trap", "start")):
+        tunnels[f"t{i}"] = {"local-ts": f"10.1.{i}.0/24", "remote-ts": f"10.2.{i}.0/24", "start-action": action}
+        changed[f"t{i}"] = {**tunnels[f"t{i}"], "priority": 77}
+    b.load(doc("b", {n: {"local-ts": t["remote-ts"], "remote-ts": t["local-ts"], "start-action": "none"}
+                     for n, t in tunnels.items()}))
+    a.load(doc("a", tunnels))
+    a.run("up", "t0")
+    wait_for("both tunnels", lambda: len(a.spis()) == 2, 20, 0.2)
+    before = a.spis()
+    said = a.load(doc("a", changed), "--keep").stderr
+    assert said == ("cygnetctl: --keep keeps no tunnel with start-action start: charon has closed t1, and begins anew\n")
+    wait_for("the other tunnel", lambda: len(a.spis()) == 2 and a.spis()["t1"] != before["t1"], 20, 0.2)
+    assert a.spis()["t0"] == before["t0"]
+
+
 def test_a_broken_file_changes_nothing(sites, ends):
     a, b = ends
     b.load(doc("b"))
@@ -506,6 +525,15 @@ def test_virtual_address_transport_and_ah(sites, ends):
     a.load(client)
     a.run("up", "ipsec-tunnel-1")
     assert "10.3.0.1/32" in sites.a.charon.sas() and "pool" not in a.run("diff", a.file).stdout
+    # charon does not drop a pool while a peer has an address from it; a later load does.
+    without = copy.deepcopy(server)
+    del without["ipsec"]["pools"], without["ipsec"]["gateways"][0]["pools"]
+    assert "charon keeps pool 'v' while peers have addresses" in b.load(without, "--keep").stderr
+    assert "- pool v" in b.run("diff", b.file, check=False).stdout
+    a.run("down", "ike-gw-1")
+    assert "- pool v" in b.load().stdout and "v" not in sites.b.charon.swanctl("--list-pools").stdout.split()
+    b.load(server)
+    a.run("up", "ipsec-tunnel-1")
     # Another kind of tunnel between the same two: AH in transport mode, for one protocol.
     for end, which in (a, "a"), (b, "b"):
         d = doc(which)
