@@ -410,6 +410,62 @@ START_TEST(a_refused_policy_fails_its_child)
 }
 END_TEST
 
+/* Whether charon hears within ten seconds that the tunnel's inbound SA has ended. */
+static bool
+hears_of_the_end(struct tunnel *t)
+{
+	for (unsigned int i = 0; i < 500 && t->expired != t->child.in; i++)
+		usleep(20000);
+	return t->expired == t->child.in;
+}
+
+/* No replay is under way, and none comes by itself. */
+static void
+wait_until_quiet(void)
+{
+	unsigned int seen = stress.syncs;
+
+	for (unsigned int quiet = 0; quiet < 50; quiet++) {
+		usleep(20000);
+		quiet = stress.syncs == seen ? quiet : 0;
+		seen = stress.syncs;
+	}
+}
+
+/*
+ * The router has lost an SA, and charon is told so until it deletes it. It changes the address of that SA meanwhile: it
+ * goes on being told, of the new one.
+ */
+START_TEST(a_dead_sa_is_moved)
+{
+	struct tunnel *t = &tunnels[0];
+
+	set("plugins.kernel-cygnet.timeout", "10000");
+	stress_router_start(path, 1);
+	stress.calm = true;
+	ipsec = (kernel_ipsec_t *)kernel_cygnet_ipsec_create();
+	ck_assert_ptr_nonnull(ipsec);
+	t->us = ours[0];
+	tunnels[1].nr = 1;
+	tunnels[1].us = ours[0];
+	ck_assert(add_child(t, &t->child));
+	pthread_mutex_lock(&stress.lock);
+	for (unsigned int i = 0; i < stress.n_sas; i++)
+		if (stress.sas[i].spi == t->child.in)
+			stress.sas[i] = stress.sas[--stress.n_sas];
+	pthread_mutex_unlock(&stress.lock);
+	/* What makes the plugin tell all again, and look. */
+	stress.refusal = -EBUSY;
+	ck_assert(add_child(&tunnels[1], &tunnels[1].child));
+	stress.refusal = 0;
+	ck_assert(hears_of_the_end(t));
+	wait_until_quiet();
+	move(t);
+	t->expired = 0;
+	ck_assert(hears_of_the_end(t));
+}
+END_TEST
+
 int
 main(int argc, char **argv)
 {
@@ -423,6 +479,7 @@ main(int argc, char **argv)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_refused_policy_fails_its_child);
+	tcase_add_test(t, a_dead_sa_is_moved);
 	tcase_add_loop_test(t, states_agree_after_a_storm, first, first + n);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);

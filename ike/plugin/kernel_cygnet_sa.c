@@ -86,18 +86,18 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 
 /*
  * An SA whose addresses change is known by its destination: charon goes on with the new one, whatever the
- * router says.
+ * router says, which is rc.
  */
 static void
 end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
-	const struct ike_msg_update_sa *to, bool changed)
+	const struct ike_msg_update_sa *to, int rc)
 {
 	struct desired_sa sa;
 
 	link_lock(this->link);
 	if (desired_del_sa(this->desired, old, &sa)) {
 		sa.moving = false;
-		if (changed) {
+		if (rc != -ENOTSUP) {
 			sa.id.src = to->new_src;
 			sa.id.dst = to->new_dst;
 			if (to->new_reqid != 0)
@@ -105,8 +105,11 @@ end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
 		}
 		desired_add_sa(this->desired, &sa);
 		link_renamed(this->link);
-		/* Its router died meanwhile: charon hears of it under the name that it has now. */
-		if (sa.epoch != link_epoch(this->link))
+		/*
+		 * Its router died meanwhile, or does not have it, which charon may have been told of, and must be until it deletes
+		 * it: it hears of it under the name that it has now.
+		 */
+		if (sa.epoch != link_epoch(this->link) || rc == -ENOENT)
 			link_replay(this->link);
 	}
 	link_unlock(this->link);
@@ -162,7 +165,7 @@ METHOD(kernel_ipsec_t, update_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 			break;
 		usleep(UPDATE_WAIT_US);
 	}
-	end_move(this, &update.id, &update, rc != -ENOTSUP);
+	end_move(this, &update.id, &update, rc);
 	return kernel_cygnet_result(this, rc, "updating SA", id->spi);
 }
 
