@@ -40,9 +40,15 @@ finish(struct rte_mbuf *m, struct pkt *p, const struct sa *sa)
 	return EDGE_LOOKUP6;
 }
 
-/* Packets from one to end, of one SA: they are counted, and their edges said. */
+/* Sealed packets, up to BATCH, and the peers that they go to: packets in a row mostly go to one. */
+struct batch {
+	uint8_t edge[BATCH], which[BATCH]; /* of each packet; its peer */
+	uint32_t peer[BATCH], n_peers; /* host order */
+};
+
+/* Packets from one to end, of one SA: they are counted, and their edges and peers said. */
 static inline void
-finish_run(struct worker *w, void **objs, uint8_t *edge, uint16_t from, uint16_t end,
+finish_run(struct worker *w, struct batch *b, void **objs, uint16_t from, uint16_t end,
 	const struct sa *sa)
 {
 	struct sa_counters *c = &w->sa_counters[sa->slot];
@@ -51,9 +57,16 @@ finish_run(struct worker *w, void **objs, uint8_t *edge, uint16_t from, uint16_t
 	for (uint16_t i = from; i < end; i++) {
 		struct pkt *p = pkt(objs[i]);
 
-		edge[i] = finish(objs[i], p, sa);
-		packets += edge[i] != EDGE_DROP;
-		bytes += edge[i] != EDGE_DROP ? p->clear_len : 0;
+		b->edge[i] = finish(objs[i], p, sa);
+		packets += b->edge[i] != EDGE_DROP;
+		bytes += b->edge[i] != EDGE_DROP ? p->clear_len : 0;
+		if (likely(b->edge[i] == EDGE_LOOKUP)) {
+			uint32_t peer = rte_be_to_cpu_32(ip4_hdr(objs[i])->dst_addr);
+
+			if (b->n_peers == 0 || b->peer[b->n_peers - 1] != peer)
+				b->peer[b->n_peers++] = peer;
+			b->which[i] = b->n_peers - 1;
+		}
 	}
 	if (unlikely(packets == 0))
 		return;
@@ -76,42 +89,32 @@ route(const struct worker *w, struct pkt *p, uint32_t nexthop)
 	return EDGE_REWRITE;
 }
 
-/* Sealed packets in a row mostly go to one peer, whose next hop is looked up here, once: none of them is to be looked at any more. */
+/* The next hops of the peers are looked up here, each once: none of the packets is to be looked at any more. */
 static uint16_t
 esp_encrypt_finish_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
 	struct stream s = stream_begin(graph, node, objs);
 	struct worker *w = worker_of(node);
-	uint32_t dst[BATCH], n_dst;
 	uint64_t nh[BATCH];
-	uint8_t edge[BATCH], which[BATCH];
+	struct batch b;
 
 	for (uint16_t at = 0; at < n; at += BATCH) {
 		uint16_t burst = RTE_MIN(n - at, BATCH);
 
+		b.n_peers = 0;
 		for (uint16_t from = 0, end; from < burst; from = end) {
 			const struct sa *sa = pkt(objs[at + from])->sa;
 
 			for (end = from + 1; end < burst && pkt(objs[at + end])->sa == sa;)
 				end++;
-			finish_run(w, &objs[at], edge, from, end, sa);
+			finish_run(w, &b, &objs[at], from, end, sa);
 		}
-		n_dst = 0;
-		for (uint16_t i = 0; i < burst; i++) {
-			if (likely(edge[i] == EDGE_LOOKUP)) {
-				uint32_t peer = rte_be_to_cpu_32(ip4_hdr(objs[at + i])->dst_addr);
-
-				if (n_dst == 0 || dst[n_dst - 1] != peer)
-					dst[n_dst++] = peer;
-				which[i] = n_dst - 1;
-			}
-		}
-		fib_lookup4_bulk(w->fib, dst, nh, n_dst);
+		fib_lookup4_bulk(w->fib, b.peer, nh, b.n_peers);
 		for (uint16_t i = 0; i < burst; i++)
 			stream_put(&s, at + i,
-				likely(edge[i] == EDGE_LOOKUP)
-					? route(w, pkt(objs[at + i]), nh[which[i]])
-					: edge[i]);
+				likely(b.edge[i] == EDGE_LOOKUP)
+					? route(w, pkt(objs[at + i]), nh[b.which[i]])
+					: b.edge[i]);
 	}
 	return stream_end(&s, n);
 }
