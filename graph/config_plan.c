@@ -2,6 +2,7 @@
 #include "config_load.h"
 #include "fib4.h"
 #include "fib6.h"
+#include "spd_recent.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -183,7 +184,11 @@ print_memory(const struct config *c, FILE *out)
 			(uint64_t)c->limits.sas *
 				(sizeof(struct sa) + sizeof(struct sa_cold) + 128 +
 					workers * sizeof(struct sa_counters))},
-		{"policies", c->limits.policies, spd_size(c->limits.policies)},
+		{"policies", c->limits.policies,
+			spd_size(c->limits.policies) +
+				(uint64_t)workers * SPD_DIRS *
+					spd_recent_places(c->limits.policies) *
+					sizeof(struct spd_recent)},
 		/* Data, headroom, mbuf and what the nodes know of a packet. */
 		{"packet buffers", c->limits.mbufs, c->limits.mbufs * 2688ull},
 	};

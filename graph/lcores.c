@@ -6,6 +6,7 @@
 #include "log.h"
 #include "node_plugins.h"
 #include "reassembly.h"
+#include "spd_recent.h"
 #include "walk.h"
 
 #include <errno.h>
@@ -32,6 +33,29 @@ make_ring(const char *prefix, unsigned int from, unsigned int to, unsigned int s
 	return rte_ring_create(name, rte_align32pow2(size + 1), socket, flags);
 }
 
+static int
+make_recent(struct worker *w, uint32_t max_policies, int socket)
+{
+	w->n_recent = spd_recent_places(max_policies);
+	for (int dir = 0; dir < SPD_DIRS; dir++) {
+		w->recent[dir] = rte_zmalloc_socket("recent",
+			w->n_recent * sizeof(struct spd_recent), RTE_CACHE_LINE_SIZE, socket);
+		if (w->recent[dir] == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+free_context(struct worker *w)
+{
+	for (int dir = 0; dir < SPD_DIRS; dir++)
+		rte_free(w->recent[dir]);
+	rte_free(w->crypto_server.sync);
+	rte_free(w->sources);
+	rte_free(w);
+}
+
 static struct worker *
 make_context(struct router *r, const struct config_lcore *cl)
 {
@@ -42,6 +66,10 @@ make_context(struct router *r, const struct config_lcore *cl)
 		return NULL;
 	w->lcore = cl->lcore;
 	w->worker = cl->role == ROLE_WORKER;
+	if (w->worker && make_recent(w, r->config->limits.policies, socket) < 0) {
+		free_context(w);
+		return NULL;
+	}
 	w->crypto = cl->role == ROLE_CRYPTO || r->config->crypto.mode == CRYPTO_INLINE;
 	w->index = r->n_lcores;
 	w->mbufs = r->mbufs;
@@ -285,9 +313,7 @@ lcores_destroy(struct router *r)
 		rte_ring_free(w->handover);
 		iv_random_free(&w->iv_random);
 		crypto_queue_free(&w->crypto_queue);
-		rte_free(w->crypto_server.sync);
-		rte_free(w->sources);
-		rte_free(w);
+		free_context(w);
 	}
 	free(r->lcores);
 	r->lcores = NULL;

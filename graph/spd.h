@@ -241,6 +241,9 @@ const struct spd_sight *spd_sight4(const struct spd *spd, enum spd_dir dir);
  */
 uint64_t spd_state4(const struct spd *spd, enum spd_dir dir);
 
+/* How many policies of IPv4 there are in a direction. Any thread. */
+uint32_t spd_count4(const struct spd *spd, enum spd_dir dir);
+
 /*
  * The best policy for each of n packets of one family (n at most 64); NULL where none matches. Returns a bit for each
  * that is narrow: ports or ranges had a say. Any data-plane lcore.

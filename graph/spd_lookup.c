@@ -318,6 +318,12 @@ spd_state4(const struct spd *spd, enum spd_dir dir)
 	return atomic_load_explicit(&spd->view[dir][SPD_FAMILY4].state, memory_order_acquire);
 }
 
+uint32_t
+spd_count4(const struct spd *spd, enum spd_dir dir)
+{
+	return atomic_load_explicit(&spd->view[dir][SPD_FAMILY4].count, memory_order_relaxed);
+}
+
 bool
 spd_empty(const struct spd *spd, enum spd_dir dir)
 {

@@ -70,7 +70,7 @@ struct spd_view {
 	/* spd_key4 or spd_key6 to the first struct spd_policy, or struct spd_group, of its chain. */
 	struct rte_hash *hash;
 	struct spd_filter filter;
-	uint32_t count;
+	_Atomic uint32_t count;
 	/* Of policies that were replaced where a lcore may have looked already: further ahead in a chain, or by another action. */
 	_Atomic uint32_t moves;
 	_Atomic uint64_t state; /* spd_state4(): counts changes, from 1 on */

@@ -28,6 +28,7 @@ struct spd_batch_view {
 	enum spd_dir dir;
 	const struct spd_sight *sight;
 	uint64_t state;
+	uint32_t places; /* spd_recent.h */
 };
 
 struct spd_batch {
@@ -136,7 +137,7 @@ spd_batch_see(struct worker *w, struct spd_batch *b, uint16_t k, const struct rt
 
 	spd_batch_tag(w, pkt(m), &mark, &if_id);
 	b->seen[k] = spd_seen(look->addrs, (uint8_t)look->others, mark, if_id, v->sight, v->state);
-	b->place[k] = spd_recent_place(w, v->dir, &b->seen[k]);
+	b->place[k] = spd_recent_place(w, v->dir, &b->seen[k], v->places);
 	rte_prefetch0(b->place[k]);
 }
 
@@ -191,10 +192,12 @@ spd_batch_recall(struct worker *w, struct spd_batch *b, void **objs)
 	uint64_t missed = 0;
 
 	for (uint16_t k = 0; k < b->n_keys; k++) {
-		const struct spd_recent *r = b->place[k];
+		const struct spd_found *found = likely(b->place[k] != NULL)
+							? spd_recent_find(b->place[k], &b->seen[k])
+							: NULL;
 
-		if (likely(r != NULL && spd_recent_is(r, &b->seen[k])))
-			b->policy[k] = r->policy;
+		if (likely(found != NULL))
+			b->policy[k] = found->policy;
 		else
 			missed |= 1ull << k;
 	}
@@ -209,12 +212,12 @@ spd_batch_recall(struct worker *w, struct spd_batch *b, void **objs)
 
 /* Keeps what was looked up, of IPv4. */
 static inline void
-spd_batch_keep(const struct spd_batch *b)
+spd_batch_keep(struct worker *w, const struct spd_batch *b)
 {
 	for (uint64_t left = b->missed & ~b->six; left != 0; left &= left - 1) {
 		unsigned int k = __builtin_ctzll(left);
 
-		*b->place[k] = (struct spd_recent){b->seen[k], b->policy[k]};
+		spd_recent_keep(w, b->place[k], &b->seen[k], b->policy[k]);
 	}
 }
 
@@ -282,6 +285,7 @@ spd_batch_view(const struct worker *w, enum spd_dir dir)
 	struct spd_batch_view v = {.dir = dir, .sight = spd_sight4(w->spd, dir)};
 
 	v.state = spd_state4(w->spd, dir); /* after the sight: spd.h */
+	v.places = spd_recent_used(w, spd_count4(w->spd, dir));
 	return v;
 }
 
@@ -303,7 +307,7 @@ spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum s
 	if (likely(!spd_batch_lookup_keys(w, b, dir, ours) &&
 		    spd_sight4(w->spd, dir) == views[0].sight &&
 		    spd_sight4(w->spd, ours) == views[1].sight)) {
-		spd_batch_keep(b);
+		spd_batch_keep(w, b);
 		return;
 	}
 	if (b->n == b->n_keys)

@@ -26,7 +26,6 @@
 #define WORKER_VLANS 4096
 #define WORKER_MAX_CRYPTO 32
 #define WORKER_MAX_SOCKETS 16
-#define WORKER_RECENT 4096 /* policies that were found, in each direction */
 
 /* What policies see of an IPv4 packet (spd_recent.h). */
 struct spd_seen {
@@ -35,10 +34,12 @@ struct spd_seen {
 	uint64_t when; /* state of the policies, and the protocol in the low byte */
 };
 
-/* A policy that was found for it. */
+/* Policies that were found for those that have this place. */
 struct spd_recent {
-	struct spd_seen seen;
-	struct spd_policy *policy; /* NULL: none */
+	_Alignas(RTE_CACHE_LINE_SIZE) struct spd_found {
+		struct spd_seen seen;
+		struct spd_policy *policy; /* NULL: none */
+	} found[2];
 };
 
 struct rcu_lcore;
@@ -185,7 +186,9 @@ struct worker {
 		fragment_seed; /* IPv6: the next one of this worker; the same for all */
 	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
 
-	_Alignas(RTE_CACHE_LINE_SIZE) struct spd_recent recent[SPD_DIRS][WORKER_RECENT];
+	struct spd_recent *recent[SPD_DIRS]; /* [n_recent] */
+	uint32_t n_recent; /* a power of two */
+	uint32_t recent_turn; /* which of a place's two makes room */
 
 	struct probe_lcore *probe;
 	/* NULL unless somebody looks: crypto lcores show it packets whose operations come and go. */

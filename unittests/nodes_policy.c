@@ -194,7 +194,8 @@ END_TEST
 /* A lcore that was held up after it had found a policy, while that one and its SA were replaced: the packet takes the new SA. */
 START_TEST(held_up_while_rekeyed)
 {
-	struct spd_recent *found = NULL, *all = worker(0)->recent[SPD_OUT];
+	struct spd_recent *all = worker(0)->recent[SPD_OUT];
+	struct spd_found *found = NULL;
 	uint32_t old, spi;
 	struct spd_policy *p;
 	uint8_t got[PACKET_MAX];
@@ -203,9 +204,9 @@ START_TEST(held_up_while_rekeyed)
 	put_ip4(LAN, &outward);
 	run();
 	ck_assert_uint_gt(sent(WAN, got), 100);
-	for (unsigned int i = 0; i < WORKER_RECENT; i++)
-		if (all[i].policy != NULL)
-			found = &all[i];
+	for (unsigned int i = 0; i < 2 * worker(0)->n_recent; i++)
+		if (all[i / 2].found[i % 2].policy != NULL)
+			found = &all[i / 2].found[i % 2];
 	ck_assert_ptr_nonnull(found);
 	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT, .spi = 0x4711});
 	p = policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.2.0.0/16", REQID, NULL);
