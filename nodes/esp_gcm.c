@@ -22,7 +22,7 @@
 #define BLOCK 16
 #define REG 64 /* bytes a register */
 #define CHUNK_REGS 4 /* registers that are worked on at a time */
-#define AHEAD 4 /* packets whose keys are on their way */
+#define AHEAD 8 /* packets whose keys are on their way */
 #define CHUNK (CHUNK_REGS * REG / BLOCK) /* blocks */
 
 #define POLY_HIGH 0xc200000000000000 /* of the polynomial's upper half */
