@@ -26,6 +26,7 @@ struct crypto_sync {
 	struct rte_crypto_va_iova_ptr iv[CRYPTO_SYNC_MAX], aad[CRYPTO_SYNC_MAX],
 		digest[CRYPTO_SYNC_MAX];
 	int32_t status[CRYPTO_SYNC_MAX];
+	uint8_t order[CRYPTO_SYNC_MAX]; /* which packet each is */
 	uint8_t nonce[CRYPTO_SYNC_MAX][PKT_IV_MAX];
 	struct crypto_item item[CRYPTO_SYNC_MAX];
 	uint16_t session_len[8]; /* of each device, cryptodev's part included */
@@ -136,15 +137,39 @@ crypto_sync_auth(struct crypto_sync *c, uint16_t i, const struct crypto_item *it
 	}
 }
 
+/*
+ * The order in which a device gets packets: what works on many side by side ends with its lanes running empty, which takes as long as
+ * the longest packet that is left. So the long ones come first, by steps of 256 bytes.
+ */
+#define CRYPTO_SYNC_STEPS 8
+
+static inline void
+crypto_sync_order(struct crypto_sync *c, const struct crypto_item *item, uint16_t n)
+{
+	uint16_t at[CRYPTO_SYNC_STEPS] = {0}, sum = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		at[CRYPTO_SYNC_STEPS - 1 - RTE_MIN(item[i].len / 256, CRYPTO_SYNC_STEPS - 1u)]++;
+	for (unsigned int step = 0; step < CRYPTO_SYNC_STEPS; step++) {
+		uint16_t some = at[step];
+
+		at[step] = sum;
+		sum += some;
+	}
+	for (uint16_t i = 0; i < n; i++)
+		c->order[at[CRYPTO_SYNC_STEPS - 1 -
+			    RTE_MIN(item[i].len / 256, CRYPTO_SYNC_STEPS - 1u)]++] = i;
+}
+
 /* What did not go well is said in the packets: all that did say so already. */
 static inline void
 crypto_sync_failed(const struct crypto_sync *c, struct rte_mbuf **pkts, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++)
 		if (c->status[i] != 0)
-			pkt(pkts[i])->crypto_status = c->status[i] == EBADMSG
-							      ? RTE_CRYPTO_OP_STATUS_AUTH_FAILED
-							      : RTE_CRYPTO_OP_STATUS_ERROR;
+			pkt(pkts[c->order[i]])->crypto_status =
+				c->status[i] == EBADMSG ? RTE_CRYPTO_OP_STATUS_AUTH_FAILED
+							: RTE_CRYPTO_OP_STATUS_ERROR;
 }
 
 static inline void
@@ -178,11 +203,14 @@ crypto_sync_device(struct crypto_sync *c, uint8_t dev, const struct sa *sa,
 		ofs.ofs.cipher.head = sizeof(struct rte_esp_hdr) + sa->iv_len;
 		ofs.ofs.cipher.tail = sa->flags & SA_F_ESN ? ESP_HIGH_LEN : 0;
 	}
+	crypto_sync_order(c, item, n);
 	for (uint16_t i = 0; i < n; i++) {
+		uint16_t of = c->order[i];
+
 		if (likely(aead))
-			crypto_sync_aead(c, i, &item[i], sa);
+			crypto_sync_aead(c, i, &item[of], sa);
 		else
-			crypto_sync_auth(c, i, &item[i], pkts[i], sa);
+			crypto_sync_auth(c, i, &item[of], pkts[of], sa);
 		c->status[i] = EINVAL; /* of what the device does not touch */
 	}
 	if (unlikely(rte_cryptodev_sym_cpu_crypto_process(dev, sa->session, ofs, &vec) != n))
