@@ -107,6 +107,8 @@ examine_router(struct doctor *d, int fd)
 	v = ask(d, fd, "port");
 	if (v != NULL)
 		doctor_ports(d, v, json_integer_value(json_object_get(status, "pid")));
+	if (v != NULL && json_array_size(json_object_get(status, "owners")) > 0)
+		doctor_interfaces(d, v);
 	json_decref(v);
 	json_decref(status);
 }
@@ -162,11 +164,11 @@ run(int argc, char **argv, struct options *o)
 }
 
 const struct tool tool_doctor = {"doctor", "", "what is wrong, and what to do",
-	"Looks at huge pages and their mounts, AppArmor and the clock, at charon and the plugin's "
-	"file, and at\n"
-	"the router: versions, charon's connection, policies, limits, lcores, ports, taps. Each "
-	"line is ok, a\n"
-	"note, or WRONG, and says what to do. Run it where the router runs: as root and in its "
-	"network\n"
-	"namespace. It changes nothing. Exit code 1 when something is wrong.\n",
+	"Looks at huge pages and their mounts, AppArmor and the clock, at charon, its interfaces "
+	"and the\n"
+	"plugin's file, and at the router: versions, charon's connection, policies, limits, "
+	"lcores, ports,\n"
+	"taps. Each line is ok, a note, or WRONG, and says what to do. Run it where the router "
+	"runs: as root\n"
+	"and in its network namespace. It changes nothing. Exit code 1 when something is wrong.\n",
 	run};

@@ -29,6 +29,9 @@ void doctor_charon(struct doctor *d, const char *prefix);
 /* doctor_strongswan.c: whether plugin and charon are of one strongSwan. */
 void doctor_strongswan(struct doctor *d);
 
+/* doctor_interfaces.c: whether charon takes IKE from ports, and from which; the answer to "port". */
+void doctor_interfaces(struct doctor *d, const json_t *ports);
+
 /* doctor_router.c: what the router says of itself; the answers to "status", "lcores" and "port"; pid: the router's. */
 void doctor_status(struct doctor *d, const json_t *status);
 void doctor_lcores(struct doctor *d, const json_t *lcores);

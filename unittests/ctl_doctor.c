@@ -202,6 +202,44 @@ START_TEST(charons_files)
 }
 END_TEST
 
+/* doctor_interfaces() with a charon.conf that has this line. */
+static void
+interfaces(const char *line)
+{
+	json_t *ports = json_loads("[{\"name\": \"wan\", \"netdev\": \"eth1\"},"
+				   "{\"name\": \"lan\", \"netdev\": null}]",
+		0, NULL);
+	char text[256];
+
+	snprintf(text, sizeof(text), "charon {\n    %s\n}\n", line);
+	file("/etc/strongswan.d/charon.conf", text);
+	json_array_clear(d.findings);
+	doctor_interfaces(&d, ports);
+	json_decref(ports);
+}
+
+START_TEST(charons_interfaces)
+{
+	interfaces("# interfaces_use = wan");
+	HAS("interfaces", "listens at all ports", "note");
+	interfaces("interfaces_use =");
+	HAS("interfaces", "listens at all ports", "note");
+	interfaces("interfaces_use = dummy0");
+	HAS("interfaces", "has 0 of the ports", "note");
+	interfaces("interfaces_use = \"wan, eth0\" # eth1");
+	HAS("interfaces", "has 1 of the ports", "ok");
+	ck_assert_uint_eq(d.wrong, 0);
+	interfaces("interfaces_use = lo,eth1");
+	HAS("interfaces", "has eth1, which is the interface under the port wan", "wrong");
+	/* The files of strongswan.d come after it. */
+	file("/etc/strongswan.conf", "charon {\n interfaces_use = wan }\n");
+	interfaces("interfaces_use = eth1");
+	HAS("interfaces", "has eth1", "wrong");
+	interfaces("");
+	HAS("interfaces", "has 1 of the ports", "ok");
+}
+END_TEST
+
 #define PLUGINS "/usr/lib/ipsec/plugins"
 
 START_TEST(strongswan)
@@ -364,6 +402,7 @@ doctor_case(void)
 	tcase_add_test(t, huge_pages_that_all_can_read);
 	tcase_add_test(t, long_files_of_the_kernel);
 	tcase_add_test(t, charons_files);
+	tcase_add_test(t, charons_interfaces);
 	tcase_add_test(t, strongswan);
 	tcase_add_test(t, strongswan_as_it_should_be);
 	tcase_add_test(t, a_router_that_is_well);
