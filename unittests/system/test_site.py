@@ -39,7 +39,10 @@ exec {REPO}/conf/cygnet-site -r {a.router.file} -k {ike.file} -u /run/charon.vic
     sites.wait_ping(20)
     # What does not end by itself does not hold up the rest.
     os.kill(int(run(["pgrep", "-f", f"ike run {ike.file}"]).stdout), signal.SIGSTOP)
-    assert charon.process.stop(timeout=20) == 0 and "does not end, and is killed" in charon.process.output()
+    # Ctrl-C goes to all processes of the terminal; the peer still hears that the tunnel ends, by the router.
+    os.killpg(charon.process.pid, signal.SIGINT)
+    assert charon.process.wait(20) == 0 and "does not end, and is killed" in charon.process.output()
+    wait_for("the peer's SAs to go", lambda: not b.router.sas(), 3)
     assert a.router.ctl("status", check=False).returncode == 3 and not ike_answers(ike)
     # A wrong file starts nothing.
     ike.write(doc("a", {"t": {"gateway": "nobody"}}))
