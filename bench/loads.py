@@ -26,9 +26,9 @@ class Loaded:
         return self.telemetry.ask("/bench/show")
 
     def leaving(self, seconds):
-        """Packets that leave in a second of the slowest lcore's own time, quarter second by quarter second."""
+        """Packets that leave in a second of the slowest lcore's own time, quarter second by quarter second; 0 where none left."""
         rows = [self.meter.interval(0.25) for _ in range(max(1, round(seconds / 0.25)))]
-        return [self.meter.ghz * 1e9 / max(r["cycles"]) for r in rows if r["packets"] > 0]
+        return [self.meter.ghz * 1e9 / max(r["cycles"]) if r["packets"] else 0 for r in rows]
 
 
 def plugins():
