@@ -165,30 +165,26 @@ settle(struct reload *job)
 	rcu_defer(job->r->rcu, grace_over, NULL, job);
 }
 
-static int
-set_metrics(struct reload *job)
+static bool
+same_metrics(const struct config *a, const struct config *b)
 {
-	struct router *r = job->r;
-	const struct config *now = r->config, *next = job->next;
+	return a->metrics.port == b->metrics.port &&
+	       reload_same_text(a->metrics.address, b->metrics.address) &&
+	       reload_same_text(a->metrics.vici, b->metrics.vici);
+}
 
-	if (r->ctl == NULL ||
-		(now->metrics.port == next->metrics.port &&
-			reload_same_text(now->metrics.address, next->metrics.address) &&
-			reload_same_text(now->metrics.vici, next->metrics.vici)))
-		return 0;
+/* The metrics of one configuration instead of another's; false: nobody can listen there, and nobody does. */
+static bool
+set_metrics(struct router *r, const struct config *from, const struct config *to)
+{
+	if (r->ctl == NULL || same_metrics(from, to))
+		return true;
 	metrics_stop(r->metrics);
 	r->metrics = NULL;
-	if (next->metrics.address == NULL)
-		return 0;
-	r->metrics = metrics_start(
-		r->ctl, next->metrics.address, next->metrics.port, next->metrics.vici);
-	if (r->metrics != NULL)
-		return 0;
-	if (now->metrics.address != NULL)
-		r->metrics = metrics_start(
-			r->ctl, now->metrics.address, now->metrics.port, now->metrics.vici);
-	return reload_fail(job, -EADDRINUSE, "metrics: nobody can listen on %s port %u",
-		next->metrics.address, next->metrics.port);
+	if (to->metrics.address == NULL)
+		return true;
+	r->metrics = metrics_start(r->ctl, to->metrics.address, to->metrics.port, to->metrics.vici);
+	return r->metrics != NULL;
 }
 
 /* From here on nothing fails. The lists of what is replaced stay in job->next until the end. */
@@ -261,26 +257,39 @@ make_sources(struct reload *job, struct worker_sources *sources[WORKER_MAX_CRYPT
 	return 0;
 }
 
+/* What packets go by. The policies come last: they count at once, and what is not to stay shall not have counted. */
+static int
+change_tables(struct reload *job)
+{
+	struct router *r = job->r;
+	int rc = reload_sas_add(job);
+
+	if (rc < 0)
+		return rc;
+	if (!set_metrics(r, r->config, job->next))
+		rc = reload_fail(job, -EADDRINUSE, "metrics: nobody can listen on %s port %u",
+			job->next->metrics.address, job->next->metrics.port);
+	else
+		rc = reload_policies_add(job);
+	if (rc < 0) {
+		set_metrics(r, job->next, r->config);
+		reload_sas_undo(job);
+	}
+	return rc;
+}
+
 /* All that can fail first; what was done until then is taken back. */
 static void
 change(struct reload *job)
 {
 	struct worker_sources *sources[WORKER_MAX_CRYPTO];
 	struct router *r = job->r;
-	bool sas = false;
 	int rc = reload_ports_add(job);
 
 	if (rc == 0)
 		rc = make_sources(job, sources);
 	if (rc == 0) {
-		rc = reload_sas_add(job);
-		sas = rc == 0;
-		if (rc == 0)
-			rc = reload_policies_add(job);
-		if (rc == 0 && (rc = set_metrics(job)) < 0)
-			reload_policies_undo(job);
-		if (rc < 0 && sas)
-			reload_sas_undo(job);
+		rc = change_tables(job);
 		for (unsigned int i = 0; rc < 0 && i < r->n_workers; i++)
 			rte_free(sources[i]);
 	}
@@ -363,7 +372,7 @@ reload_put(struct reload *job)
 	if (--job->refs > 0)
 		return;
 	reload_diff_free(&job->diff);
-	free(job->bound);
+	free(job->placed);
 	free(job);
 }
 

@@ -29,7 +29,10 @@ struct reload {
 	char why[320];
 	struct config *next; /* after the change: what is left of the one before */
 	struct reload_diff diff;
-	uint32_t *bound; /* of next->policies that take the place of others: the SAs of those */
+	struct {
+		bool done;
+		uint32_t sa; /* of the policy whose place it took */
+	} * placed; /* [next->n_policies] */
 	uint16_t ids[CONFIG_MAX_PORTS]; /* of next->ports */
 	struct reload_port in[CONFIG_MAX_PORTS], out[CONFIG_MAX_PORTS];
 	unsigned int n_in, n_out;
@@ -58,9 +61,8 @@ void reload_ports_close(struct reload *job);
 
 /* reload_sas.c: static SAs and policies. The first two can fail, and then have done nothing. */
 int reload_sas_add(struct reload *job);
-int reload_policies_add(struct reload *job);
+int reload_policies_add(struct reload *job); /* all of them or none */
 void reload_sas_undo(struct reload *job);
-void reload_policies_undo(struct reload *job);
 void reload_sas_commit(struct reload *job); /* after both: what goes */
 
 #endif

@@ -140,51 +140,62 @@ replaces(const struct reload *job, unsigned int i)
 }
 
 static void
-undo_policies(struct reload *job, unsigned int n)
+undo_policies(struct reload *job)
 {
 	struct spd *spd = job->r->spd;
 
-	while (n-- > 0) {
+	for (unsigned int i = 0; i < job->next->n_policies; i++) {
 		const struct spd_policy_conf *before;
 
-		if (job->diff.policy_before[n] == RELOAD_NONE)
-			spd_del(spd, &job->next->policies[n]);
-		if (!replaces(job, n))
+		if (!job->placed[i].done)
 			continue;
+		if (job->diff.policy_before[i] == RELOAD_NONE) {
+			spd_del(spd, &job->next->policies[i]);
+			continue;
+		}
 		/* Room for what was there a moment ago. */
-		before = &job->r->config->policies[job->diff.policy_before[n]];
+		before = &job->r->config->policies[job->diff.policy_before[i]];
 		if (spd_add(spd, before, NULL) == 0)
-			spd_bind(spd, spd_find(spd, before), job->bound[n]);
+			spd_bind(spd, spd_find(spd, before), job->placed[i].sa);
 	}
 }
 
-void
-reload_policies_undo(struct reload *job)
+/* The new ones, or those in the place of another. */
+static int
+add_policies(struct reload *job, bool new)
 {
-	undo_policies(job, job->next->n_policies);
+	const struct config *next = job->next;
+	struct spd *spd = job->r->spd;
+	int rc = 0;
+
+	for (unsigned int i = 0; rc == 0 && i < next->n_policies; i++) {
+		const struct spd_policy *p =
+			replaces(job, i) ? spd_find(spd, &next->policies[i]) : NULL;
+
+		if (new ? job->diff.policy_before[i] != RELOAD_NONE : p == NULL)
+			continue;
+		job->placed[i].sa = p != NULL ? p->sa : SPD_NO_SA;
+		rc = spd_add(spd, &next->policies[i], NULL);
+		job->placed[i].done = rc == 0;
+	}
+	return rc;
 }
 
 int
 reload_policies_add(struct reload *job)
 {
-	const struct config *next = job->next;
-	struct spd *spd = job->r->spd;
-	unsigned int i;
-	int rc = 0;
+	int rc;
 
-	job->bound = calloc(next->n_policies + 1, sizeof(*job->bound));
-	if (job->bound == NULL)
+	job->placed = calloc(job->next->n_policies + 1, sizeof(*job->placed));
+	if (job->placed == NULL)
 		return reload_fail(job, -ENOMEM, "no memory");
-	for (i = 0; rc == 0 && i < next->n_policies; i++) {
-		struct spd_policy *p = replaces(job, i) ? spd_find(spd, &next->policies[i]) : NULL;
-
-		job->bound[i] = p != NULL ? p->sa : SPD_NO_SA;
-		if (p != NULL || job->diff.policy_before[i] == RELOAD_NONE)
-			rc = spd_add(spd, &next->policies[i], NULL);
-	}
+	/* New ones may have no room: before that is known, those that are there say what they said. */
+	rc = add_policies(job, true);
+	if (rc == 0)
+		rc = add_policies(job, false);
 	if (rc == 0)
 		return 0;
-	undo_policies(job, i);
+	undo_policies(job);
 	return reload_fail(job, rc, "the policies do not fit: %s", spd_strerror(rc));
 }
 
