@@ -71,6 +71,9 @@ class Bench:
         if row.sas > 1:  # what many SAs cost is against one SA over as many packets, in turn
             conf = ours.config(row.mode, row.direction, self.capture(replace(row, sas=1)), 1, t, row.packets)
             yield report.ONE, ours.running(self.lab, report.ONE, self.builds["cygnet"], conf, row.direction, row.mode)
+        if row.mode == "dedicated":
+            conf = ours.config("inline", row.direction, capture, row.sas, t, row.packets)
+            yield report.INLINE, ours.running(self.lab, report.INLINE, self.builds["cygnet"], conf, row.direction, "inline")
         if self.args.no_peers:
             return
         secgw = dpdk.secgw("x86-64-v3") if row.peers else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import meter
 
 ONE = "one-sa"  # cygnet with one SA, beside rows of many
+INLINE = "inline"  # and with a worker alone, beside dedicated rows
 
 
 def machine():
@@ -101,19 +102,16 @@ def fixed_text(f):
                       "memory of one: " + ", ".join(f"{w} {b:.0f} bytes" for w, b in f["bytes"].items())])
 
 
-def cycles_of(result, name):
+def program_of(result, name):
     for e in result["rows"]:
-        if e["name"] == name and "cygnet" in e["programs"]:
-            return e["programs"]["cygnet"]["cycles"]
-    return None
+        if e["name"] == name:
+            return e["programs"].get("cygnet", {})
+    return {}
 
 
-def crypto_of(result, name):
-    """Of an inline row: what its worker spends on crypto, by its own means."""
-    for e in result["rows"]:
-        if e["name"] == name and "cygnet" in e["programs"]:
-            return e["programs"]["cygnet"].get("nodes", {}).get("crypto-submit")
-    return None
+def crypto_of(program):
+    """What the worker of an inline row spends on crypto, by its own means."""
+    return program.get("nodes", {}).get("crypto-submit")
 
 
 def targets(result):
@@ -126,11 +124,11 @@ def targets(result):
             gcm = row["transform"].endswith("gcm") and str(row["size"]) in floor
             out.append((f"{e['name']} against {best}", floor[str(row["size"])] if gcm else 1.0,
                         e["programs"][best]["cycles"] / e["programs"]["cygnet"]["cycles"]))
-        if row["mode"] == "dedicated" and row["transform"].endswith("gcm") and "cygnet" in e["programs"]:
-            name = e["name"].replace("dedicated", "inline")
-            inline, crypto = cycles_of(result, name), crypto_of(result, name)
-            if inline and crypto:
-                limit = max(inline - crypto + 40, 1.1 * crypto + 40)
+        if row["transform"].endswith("gcm") and {"cygnet", INLINE} <= e["programs"].keys():
+            inline = e["programs"][INLINE]
+            crypto = crypto_of(inline)
+            if crypto:
+                limit = max(inline["cycles"] - crypto + 40, 1.1 * crypto + 40)
                 out.append((f"{e['name']} against its limit", 0.85, limit / e["programs"]["cygnet"]["cycles"]))
     many = {(100000, 64): 0.5, (100000, 512): 0.7, (100000, 1400): 0.8, (100, 64): 0.85}
     for e in result["rows"]:
@@ -178,9 +176,10 @@ def plot(result, directory):
     lines = []
     ghz = result["machine"]["tsc_ghz"]
     for size in 64, 1400:
-        name = f"inline out aes128-gcm {size}"
-        inline, crypto = cycles_of(result, name), crypto_of(result, name)
-        if inline and crypto:
+        inline = program_of(result, f"inline out aes128-gcm {size}")
+        crypto = crypto_of(inline)
+        if crypto:
+            inline = inline["cycles"]
             gbit = ghz * 8 * size
             lines.append((f"inline {size} B", [(n, n * gbit / inline) for n in range(1, 9)]))
             lines.append((f"one worker, n-1 crypto lcores {size} B", [

@@ -92,13 +92,14 @@ def result_of(entries):
 def test_table_and_targets():
     row = rows.Row("out", 64, "aes128-gcm")
     dedicated = rows.Row("out", 64, "aes128-gcm", "dedicated")
-    result = result_of([entry(row, cygnet=200.0, **{"secgw-lib": 300.0, "secgw-cpu": 250.0}), entry(dedicated, cygnet=160.0)])
+    result = result_of([entry(row, cygnet=200.0, **{"secgw-lib": 300.0, "secgw-cpu": 250.0}),
+                        entry(dedicated, cygnet=160.0, **{report.INLINE: 210.0})])
     lines = report.table(result).splitlines()
     assert lines[0].split()[:2] == ["row", "cycles"]
     assert lines[1].startswith("inline out aes128-gcm 64 ") and lines[1].split()[-2:] == ["250", "1.25"]
     assert {what: (wanted, round(got, 3)) for what, wanted, got in report.targets(result)} == {
         "inline out aes128-gcm 64 against secgw-cpu": (1.2, 1.25),
-        # The slower of inline - crypto + 40 and 1.1 x crypto + 40, by what the inline row spent on crypto.
+        # The slower of inline - crypto + 40 and 1.1 x crypto + 40, by what inline spent on crypto at the same time.
         "dedicated out aes128-gcm 64 against its limit": (0.85, round(150 / 160, 3)),
     }
 
