@@ -6,6 +6,7 @@
 
 enum { EDGE_SEALED, EDGE_OPENED };
 
+#define AHEAD 3
 #define AHEAD_ITEMS 8
 
 /* To a crypto lcore, with what that has to know of it. */
@@ -58,6 +59,8 @@ crypto_submit_process(struct rte_graph *graph, struct rte_node *node, void **obj
 			stream_put(&s, at, EDGE_KEPT);
 			continue;
 		}
+		if (end + AHEAD < n)
+			crypto_sync_prefetch(server->sync, pkt(objs[end + AHEAD])->sa);
 		crypto_sync_run(server->sync, server->dev_id[sa->dev], sa,
 			(struct rte_mbuf **)&objs[at], end - at);
 		crypto_unadmit(&w->crypto_queue, end - at);

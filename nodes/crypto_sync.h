@@ -141,7 +141,13 @@ crypto_sync_auth(struct crypto_sync *c, uint16_t i, const struct crypto_item *it
  * The order in which a device gets packets: what works on many side by side ends with its lanes running empty, which takes as long as
  * the longest packet that is left. So the long ones come first, by steps of 256 bytes.
  */
-#define CRYPTO_SYNC_STEPS 8
+#define CRYPTO_SYNC_STEPS 8u
+
+static inline unsigned int
+crypto_sync_step(const struct crypto_item *item)
+{
+	return CRYPTO_SYNC_STEPS - 1 - RTE_MIN(item->len / 256, CRYPTO_SYNC_STEPS - 1);
+}
 
 static inline void
 crypto_sync_order(struct crypto_sync *c, const struct crypto_item *item, uint16_t n)
@@ -149,7 +155,7 @@ crypto_sync_order(struct crypto_sync *c, const struct crypto_item *item, uint16_
 	uint16_t at[CRYPTO_SYNC_STEPS] = {0}, sum = 0;
 
 	for (uint16_t i = 0; i < n; i++)
-		at[CRYPTO_SYNC_STEPS - 1 - RTE_MIN(item[i].len / 256, CRYPTO_SYNC_STEPS - 1u)]++;
+		at[crypto_sync_step(&item[i])]++;
 	for (unsigned int step = 0; step < CRYPTO_SYNC_STEPS; step++) {
 		uint16_t some = at[step];
 
@@ -157,8 +163,7 @@ crypto_sync_order(struct crypto_sync *c, const struct crypto_item *item, uint16_
 		sum += some;
 	}
 	for (uint16_t i = 0; i < n; i++)
-		c->order[at[CRYPTO_SYNC_STEPS - 1 -
-			    RTE_MIN(item[i].len / 256, CRYPTO_SYNC_STEPS - 1u)]++] = i;
+		c->order[at[crypto_sync_step(&item[i])]++] = i;
 }
 
 /* What did not go well is said in the packets: all that did say so already. */

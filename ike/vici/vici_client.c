@@ -406,12 +406,6 @@ vici_call_data(struct vici *v, const char *command, json_t *args, const void *da
 	return answer;
 }
 
-json_t *
-vici_call(struct vici *v, const char *command, json_t *args, unsigned int seconds)
-{
-	return vici_call_data(v, command, args, NULL, 0, seconds);
-}
-
 const char *
 vici_refusal(const json_t *answer)
 {

@@ -34,9 +34,14 @@ const char *vici_uri(const struct vici *v);
  * caller. NULL after a failure of the connection; charon's own refusals are in vici_refusal(). When charon lives and does
  * not answer within seconds, the process ends with code 3 and a line on stderr: libvici's waits cannot be ended.
  */
-json_t *vici_call(struct vici *v, const char *command, json_t *args, unsigned int seconds);
 json_t *vici_call_data(struct vici *v, const char *command, json_t *args, const void *data,
 	size_t len, unsigned int seconds);
+
+static inline json_t *
+vici_call(struct vici *v, const char *command, json_t *args, unsigned int seconds)
+{
+	return vici_call_data(v, command, args, NULL, 0, seconds);
+}
 
 /* What charon says against it ("success = no"), or NULL. Lives as long as the answer. */
 const char *vici_refusal(const json_t *answer);
