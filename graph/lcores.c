@@ -82,14 +82,15 @@ make_context(struct router *r, const struct config_lcore *cl)
 	return w;
 }
 
-/*
- * What is configured is a number of packets, in full frames. A worker that walks fast while its crypto lcore
- * does not run makes small ones, and shall not run out of them first.
- */
+/* What is configured is a number of packets, in full frames; the first that a crypto lcore has before it may be small. */
 static uint32_t
 frames_of(const struct config *config)
 {
-	return RTE_MIN(4 * config->crypto.frames, CRYPTO_MAX_FRAMES - 1u);
+	uint32_t servers = 0;
+
+	for (unsigned int i = 0; i < config->n_lcores; i++)
+		servers += config->lcores[i].role == ROLE_CRYPTO;
+	return config->crypto.frames + CRYPTO_FRAMES_AHEAD * RTE_MAX(servers, 1u);
 }
 
 static int

@@ -30,7 +30,7 @@ struct rcu {
 	struct generation open, closed;
 	enum phase phase;
 	uint64_t token;
-	uint64_t frames[RCU_LCORES]; /* submitted when the quiescent states were complete */
+	uint64_t frames[RCU_LCORES]; /* begun when the quiescent states were complete */
 };
 
 struct rcu *
@@ -130,8 +130,8 @@ rcu_poll(struct rcu *rcu)
 		if (rte_rcu_qsbr_check(rcu->qsbr, rcu->token, false) == 0)
 			return;
 		for (unsigned int i = 0; i < RCU_LCORES; i++)
-			rcu->frames[i] = atomic_load_explicit(
-				&rcu->lcore[i].submitted, memory_order_acquire);
+			rcu->frames[i] =
+				atomic_load_explicit(&rcu->lcore[i].begun, memory_order_acquire);
 		rcu->phase = FRAMES;
 	}
 	if (rcu->phase == ENDING || !frames_collected(rcu))

@@ -12,8 +12,8 @@
  *
  * The control thread unlinks an object and hands it to rcu_defer(). Its destructor runs after a grace
  * period, which is two things: every data-plane lcore has reported a quiescent state since, and every
- * frame of crypto operations that a worker had submitted by then has been collected, and the walk
- * that collected it has ended (operations in rings and cryptodev queues still point at SAs and
+ * frame of crypto operations that a worker had begun by then has been collected, and the walk
+ * that collected it has ended (operations in frames, rings and cryptodev queues still point at SAs and
  * sessions). Deferred objects are gathered in generations; one generation waits at a time.
  */
 
@@ -21,7 +21,7 @@
 
 /* Published by a data-plane lcore at the end of each walk, before its quiescent state. */
 struct rcu_lcore {
-	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t submitted; /* frames, ever */
+	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t begun; /* frames, ever: crypto_begun() */
 	_Atomic uint64_t collected;
 };
 

@@ -21,7 +21,7 @@
  * SAs) go through a hash. Outbound SAs have slots of the same array and are reached through policies.
  *
  * The control thread is the only writer. Lcores find an SA by sad_lookup() or through a policy and may
- * use the pointer until their next quiescent state, and as long as a frame that they submitted holds
+ * use the pointer until their next quiescent state, and as long as a frame of theirs holds
  * it (rcu.h). Whatever parks a packet for longer keeps SPI and slot, never the pointer.
  */
 

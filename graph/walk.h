@@ -2,6 +2,7 @@
 #ifndef CYGNET_WALK_H
 #define CYGNET_WALK_H
 
+#include "rcu.h"
 #include "worker.h"
 
 #include <rte_cycles.h>
@@ -47,6 +48,20 @@ walk(struct worker *w, bool idle)
 			head &= graph->cir_mask;
 	}
 	graph->tail = 0;
+}
+
+/* After each walk: the open frame goes; the control thread is told how far the frames are, then that no pointer is held. */
+static inline void
+walk_end(struct worker *w)
+{
+	struct crypto_queue *q = &w->crypto_queue;
+
+	if (w->worker) {
+		crypto_walk_end(q);
+		atomic_store_explicit(&w->rcu->collected, q->tail, memory_order_release);
+		atomic_store_explicit(&w->rcu->begun, crypto_begun(q), memory_order_release);
+	}
+	rte_rcu_qsbr_quiescent(w->qsbr, w->index);
 }
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "probe.h"
-#include "rcu.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -68,15 +67,6 @@ monotonic_seconds(void)
 	return ts.tv_sec;
 }
 
-/* Tells the control thread how far the frames are, then that no pointer is held. */
-static void
-report(struct worker *w)
-{
-	atomic_store_explicit(&w->rcu->collected, w->crypto_queue.tail, memory_order_release);
-	atomic_store_explicit(&w->rcu->submitted, w->crypto_queue.head, memory_order_release);
-	rte_rcu_qsbr_quiescent(w->qsbr, w->index);
-}
-
 int
 worker_loop(void *arg)
 {
@@ -94,9 +84,7 @@ worker_loop(void *arg)
 		if (w->walks++ % SECONDS_EVERY == 0 || idle_walks > IDLE_YIELD)
 			w->seconds = monotonic_seconds();
 		walk(w, idle_walks > 0);
-		if (w->worker)
-			crypto_flush(&w->crypto_queue);
-		report(w);
+		walk_end(w);
 		if (likely(w->work != work)) {
 			w->busy_cycles += rte_rdtsc() - w->now;
 			idle_walks = 0;

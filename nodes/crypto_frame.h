@@ -14,9 +14,10 @@
  * Frames carry packets to the crypto lcores and back.
  *
  * A worker has a FIFO of frames. It fills the open one, gives it to the least loaded crypto lcore by a
- * single-producer ring when it is full or the walk ends, and collects frames strictly in the order in
- * which it submitted them, so packets of an SA keep their order however many crypto lcores work on
- * them.
+ * single-producer ring, and collects frames strictly in the order in which it submitted them, so packets
+ * of an SA keep their order however many crypto lcores work on them. The open one goes when it is full, and
+ * when the walk ends, unless the crypto lcores have enough to do without it: then it may fill. So what a crypto
+ * lcore that is behind has before it are full frames, and what a worker has to do with it is bounded in packets.
  *
  * What one core wrote is far away for another. So a frame tells a crypto lcore all that it must know of a packet, and
  * of the packet itself only the payload is touched there, unless something goes wrong. Frames that came back last are
@@ -29,7 +30,8 @@
  */
 
 #define CRYPTO_FRAME_SIZE 64
-#define CRYPTO_MAX_FRAMES 1024
+#define CRYPTO_FRAMES_AHEAD \
+	8 /* that a crypto lcore has: enough until the worker's next walk ends */
 
 struct sa;
 
@@ -70,7 +72,7 @@ struct crypto_queue {
 	struct crypto_frame **idle; /* the others: a stack */
 	uint32_t mask; /* of order */
 	uint32_t n_idle;
-	uint32_t size; /* frames that may be in flight; many may be small */
+	uint32_t size; /* frames that may be in flight */
 	uint32_t limit; /* packets that may be; 0: as many as fit into the frames */
 	uint32_t packets; /* that are, and that are admitted */
 	uint64_t head; /* next to be opened: frames submitted ever */
@@ -202,11 +204,26 @@ crypto_collected(struct crypto_queue *q, struct crypto_frame *f)
 	q->tail++;
 }
 
-/* Frames in flight. */
+/* Frames in flight. While the open one holds something there are some. */
 static inline uint64_t
 crypto_in_flight(const struct crypto_queue *q)
 {
 	return q->head - q->tail;
+}
+
+/* Frames that ever had a packet in them. When as many were collected, none that was submitted by now has any. */
+static inline uint64_t
+crypto_begun(const struct crypto_queue *q)
+{
+	return q->head + (crypto_frame_at(q, q->head)->n > 0);
+}
+
+/* The end of a worker's walk: gives the open frame away, unless the crypto lcores have enough to do. */
+static inline void
+crypto_walk_end(struct crypto_queue *q)
+{
+	if (crypto_in_flight(q) < CRYPTO_FRAMES_AHEAD * q->n_servers)
+		crypto_flush(q);
 }
 
 #endif

@@ -207,7 +207,7 @@ START_TEST(order)
 			w->now = world.now;
 			rte_graph_walk(w->graph);
 			if (w->worker)
-				crypto_flush(&w->crypto_queue);
+				crypto_walk_end(&w->crypto_queue);
 		}
 		while (take(world.tx[WAN][0], got) != 0)
 			ck_assert_uint_eq(number_of(got), ++seq);
@@ -284,6 +284,54 @@ START_TEST(refused_for_good)
 }
 END_TEST
 
+/*
+ * A worker that walks fast, with a packet a walk, while its crypto lcore does not run: there is room for as many packets as with
+ * bursts, and none is overtaken. Those that wait for the crypto lcore hold their SA, in a frame or in the open one.
+ */
+START_TEST(one_packet_a_walk)
+{
+	struct worker *w = worker(0);
+	uint32_t room = w->crypto_queue.limit;
+	uint8_t packet[PACKET_MAX], got[PACKET_MAX];
+	uint16_t len = ip4_build(packet, &(struct ip4){.src = HOST_A, .dst = HOST_B});
+	uint32_t sealed = 0;
+
+	tunnel(0, 64, &in, &out);
+	run();
+	ck_assert_uint_eq(rcu_pending(world.r.rcu), 0);
+	for (uint32_t round = 0; round < 3; round++) {
+		/* At last few, and the last of them in the open frame. */
+		uint32_t n = round == 2 ? CRYPTO_FRAMES_AHEAD + 3 : room + 10;
+
+		for (uint32_t i = 0; i < n; i++) {
+			put(world.rx[LAN][0], frame(LAN, packet, len));
+			walk_lcore(0);
+		}
+		if (round == 2) {
+			ck_assert_uint_eq(crypto_in_flight(&w->crypto_queue), CRYPTO_FRAMES_AHEAD);
+			ck_assert_int_eq(sad_del(world.r.sad, out), 0);
+		}
+		for (uint32_t i = 0; i < RTE_MIN(n, room); i++, sealed++) {
+			while (sent(WAN, got) == 0) {
+				for (unsigned int k = 0; round == 2 && k < 10; k++) {
+					rte_rcu_qsbr_quiescent(w->qsbr, 0);
+					rte_rcu_qsbr_quiescent(w->qsbr, 1);
+					rcu_poll(world.r.rcu);
+					ck_assert_uint_gt(rcu_pending(world.r.rcu), 0);
+				}
+				walk_lcore(1);
+				walk_lcore(0);
+			}
+			ck_assert_uint_eq(number_of(got), sealed + 1);
+		}
+		run();
+		drops_are(DROP_CRYPTO_OVERLOAD, n - RTE_MIN(n, room));
+		nothing_left();
+	}
+	ck_assert_uint_eq(rcu_pending(world.r.rcu), 0);
+}
+END_TEST
+
 static void
 world_two(void)
 {
@@ -356,10 +404,12 @@ nodes_dedicated_case(void)
 TCase *
 nodes_refused_case(bool dedicated)
 {
-	TCase *tc = tcase_create(dedicated ? "crypto-lcore-refused" : "crypto-refused");
+	TCase *tc = tcase_create(dedicated ? "crypto-lcore-one" : "crypto-refused");
 
 	tcase_add_checked_fixture(
 		tc, dedicated ? world_one_crypto_lcore : world_inline, world_stop);
 	tcase_add_loop_test(tc, refused_for_good, 0, 3);
+	if (dedicated)
+		tcase_add_test(tc, one_packet_a_walk);
 	return tc;
 }

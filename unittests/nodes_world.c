@@ -281,11 +281,7 @@ walk_lcore(unsigned int i)
 	w->seconds = world.now / w->tsc_hz;
 	w->walks++;
 	walk(w, world.idle[i]);
-	if (w->worker)
-		crypto_flush(&w->crypto_queue);
-	atomic_store(&w->rcu->collected, w->crypto_queue.tail);
-	atomic_store(&w->rcu->submitted, w->crypto_queue.head);
-	rte_rcu_qsbr_quiescent(w->qsbr, i);
+	walk_end(w);
 	world.idle[i] = w->work == work;
 }
 

@@ -178,14 +178,14 @@ END_TEST
 
 /* As a worker's walk ends. */
 static void
-walk(unsigned int id, uint64_t submitted, uint64_t collected)
+walk(unsigned int id, uint64_t begun, uint64_t collected)
 {
 	atomic_store(&rcu_lcore(rcu, id)->collected, collected);
-	atomic_store(&rcu_lcore(rcu, id)->submitted, submitted);
+	atomic_store(&rcu_lcore(rcu, id)->begun, begun);
 	rte_rcu_qsbr_quiescent(qsbr, id);
 }
 
-START_TEST(waits_for_frames_submitted_before)
+START_TEST(waits_for_frames_begun_before)
 {
 	online(1);
 	online(2);
@@ -224,7 +224,7 @@ START_TEST(every_lcore_s_frames_count)
 {
 	for (unsigned int i = 0; i < RCU_LCORES; i++) {
 		frees = 0;
-		atomic_store(&rcu_lcore(rcu, i)->submitted, 1);
+		atomic_store(&rcu_lcore(rcu, i)->begun, 1);
 		defer(i);
 		poll_often();
 		ck_assert_uint_eq(frees, 0);
@@ -434,7 +434,7 @@ main(void)
 	tcase_add_test(tc, a_state_before_the_defer_does_not_count);
 	tcase_add_test(tc, later_objects_wait_for_their_own_period);
 	tcase_add_test(tc, offline_threads_hold_nothing_up);
-	tcase_add_test(tc, waits_for_frames_submitted_before);
+	tcase_add_test(tc, waits_for_frames_begun_before);
 	tcase_add_test(tc, frames_count_even_of_sleepers);
 	tcase_add_test(tc, every_lcore_s_frames_count);
 	tcase_add_test(tc, a_destructor_defers);

@@ -394,7 +394,7 @@ START_TEST(a_slot_is_reused_after_its_grace_period)
 		must_add_reserved(spi[i]);
 	}
 	sa = lookup(spi[0]);
-	atomic_store(&rcu_lcore(rcu, 0)->submitted, 1);
+	atomic_store(&rcu_lcore(rcu, 0)->begun, 1);
 	ck_assert_int_eq(find_in(spi[0], &slot), 0);
 	sad_worker_counters(sad, 2)[slot].packets = 5;
 	ck_assert_int_eq(sad_del(sad, slot), 0);
