@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "desired.h"
+#include "one_way_sas.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -460,7 +461,7 @@ START_TEST(dead_sas_are_told_of_until_they_go)
 		ck_assert(!desired_kill_sa(d, &s.id, 1000));
 	}
 	ck_assert_uint_eq(desired_dead_sas(d), 2);
-	desired_walk_sas(d);
+	desired_compare_sas(d);
 	ck_assert(!desired_next_sa(d, &was)); /* the router need not be asked for them */
 	ck_assert(!desired_next_dead_sa(d, 3999, &was));
 	ck_assert(desired_next_dead_sa(d, 4000, &was) && was.id.spi == 1);
@@ -474,13 +475,20 @@ START_TEST(dead_sas_are_told_of_until_they_go)
 	s = sa(2, 5);
 	ck_assert(desired_add_sa(d, &s));
 	ck_assert_uint_eq(desired_dead_sas(d), 0);
-	desired_walk_sas(d);
+	desired_compare_sas(d);
 	ck_assert(desired_next_sa(d, &was) && was.epoch == 5);
 	ck_assert(!desired_next_dead_sa(d, 999999, &was));
 }
 END_TEST
 
-START_TEST(walk_meets_each_sa_once_while_others_change)
+/* The next one that is to be asked for, and it is; false: there is none. */
+static bool
+ask(struct desired_sa *s)
+{
+	return desired_next_sa(d, s) && desired_asked_sa(d, &s->id);
+}
+
+START_TEST(a_comparison_asks_for_each_sa_once_while_others_change)
 {
 	unsigned int seen[16] = {0};
 	struct desired_sa s, was;
@@ -489,22 +497,129 @@ START_TEST(walk_meets_each_sa_once_while_others_change)
 		s = sa(spi, 1);
 		desired_add_sa(d, &s);
 	}
-	desired_walk_sas(d);
-	ck_assert(desired_next_sa(d, &s));
+	desired_compare_sas(d);
+	ck_assert(ask(&s));
 	seen[s.id.spi]++;
+	ck_assert(!desired_asked_sa(d, &s.id));
 	desired_del_sa(d, &s.id, &was);
 	s = sa(7, 1);
 	desired_del_sa(d, &s.id, &was);
 	s = sa(12, 1);
 	desired_add_sa(d, &s);
-	while (desired_next_sa(d, &s))
+	while (ask(&s))
 		seen[s.id.spi]++;
 	for (uint32_t spi = 0; spi < 16; spi++)
 		ck_assert_uint_eq(seen[spi], spi < 7);
-	desired_walk_sas(d);
+	desired_compare_sas(d);
 	for (unsigned int i = 0; i < 7; i++)
-		ck_assert(desired_next_sa(d, &s));
+		ck_assert(ask(&s));
+	ck_assert(!ask(&s));
+}
+END_TEST
+
+/* One that moves is asked for when it has its new name, also when it was under the old one. */
+START_TEST(a_comparison_waits_for_what_moves)
+{
+	struct desired_sa s, moving, was;
+
+	for (uint32_t spi = 0; spi < 3; spi++) {
+		s = sa(spi, 1);
+		desired_add_sa(d, &s);
+	}
+	desired_compare_sas(d);
+	moving = sa(1, 1);
+	moving.moving = true;
+	desired_add_sa(d, &moving);
+	ck_assert(ask(&s) && s.id.spi == 0);
+	ck_assert(ask(&s) && s.id.spi == 2);
 	ck_assert(!desired_next_sa(d, &s));
+	ck_assert(desired_sas_move(d));
+	s = sa(11, 1);
+	ck_assert(desired_move_sa(d, &moving.id, &s));
+	ck_assert(!desired_move_sa(d, &moving.id, &s));
+	ck_assert(!desired_sas_move(d));
+	ck_assert(ask(&s) && s.id.spi == 11);
+	ck_assert(!desired_next_sa(d, &s));
+	was = sa(0, 1);
+	s = sa(10, 1);
+	ck_assert(desired_move_sa(d, &was.id, &s));
+	ck_assert(ask(&s) && s.id.spi == 10);
+	ck_assert(!desired_next_sa(d, &s));
+	ck_assert(!desired_sas_move(d));
+	/* One that moves, but was asked for, is not waited for; nor is one that has gone. */
+	s.moving = true;
+	desired_add_sa(d, &s);
+	ck_assert(!desired_sas_move(d));
+	desired_compare_sas(d);
+	ck_assert(desired_sas_move(d));
+	ck_assert(desired_del_sa(d, &s.id, &was));
+	ck_assert(!desired_sas_move(d));
+}
+END_TEST
+
+static struct ike_msg_policy
+one_way_policy(uint8_t dir, unsigned int net, uint32_t spi, uint32_t mark)
+{
+	struct ike_msg_policy p = policy(dir, net, 5, 7, spi);
+
+	p.dst = sa(0, 0).id.dst;
+	p.mark = p.mark_mask = mark;
+	if (dir == IKE_DIR_IN) {
+		struct ike_addr src = p.sel.src;
+
+		p.sel.src = p.sel.dst;
+		p.sel.dst = src;
+		p.sel.src_plen = 24;
+		p.sel.dst_plen = 16;
+	}
+	return p;
+}
+
+/* A CHILD_SA that receives and does not send; and what is none, as it looks much the same. */
+START_TEST(sas_without_a_way_out)
+{
+	struct ike_msg_policy out = one_way_policy(IKE_DIR_OUT, 1, 0x20, 1), in;
+	struct ike_msg_sa_id found[2];
+	struct desired_sa s, was;
+
+	for (uint32_t spi = 0x10; spi <= 0x21; spi++) {
+		s = sa(spi, 1);
+		s.id.reqid = spi == 0x12 ? 8 : 7;
+		s.doomed = spi == 0x13;
+		s.inbound = spi < 0x20;
+		if (spi < 0x14 || s.id.spi == 0x21)
+			desired_add_sa(d, &s);
+	}
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 0); /* it ends: nothing comes in either */
+	in = one_way_policy(IKE_DIR_IN, 1, 0, 2); /* its marks differ */
+	add(in);
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 2);
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 1), 1);
+	ck_assert(found[0].spi < 0x12 && found[1].spi < 0x12);
+	/* A rekeying with narrower selectors: the old ones have gone, the new SA is used. */
+	add(one_way_policy(IKE_DIR_OUT, 2, 0x21, 1));
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 0);
+	ck_assert_int_eq(del(one_way_policy(IKE_DIR_OUT, 2, 0x21, 1)), DESIRED_GONE);
+	/* A policy of another SA, a trap, or of another CHILD_SA, is no way out. */
+	add(one_way_policy(IKE_DIR_OUT, 3, 0x99, 1));
+	add(one_way_policy(IKE_DIR_OUT, 4, 0, 1));
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 2);
+	/* The selector is somebody's again. */
+	add(out);
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 0);
+	del(out);
+	s = sa(0x21, 1);
+	ck_assert(desired_del_sa(d, &s.id, &was));
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 0); /* it never had one */
+	/* Inbound policies of others. */
+	s.id.reqid = 7;
+	s.inbound = false;
+	desired_add_sa(d, &s);
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 2);
+	del(in);
+	in.reqid = 8;
+	add(in);
+	ck_assert_uint_eq(one_way_sas(d, &out, found, 2), 0);
 }
 END_TEST
 
@@ -526,7 +641,9 @@ main(void)
 		policies_are_flushed,
 		sas_of_another_epoch_are_stale,
 		dead_sas_are_told_of_until_they_go,
-		walk_meets_each_sa_once_while_others_change,
+		a_comparison_asks_for_each_sa_once_while_others_change,
+		a_comparison_waits_for_what_moves,
+		sas_without_a_way_out,
 	};
 	Suite *s = suite_create("plugin_desired");
 	TCase *t = tcase_create("desired");

@@ -23,6 +23,7 @@ enum what {
 	GARBLE, /* each time another malformation, and then the answer */
 	LATE, /* the answer after twice the time-out */
 	CLOSE, /* instead of an answer */
+	HOLD, /* the answer when that is no longer set */
 	DEAF, /* does not read any more */
 };
 
@@ -31,6 +32,8 @@ struct fake {
 	enum what what[256]; /* by type of request */
 	int status[256];
 	unsigned int got[256];
+	unsigned int asked[16]; /* QUERY_SA, by SPI */
+	uint32_t missing; /* SPIs below 32 as bits: the router has no SA with them */
 	unsigned int lives, gone; /* agents that were started, that ended */
 	unsigned int garbled;
 	unsigned int events, hard, lines; /* that the link raised, that it logged */

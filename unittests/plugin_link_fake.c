@@ -70,6 +70,17 @@ garbled(int fd, const struct ike_msg *reply)
 	}
 }
 
+static bool
+is_set(uint16_t type, enum what what)
+{
+	bool is;
+
+	pthread_mutex_lock(&fake.lock);
+	is = fake.what[type & 255] == what && !fake.quit;
+	pthread_mutex_unlock(&fake.lock);
+	return is;
+}
+
 /* Answers one request; false: the life ends. */
 static bool
 serve(int fd, struct ike_msg *m)
@@ -81,6 +92,11 @@ serve(int fd, struct ike_msg *m)
 	m->hdr.status = fake.status[m->hdr.type & 255];
 	m->hdr.epoch = fake.epoch;
 	fake.got[m->hdr.type & 255]++;
+	if (m->hdr.type == IKE_QUERY_SA && m->body.sa_id.spi < 16) {
+		fake.asked[m->body.sa_id.spi]++;
+		if (fake.missing & 1u << m->body.sa_id.spi)
+			m->hdr.status = -ENOENT;
+	}
 	pthread_mutex_unlock(&fake.lock);
 	m->hdr.len = ike_reply_len(m->hdr.type);
 	switch (what) {
@@ -90,6 +106,10 @@ serve(int fd, struct ike_msg *m)
 		return false;
 	case LATE:
 		usleep(2 * TIMEOUT * 1000);
+		break;
+	case HOLD:
+		while (is_set(m->hdr.type, HOLD))
+			usleep(1000);
 		break;
 	case GARBLE:
 		garbled(fd, m);
@@ -142,17 +162,6 @@ attach(int fd, struct ike_msg *m)
 	return send(fd, m, m->hdr.len, MSG_NOSIGNAL) > 0;
 }
 
-static bool
-is_deaf(void)
-{
-	bool deaf;
-
-	pthread_mutex_lock(&fake.lock);
-	deaf = fake.what[0] == DEAF && !fake.quit;
-	pthread_mutex_unlock(&fake.lock);
-	return deaf;
-}
-
 static void *
 live(void *arg)
 {
@@ -165,7 +174,7 @@ live(void *arg)
 	while ((n = recv(fd, packet, sizeof(packet), 0)) >= (ssize_t)sizeof(m.hdr)) {
 		memset(&m, 0, sizeof(m));
 		memcpy(&m, packet, (size_t)n < sizeof(m) ? (size_t)n : sizeof(m));
-		while (is_deaf())
+		while (is_set(0, DEAF))
 			usleep(2000);
 		if (!(greeted ? serve(fd, &m) : attach(fd, &m)))
 			break;

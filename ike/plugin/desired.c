@@ -2,6 +2,7 @@
 #include "desired.h"
 
 #include <search.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -17,11 +18,11 @@ struct candidate {
 	unsigned int refs;
 };
 
-/* What makes two policies the same for a packet. */
+/* What makes two policies the same for a packet; the tree is in the order of its bytes. */
 struct key {
 	struct ike_selector sel;
-	uint32_t if_id, mark, mark_mask;
 	uint32_t dir;
+	uint32_t if_id, mark, mark_mask;
 };
 
 struct policy_entry {
@@ -38,7 +39,7 @@ struct sa_entry {
 	} key;
 	struct desired_sa sa;
 	TAILQ_ENTRY(sa_entry) next;
-	uint32_t walked; /* in which walk it was given */
+	uint32_t asked; /* in which comparison it was, or need not be */
 	bool dead; /* then it is in the other list */
 	uint64_t tell_at, pause; /* ms */
 };
@@ -48,12 +49,13 @@ struct desired {
 	TAILQ_HEAD(policy_entries, policy_entry) entries; /* in the order of the last replay */
 	unsigned int n_policies;
 	void *sas; /* tree of struct sa_entry */
-	TAILQ_HEAD(sa_entries, sa_entry) sa_list, dead;
+	TAILQ_HEAD(sa_entries, sa_entry)
+	sa_list, dead; /* the first: those not asked for come first */
 	unsigned int n_dead;
 	struct ike_msg_socket *sockets;
 	uint16_t *decaps;
 	unsigned int n_sockets, n_decaps;
-	uint32_t replay, walk;
+	uint32_t replay, comparison;
 	unsigned int replay_socket, replay_decap;
 };
 
@@ -61,6 +63,13 @@ static int
 compare_keys(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct key));
+}
+
+/* Without what stands behind them: in the same order. */
+static int
+compare_selectors(const void *a, const void *b)
+{
+	return memcmp(a, b, offsetof(struct key, if_id));
 }
 
 static int
@@ -309,6 +318,33 @@ desired_best(
 	return true;
 }
 
+bool
+desired_has_policy(const struct desired *d, const struct ike_msg_policy *policy)
+{
+	const struct policy_entry *e;
+	struct key key;
+
+	make_key(&key, policy);
+	/* Most often there is none, and the tree says so at once. */
+	if (tfind(&key, (void *const *)&d->policies, compare_selectors) == NULL)
+		return false;
+	TAILQ_FOREACH (e, &d->entries, next)
+		if (compare_selectors(&key, e) == 0 &&
+			TAILQ_FIRST(&e->list)->policy.reqid == policy->reqid)
+			return true;
+	return false;
+}
+
+void
+desired_each_policy(const struct desired *d,
+	void (*fn)(void *ctx, const struct ike_msg_policy *policy), void *ctx)
+{
+	const struct policy_entry *e;
+
+	TAILQ_FOREACH (e, &d->entries, next)
+		fn(ctx, &TAILQ_FIRST(&e->list)->policy);
+}
+
 unsigned int
 desired_policies(const struct desired *d)
 {
@@ -364,6 +400,7 @@ revive(struct desired *d, struct sa_entry *e)
 	e->dead = false;
 	d->n_dead--;
 	TAILQ_REMOVE(&d->dead, e, next);
+	e->asked = d->comparison;
 	TAILQ_INSERT_TAIL(&d->sa_list, e, next);
 }
 
@@ -376,7 +413,7 @@ desired_add_sa(struct desired *d, const struct desired_sa *sa)
 		return false;
 	make_sa_key(&e->key, &sa->id);
 	e->sa = *sa;
-	e->walked = d->walk; /* a walk that is under way did not mean it */
+	e->asked = d->comparison; /* one that is under way does not mean it */
 	found = tsearch(e, &d->sas, compare_sa_keys);
 	if (found == NULL || *found != e) {
 		if (found != NULL) {
@@ -420,6 +457,23 @@ desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired
 		return false;
 	*was = e->sa;
 	free_sa(d, e);
+	return true;
+}
+
+bool
+desired_move_sa(struct desired *d, const struct ike_msg_sa_id *old, const struct desired_sa *sa)
+{
+	struct sa_entry *e = find_sa(d, old);
+
+	if (e == NULL)
+		return false;
+	free_sa(d, e);
+	if (!desired_add_sa(d, sa))
+		return false;
+	e = find_sa(d, &sa->id);
+	e->asked = d->comparison - 1;
+	TAILQ_REMOVE(&d->sa_list, e, next);
+	TAILQ_INSERT_HEAD(&d->sa_list, e, next);
 	return true;
 }
 
@@ -486,24 +540,72 @@ desired_dead_sas(const struct desired *d)
 }
 
 void
-desired_walk_sas(struct desired *d)
+desired_compare_sas(struct desired *d)
 {
-	d->walk++;
+	d->comparison++;
 }
 
 bool
-desired_next_sa(struct desired *d, struct desired_sa *sa)
+desired_next_sa(const struct desired *d, struct desired_sa *sa)
 {
-	struct sa_entry *e = TAILQ_FIRST(&d->sa_list);
+	const struct sa_entry *e;
 
-	if (e == NULL || e->walked == d->walk)
+	TAILQ_FOREACH (e, &d->sa_list, next) {
+		if (e->asked == d->comparison)
+			return false;
+		if (e->sa.moving)
+			continue;
+		*sa = e->sa;
+		return true;
+	}
+	return false;
+}
+
+bool
+desired_asked_sa(struct desired *d, const struct ike_msg_sa_id *id)
+{
+	struct sa_entry *e = find_sa(d, id);
+
+	if (e == NULL || e->dead || e->asked == d->comparison)
 		return false;
-	/* As with policies: what was given goes to the end. */
-	e->walked = d->walk;
+	e->asked = d->comparison;
 	TAILQ_REMOVE(&d->sa_list, e, next);
 	TAILQ_INSERT_TAIL(&d->sa_list, e, next);
-	*sa = e->sa;
 	return true;
+}
+
+bool
+desired_sas_move(const struct desired *d)
+{
+	const struct sa_entry *e;
+
+	TAILQ_FOREACH (e, &d->sa_list, next) {
+		if (e->asked == d->comparison)
+			return false;
+		if (e->sa.moving)
+			return true;
+	}
+	return false;
+}
+
+bool
+desired_any_sa(const struct desired *d, struct desired_sa *sa)
+{
+	const struct sa_entry *e = TAILQ_FIRST(&d->sa_list);
+
+	if (e != NULL)
+		*sa = e->sa;
+	return e != NULL;
+}
+
+void
+desired_each_sa(
+	const struct desired *d, void (*fn)(void *ctx, const struct desired_sa *sa), void *ctx)
+{
+	const struct sa_entry *e;
+
+	TAILQ_FOREACH (e, &d->sa_list, next)
+		fn(ctx, &e->sa);
 }
 
 void

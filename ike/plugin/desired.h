@@ -54,7 +54,13 @@ enum desired_change desired_del_policy(struct desired *d, const struct ike_msg_p
 bool desired_best(
 	const struct desired *d, const struct ike_msg_policy *policy, struct ike_msg_policy *best);
 
+/* Whether a best policy has the selector, direction and reqid of this one, with whatever mark and interface id. */
+bool desired_has_policy(const struct desired *d, const struct ike_msg_policy *policy);
+
 unsigned int desired_policies(const struct desired *d); /* selectors */
+/* The best policy of each selector; fn may change nothing. */
+void desired_each_policy(const struct desired *d,
+	void (*fn)(void *ctx, const struct ike_msg_policy *policy), void *ctx);
 
 /* Remembers a socket of charon's; a second time is no change. false: no memory. */
 bool desired_add_socket(struct desired *d, const struct ike_msg_socket *socket);
@@ -77,9 +83,27 @@ bool desired_kill_stale_sa(
 /* A dead one whose turn it is to be told of again, each time later; false when there is none now. */
 bool desired_next_dead_sa(struct desired *d, uint64_t now_ms, struct desired_sa *sa);
 unsigned int desired_dead_sas(const struct desired *d);
-/* A walk over all SAs, during which they may come and go; false at its end. */
-void desired_walk_sas(struct desired *d);
-bool desired_next_sa(struct desired *d, struct desired_sa *sa);
+/*
+ * The SA goes on under another name, *sa: the comparison that is under way asks for it anew. False: there is none of the old
+ * name, or no memory.
+ */
+bool desired_move_sa(
+	struct desired *d, const struct ike_msg_sa_id *old, const struct desired_sa *sa);
+/*
+ * A comparison with a router, one at a time: each SA that was there when it began is asked for, while SAs may come, go and
+ * move. desired_next_sa() gives one that was not and does not move just now, the same until desired_asked_sa() says that it
+ * was, and false when there is none; desired_sas_move() then says whether some are left that move. desired_asked_sa() returns
+ * whether it is still the one that was given.
+ */
+void desired_compare_sas(struct desired *d);
+bool desired_next_sa(const struct desired *d, struct desired_sa *sa);
+bool desired_asked_sa(struct desired *d, const struct ike_msg_sa_id *id);
+bool desired_sas_move(const struct desired *d);
+/* Any SA that is not dead; false: there is none. */
+bool desired_any_sa(const struct desired *d, struct desired_sa *sa);
+/* Each SA that is not dead; fn may change nothing. */
+void desired_each_sa(
+	const struct desired *d, void (*fn)(void *ctx, const struct desired_sa *sa), void *ctx);
 
 /*
  * The replay: desired_replay_start(), then each desired_replay_next() gives the message to be sent now (sockets,

@@ -47,7 +47,7 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 {
 	struct desired_sa sa = {.inbound = data->inbound}, was, twin;
 	uint8_t key[IKE_KEY_MAX];
-	bool known, has_twin;
+	bool known, has_twin, doubtful;
 	struct ike_msg m;
 	int rc;
 
@@ -71,14 +71,14 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	if (rc == 0)
 		return SUCCESS;
 	link_lock(this->link);
-	desired_del_sa(this->desired, &sa.id, &was);
 	/* With -ENOTCONN it may have been the agent alone that went, after the router had taken it. */
-	if (rc == -ETIMEDOUT || (rc == -ENOTCONN && sa.epoch != 0))
+	doubtful = rc == -ETIMEDOUT || (rc == -ENOTCONN && sa.epoch != 0);
+	if (has_twin && !doubtful)
+		desired_move_sa(this->desired, &sa.id, &twin); /* the one that was there stays */
+	else
+		desired_del_sa(this->desired, &sa.id, &was);
+	if (doubtful)
 		doom(this, &sa.id, sa.epoch);
-	else if (has_twin)
-		desired_add_sa(this->desired, &twin); /* refused: the one that was there stays */
-	if (has_twin)
-		link_renamed(this->link);
 	link_unlock(this->link);
 	kernel_cygnet_result(this, rc, "adding SA", id->spi);
 	return FAILED;
@@ -95,7 +95,7 @@ end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
 	struct desired_sa sa;
 
 	link_lock(this->link);
-	if (desired_del_sa(this->desired, old, &sa)) {
+	if (desired_find_sa(this->desired, old, &sa)) {
 		sa.moving = false;
 		if (rc != -ENOTSUP) {
 			sa.id.src = to->new_src;
@@ -103,8 +103,7 @@ end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
 			if (to->new_reqid != 0)
 				sa.id.reqid = to->new_reqid;
 		}
-		desired_add_sa(this->desired, &sa);
-		link_renamed(this->link);
+		desired_move_sa(this->desired, old, &sa);
 		/*
 		 * Its router died meanwhile, or does not have it, which charon may have been told of, and must be until it deletes
 		 * it: it hears of it under the name that it has now.
@@ -237,8 +236,7 @@ METHOD(kernel_ipsec_t, flush_sas, status_t, private_kernel_cygnet_ipsec_t *this)
 	int rc = 0;
 
 	link_lock(this->link);
-	desired_walk_sas(this->desired);
-	while ((rc == 0 || rc == -ENOENT) && desired_next_sa(this->desired, &sa)) {
+	while ((rc == 0 || rc == -ENOENT) && desired_any_sa(this->desired, &sa)) {
 		rc = delete_sa(this, &sa.id);
 		link_lock(this->link);
 	}

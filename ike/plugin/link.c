@@ -110,12 +110,6 @@ link_replay(struct link *l)
 	pthread_cond_broadcast(&l->wake);
 }
 
-void
-link_renamed(struct link *l)
-{
-	l->renamed++;
-}
-
 int
 link_send(struct link *l, struct ike_msg *msg, const void *key, size_t key_len)
 {

@@ -60,10 +60,6 @@ void link_replay(struct link *l);
 /* Whether that status says nothing about the request itself: to tell it again can help. */
 bool link_is_passing(int status);
 
-/* An SA is known by another name from now on, or put back: a comparison of SAs that is under way may have missed it;
- * lock held. */
-void link_renamed(struct link *l);
-
 /*
  * A request and its reply, which replaces *msg. With the lock held, which it gives up before it waits and does
  * not take again: link_lock(); change the desired state; link_call(). key: IKE_ADD_SA alone, else NULL.

@@ -39,8 +39,6 @@ struct link {
 	struct timespec retry_at; /* then it may have room for it */
 	struct timespec complete_by; /* until then policies are waited for */
 	bool completed; /* policies were said to be complete, to any router */
-	unsigned int
-		renamed; /* counts what makes a comparison of SAs that is under way uncertain */
 	char trouble[256]; /* the last line about it; "": there is none */
 };
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #define ROOM_MS 10 /* between two tries when the socket is full */
+#define MOVE_MS 10 /* between two looks at an SA whose addresses change */
 #define QUIET_MS 1000 /* without a new policy: the configuration is loaded */
 #define QUIET_LOOK_MS 100
 #define REMIND_MS 1000
@@ -84,6 +85,21 @@ expire(struct link *l, const struct desired_sa *sa)
 	link_lock(l);
 }
 
+/* What the router said of an SA, or of what charon gave up; lock held, and given up meanwhile. */
+static void
+take_answer(struct link *l, const struct desired_sa *sa, bool found)
+{
+	struct desired_sa now;
+
+	/* Which name it has is not known: it is asked for under the one that it gets. */
+	if (!found && desired_find_sa(l->desired, &sa->id, &now) && now.moving)
+		return;
+	if (!desired_asked_sa(l->desired, &sa->id) || (found && !sa->doomed))
+		return;
+	if (desired_kill_sa(l->desired, &sa->id, now_ms()))
+		expire(l, sa);
+}
+
 /*
  * Whether each SA of this router's epoch is there still, and deletes those that charon gave up. When each has been asked
  * for the router may forget what it has beside them.
@@ -91,30 +107,25 @@ expire(struct link *l, const struct desired_sa *sa)
 static int
 compare_sas(struct link *l, uint64_t epoch)
 {
-	unsigned int renamed = l->renamed;
-	struct desired_sa sa, was;
+	struct desired_sa sa;
 	struct ike_msg msg;
 	int rc;
 
-	desired_walk_sas(l->desired);
-	while (desired_next_sa(l->desired, &sa)) {
-		renamed -=
-			sa.moving; /* then it is not to be known under which name it was asked for */
+	desired_compare_sas(l->desired);
+	while (current(l, epoch)) {
+		if (!desired_next_sa(l->desired, &sa)) {
+			if (!desired_sas_move(l->desired))
+				break;
+			rest(l, MOVE_MS, epoch);
+			continue;
+		}
 		desired_request(&msg, sa.doomed ? IKE_DEL_SA : IKE_QUERY_SA);
 		msg.body.sa_id = sa.id;
 		rc = call_patiently(l, &msg, epoch);
 		if (!current(l, epoch) || (rc < 0 && rc != -ENOENT))
 			return rc;
-		if (rc == 0 && !sa.doomed)
-			continue;
-		if (!desired_find_sa(l->desired, &sa.id, &was) || was.moving ||
-			was.epoch != sa.epoch)
-			continue; /* it changed while it was asked for */
-		if (desired_kill_sa(l->desired, &sa.id, now_ms()))
-			expire(l, &was);
+		take_answer(l, &sa, rc == 0);
 	}
-	if (renamed != l->renamed)
-		return -EAGAIN;
 	desired_request(&msg, IKE_SAS_DONE);
 	return call_patiently(l, &msg, epoch);
 }

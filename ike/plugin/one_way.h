@@ -11,7 +11,7 @@
  * the new one is never installed.
  *
  * To be called with each policy that was the last one of its selector: a moment later, when the SAs and the inbound policy are
- * still there, charon is told that the inbound SA has reached its soft lifetime. It rekeys, and installs all policies. Any
+ * still there and no policy leads to its outbound SA, charon is told that the inbound SA has reached its soft lifetime. It rekeys, and installs all policies. Any
  * thread, no lock held.
  */
 void one_way_watch(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_policy *gone);
