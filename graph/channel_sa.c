@@ -15,11 +15,11 @@
  */
 #define ADD_SA_MAX_AGE (CHANNEL_NSEC / 2)
 
-/* Whether an SA ends where the request says; family 0 says nothing. */
+/* Whether an end of an SA is where the request says; family 0 says nothing. */
 static bool
-same_dst(const struct ip_addr *dst, const struct ip_addr *said)
+same_end(const struct ip_addr *end, const struct ip_addr *said)
 {
-	return said->family == 0 || addr_equal(dst, said);
+	return said->family == 0 || addr_equal(end, said);
 }
 
 /*
@@ -35,7 +35,7 @@ find_own(struct channel_core *c, const struct owner *o, const struct ike_msg_sa_
 	channel_addr_from_wire(&dst, &id->dst);
 	if (sad_find(c->sad, SA_DIR_IN, id->proto, id->spi, &dst, slot) == 0 &&
 		sad_cold(c->sad, *slot)->conf.owner == o->id &&
-		same_dst(&sad_cold(c->sad, *slot)->conf.dst, &dst))
+		same_end(&sad_cold(c->sad, *slot)->conf.dst, &dst))
 		return 0;
 	if (sad_find(c->sad, SA_DIR_OUT, id->proto, id->spi, &dst, slot) == 0 &&
 		sad_cold(c->sad, *slot)->conf.owner == o->id)
@@ -214,12 +214,19 @@ int
 channel_query_sa(struct channel_core *c, const struct owner *o, const struct ike_msg_sa_id *id,
 	struct ike_msg_usage *usage)
 {
+	const struct sa_conf *conf;
 	struct sa_usage sum;
+	struct ip_addr src;
 	uint32_t slot;
 	int rc = find_own(c, o, id, &slot);
 
 	if (rc < 0)
 		return rc;
+	/* One that sends from an address that its owner has left has missed a change: it is not what its owner believes in. */
+	conf = &sad_cold(c->sad, slot)->conf;
+	channel_addr_from_wire(&src, &id->src);
+	if (conf->dir == SA_DIR_OUT && !same_end(&conf->src, &src))
+		return -ENOENT;
 	sad_set_session(c->sad, slot, o->session);
 	sad_usage(c->sad, slot, &sum);
 	usage->bytes = sum.bytes;

@@ -555,7 +555,7 @@ END_TEST
 
 START_TEST(an_sa_moves_and_keeps_its_numbers)
 {
-	struct ike_msg m = request(IKE_UPDATE_SA, OWNER_A);
+	struct ike_msg m = request(IKE_UPDATE_SA, OWNER_A), q;
 	const struct sa_template *t;
 	struct ip_addr dst;
 	struct sa *sa;
@@ -581,6 +581,14 @@ START_TEST(an_sa_moves_and_keeps_its_numbers)
 	ck_assert_uint_eq(sa->reqid, 77);
 	ck_assert_uint_eq(sad_cold(w.c->sad, slot)->conf.reqid, 77);
 	ck_assert_int_eq(ask(&m, NULL), -ENOENT); /* it is somewhere else now */
+	q = request(IKE_QUERY_SA, OWNER_A);
+	q.body.sa_id = (struct ike_msg_sa_id){.spi = htonl(0x1000), .proto = 50};
+	q.body.sa_id.dst = m.body.update_sa.new_dst;
+	ck_assert_int_eq(ask(&q, NULL), 0);
+	q.body.sa_id.src = m.body.update_sa.new_src;
+	ck_assert_int_eq(ask(&q, NULL), 0);
+	addr(&q.body.sa_id.src, US); /* where it was: a change back has been lost */
+	ck_assert_int_eq(ask(&q, NULL), -ENOENT);
 
 	addr_parse("198.51.100.9", &dst);
 	ck_assert_int_eq(sad_find(w.c->sad, SA_DIR_OUT, 50, htonl(0x1000), &dst, &slot), 0);

@@ -260,11 +260,35 @@ START_TEST(a_resync_replays_and_finds_what_is_gone)
 	fake_send(&m, m.hdr.len);
 	fake_wait(&fake.got[IKE_SYNC_DONE], 2);
 	ck_assert_uint_eq(fake_read(&fake.got[IKE_ADD_POLICY]), 10);
-	fake_wait(&fake.hard, 3);
+	fake_wait(&fake.hard, 6);
 	fake_send(&m, m.hdr.len);
 	fake_wait(&fake.got[IKE_SYNC_DONE], 3);
 	usleep(50000);
-	ck_assert_uint_eq(fake_read(&fake.hard), 3);
+	ck_assert_uint_eq(fake_read(&fake.hard), 6);
+}
+END_TEST
+
+/* A change of the peer's address was lost: the router has the outbound SA under another name, and the inbound one as it was. */
+START_TEST(an_outbound_sa_alone_that_is_gone_is_told)
+{
+	struct desired_sa doomed = {.epoch = EPOCH, .doomed = true, .id.spi = 9};
+	struct ike_msg m;
+
+	fake_wait_up();
+	fake_wait(&fake.got[IKE_SAS_DONE], 1);
+	add_sas(EPOCH);
+	link_lock(fake.link);
+	desired_add_sa(fake.desired, &doomed);
+	link_unlock(fake.link);
+	pthread_mutex_lock(&fake.lock);
+	fake.missing = 1 << 4 | 1 << 9;
+	pthread_mutex_unlock(&fake.lock);
+	desired_request(&m, IKE_EVENT_RESYNC);
+	fake_send(&m, m.hdr.len);
+	fake_wait(&fake.got[IKE_SAS_DONE], 2);
+	usleep(50000);
+	ck_assert_uint_eq(fake_read(&fake.hard), 1);
+	ck_assert_uint_eq(fake_read(&fake.events), 1);
 }
 END_TEST
 
@@ -672,6 +696,7 @@ main(void)
 	tcase_add_test(t, one_that_finds_no_router_is_not);
 	tcase_add_test(t, a_router_that_comes_back_is_told_all);
 	tcase_add_test(t, a_resync_replays_and_finds_what_is_gone);
+	tcase_add_test(t, an_outbound_sa_alone_that_is_gone_is_told);
 	tcase_add_test(t, a_change_that_timed_out_is_told_again);
 	tcase_add_test(t, what_was_not_asked_for_may_go);
 	tcase_add_test(t, a_comparison_is_not_disturbed);

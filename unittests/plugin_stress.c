@@ -59,9 +59,14 @@ static char path[] = "/tmp/cygnet-stress-XXXXXX/agent";
 static void
 expire(kernel_interface_t *this, uint8_t proto, uint32_t spi, host_t *dst, bool hard)
 {
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		if (tunnels[i].child.in == spi && dst->ip_equals(dst, tunnels[i].child.us))
+	for (unsigned int i = 0; i < TUNNELS; i++) {
+		struct child *c = &tunnels[i].child;
+
+		if (c->in == spi && dst->ip_equals(dst, c->us))
 			tunnels[i].expired = spi;
+		else if (c->out == spi && dst->ip_equals(dst, peer))
+			tunnels[i].expired = c->in;
+	}
 }
 
 static bool
@@ -222,14 +227,30 @@ run(void *arg)
 }
 
 static bool
-has_sa(uint32_t spi, const host_t *dst)
+has_in(const struct child *c)
 {
-	struct ike_addr addr;
+	struct ike_addr us;
 
-	convert_host((host_t *)dst, &addr);
+	convert_host(c->us, &us);
 	for (unsigned int i = 0; i < stress.n_sas; i++)
-		if (stress.sas[i].spi == spi && !stress.sas[i].larval &&
-			memcmp(&stress.sas[i].dst, &addr, sizeof(addr)) == 0)
+		if (stress.sas[i].spi == c->in && !stress.sas[i].larval &&
+			memcmp(&stress.sas[i].dst, &us, sizeof(us)) == 0)
+			return true;
+	return false;
+}
+
+/* Both ends count: it sends from where we are. */
+static bool
+has_out(const struct child *c)
+{
+	struct ike_addr us, them;
+
+	convert_host(c->us, &us);
+	convert_host(peer, &them);
+	for (unsigned int i = 0; i < stress.n_sas; i++)
+		if (stress.sas[i].spi == c->out &&
+			memcmp(&stress.sas[i].src, &us, sizeof(us)) == 0 &&
+			memcmp(&stress.sas[i].dst, &them, sizeof(them)) == 0)
 			return true;
 	return false;
 }
@@ -271,10 +292,9 @@ difference(char *text, size_t size)
 		else if (t->child.in != 0 && spi != t->child.out)
 			snprintf(text, size, "tunnel %u: its policy names %08x, not %08x", i,
 				ntohl(spi), ntohl(t->child.out));
-		else if (t->child.in != 0 &&
-			 (!has_sa(t->child.in, t->us) || !has_sa(t->child.out, peer)))
+		else if (t->child.in != 0 && (!has_in(&t->child) || !has_out(&t->child)))
 			snprintf(text, size, "tunnel %u: an SA is missing: in %d, out %d", i,
-				has_sa(t->child.in, t->us), has_sa(t->child.out, peer));
+				has_in(&t->child), has_out(&t->child));
 	}
 	for (unsigned int i = 0; i < stress.n_sas; i++)
 		sas += !stress.sas[i].larval;

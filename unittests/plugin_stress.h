@@ -18,8 +18,8 @@
 
 struct stress_sa {
 	uint32_t spi;
-	struct ike_addr dst;
-	bool larval;
+	struct ike_addr src, dst;
+	bool larval, outbound;
 	uint32_t session; /* in which its owner named it last */
 };
 

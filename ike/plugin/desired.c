@@ -478,9 +478,9 @@ desired_move_sa(struct desired *d, const struct ike_msg_sa_id *old, const struct
 }
 
 static bool
-kill_sa(struct desired *d, struct sa_entry *e, uint64_t now_ms)
+kill_sa(struct desired *d, struct sa_entry *e, bool tell, uint64_t now_ms)
 {
-	if (!e->sa.inbound || e->sa.doomed) {
+	if (!tell || e->sa.doomed) {
 		free_sa(d, e);
 		return false;
 	}
@@ -498,7 +498,7 @@ desired_kill_sa(struct desired *d, const struct ike_msg_sa_id *id, uint64_t now_
 {
 	struct sa_entry *e = find_sa(d, id);
 
-	return e != NULL && !e->dead && kill_sa(d, e, now_ms);
+	return e != NULL && !e->dead && kill_sa(d, e, true, now_ms);
 }
 
 bool
@@ -511,7 +511,8 @@ desired_kill_stale_sa(
 		if (e->sa.epoch == epoch)
 			continue;
 		*sa = e->sa;
-		*tell = kill_sa(d, e, now_ms);
+		/* The inbound one is enough: charon makes both anew. */
+		*tell = kill_sa(d, e, e->sa.inbound, now_ms);
 		return true;
 	}
 	return false;

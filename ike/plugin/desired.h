@@ -72,12 +72,15 @@ bool desired_find_sa(
 	const struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *sa);
 bool desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was);
 /*
- * An inbound SA that charon believes in and no router has is dead from now on: charon is told that it expired
- * until it deletes it, as it forgets what it hears of an SA that it has not quite set up. Others just go.
- * Returns whether it is to be told.
+ * An SA that charon believes in and the router does not have is dead from now on: charon is told that it expired
+ * until it deletes it, as it forgets what it hears of an SA that it has not quite set up. One that charon gave up just
+ * goes. Returns whether it is to be told.
  */
 bool desired_kill_sa(struct desired *d, const struct ike_msg_sa_id *id, uint64_t now_ms);
-/* Does that with one SA of another epoch than this, and tells which; false when none is left. */
+/*
+ * Does that with one SA of another epoch than this, and tells which; false when none is left. Of these the outbound ones just
+ * go: all that are inbound have ended, too.
+ */
 bool desired_kill_stale_sa(
 	struct desired *d, uint64_t epoch, uint64_t now_ms, struct desired_sa *sa, bool *tell);
 /* A dead one whose turn it is to be told of again, each time later; false when there is none now. */

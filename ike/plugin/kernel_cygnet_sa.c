@@ -105,10 +105,10 @@ end_move(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *old,
 		}
 		desired_move_sa(this->desired, old, &sa);
 		/*
-		 * Its router died meanwhile, or does not have it, which charon may have been told of, and must be until it deletes
-		 * it: it hears of it under the name that it has now.
+		 * Its router died meanwhile, or does not have it under that name, which charon may have been told of, and must be
+		 * until it deletes it: it takes no notice of what we return, and goes by the name that it has now.
 		 */
-		if (sa.epoch != link_epoch(this->link) || rc == -ENOENT)
+		if (sa.epoch != link_epoch(this->link) || (rc < 0 && rc != -ENOTSUP))
 			link_replay(this->link);
 	}
 	link_unlock(this->link);
