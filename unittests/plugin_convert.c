@@ -228,12 +228,15 @@ START_TEST(what_the_wire_cannot_say_is_refused)
 }
 END_TEST
 
+static uint8_t sa_proto = IPPROTO_ESP;
+
 static bool
 add_sa(kernel_ipsec_add_sa_t *data, struct ike_msg_add_sa *out)
 {
 	host_t *src = host_create_from_string("192.0.2.1", 4500);
 	host_t *dst = host_create_from_string("192.0.2.2", 4501);
-	kernel_ipsec_sa_id_t id = {.src = src, .dst = dst, .spi = htonl(0xc0000001), .proto = 50};
+	kernel_ipsec_sa_id_t id = {
+		.src = src, .dst = dst, .spi = htonl(0xc0000001), .proto = sa_proto};
 	bool ok;
 
 #ifdef HAVE_KERNEL_IPSEC_ADD_SA_T_CPU
@@ -266,12 +269,14 @@ START_TEST(sas)
 		.esn = TRUE,
 		.copy_df = TRUE,
 		.copy_ecn = TRUE,
-		.copy_dscp = DSCP_COPY_OUT_ONLY};
+		.copy_dscp = DSCP_COPY_OUT_ONLY,
+		.tfc = 1400};
 	struct ike_msg_add_sa out;
 
 	ck_assert(add_sa(&data, &out));
 	ck_assert_uint_eq(out.id.spi, htonl(0xc0000001));
 	ck_assert_uint_eq(out.id.reqid, 3);
+	ck_assert_uint_eq(out.tfc, 1400);
 	ck_assert_uint_eq(out.life.time_soft, 10);
 	ck_assert_uint_eq(out.life.time_hard, 20);
 	ck_assert_uint_eq(out.life.bytes_soft, 30);
@@ -307,6 +312,12 @@ START_TEST(sas)
 	data.mode = MODE_TRANSPORT;
 	ck_assert(add_sa(&data, &out));
 	ck_assert_uint_eq(out.mode, IKE_MODE_TRANSPORT);
+	ck_assert_uint_eq(out.tfc, 0); /* there is none, and the router would refuse it */
+	data.mode = MODE_TUNNEL;
+	sa_proto = IPPROTO_AH;
+	ck_assert(add_sa(&data, &out));
+	ck_assert_uint_eq(out.tfc, 0);
+	sa_proto = IPPROTO_ESP;
 	data.ipcomp = 2;
 	ck_assert(!add_sa(&data, &out));
 }

@@ -61,7 +61,9 @@ convert_add_sa(const kernel_ipsec_sa_id_t *id, const kernel_ipsec_add_sa_t *data
 	out->life.packets_soft = data->lifetime->packets.rekey;
 	out->life.packets_hard = data->lifetime->packets.life;
 	out->replay_window = data->replay_window;
-	out->tfc = data->tfc;
+	/* tfc_padding is of a connection, whatever its CHILD_SAs are; kernel-netlink, too, takes it where there is TFC alone. */
+	if (data->mode == MODE_TUNNEL && id->proto == IPPROTO_ESP)
+		out->tfc = data->tfc;
 	out->if_id = id->if_id;
 	out->mark = data->mark.value;
 	out->mark_mask = data->mark.mask;
