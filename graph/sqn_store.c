@@ -265,6 +265,7 @@ sqn_store_tick(struct sqn_store *s)
 	for (unsigned int i = 0; i < s->n; i++) {
 		struct entry *e = s->v[i];
 		uint64_t last, written;
+		bool settled;
 		int error;
 
 		if (e->slot == NO_SLOT || sad_cold(s->sad, e->slot)->state != SA_LIVE)
@@ -274,6 +275,7 @@ sqn_store_tick(struct sqn_store *s)
 		written = e->written;
 		error = e->error;
 		e->error = 0;
+		settled = error != 0 || written == e->want; /* else a try is under way */
 		/* A quarter of a block is used: the rest is for the time that the disk takes. */
 		if (last < e->max && e->want == written &&
 			(last >= written || written - last < SQN_BLOCK / 4 * 3))
@@ -284,7 +286,8 @@ sqn_store_tick(struct sqn_store *s)
 			e->reserved = written;
 			sad_reserve(s->sad, e->slot, written);
 		}
-		tell(e, error);
+		if (settled)
+			tell(e, error);
 	}
 	if (work)
 		pthread_cond_signal(&s->work);
