@@ -275,6 +275,14 @@ doctor_ports(struct doctor *d, const json_t *ports, json_int_t pid)
 		if (strcmp(list_str(json_object_get(p, "link"), "state"), "up") != 0)
 			doctor_say(d, "ports", DOCTOR_WRONG,
 				"the cable, the switch, or the other end", "%s: no link", name);
+		if (json_is_false(json_object_get(p, "deaf")))
+			doctor_say(d, "deaf ports", DOCTOR_WRONG,
+				"see the router's log: it makes the filter anew within a second, "
+				"and says "
+				"why not",
+				"%s: Linux hears what comes in by %s: clear packets pass beside "
+				"every policy",
+				name, dev != NULL ? dev : "its interface");
 		if (hidden)
 			continue;
 		tap(d, name, number(p, "tap_ifindex"));

@@ -93,6 +93,8 @@ port_row(const struct ctl *ctl, unsigned int i)
 		json_object_set_new(
 			row, "parent", json_string(ctl->r->config->ports[port->parent].name));
 	}
+	if (port->netdev != NULL && row != NULL)
+		json_object_set_new(row, "deaf", json_boolean(host_is_deaf(port->netdev)));
 	return row;
 }
 

@@ -47,8 +47,17 @@ struct host_conf {
  * Returns 0, or negative errno after a log line. May wait; any thread.
  */
 int host_deafen(const char *netdev);
-bool host_is_deaf(const char *netdev); /* already, by an earlier run */
+bool host_is_deaf(
+	const char *netdev); /* the filter is there, on it, and drops; of an earlier run, too */
 int host_undeafen(const char *netdev);
+
+/*
+ * A thread that has all netdevs that are deaf stay so, whoever takes the filter or the interface away, and says so in the log; it
+ * follows the network namespace of the start. Stopped, it forgets them. The netdevs stay as they are.
+ * Control thread.
+ */
+int host_deaf_watch_start(void);
+void host_deaf_watch_stop(void);
 
 /*
  * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), reads the kernel's

@@ -2,14 +2,20 @@
 #include "host_priv.h"
 #include "log.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <netlink/attr.h>
 #include <netlink/cache.h>
 #include <netlink/errno.h>
+#include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <nftables/libnftables.h>
@@ -20,6 +26,8 @@
  * theirs before. It stays when the router dies, so that nothing leaks until it is back. What Linux
  * would say there on its own, ARP and IPv6, is turned off.
  */
+
+#define CHAIN "ingress"
 
 /* Only what can stand in a quoted string of nft and in a path. */
 static bool
@@ -44,7 +52,6 @@ table_name(const char *netdev, char name[static 64])
 			(unsigned char)*p);
 }
 
-/* netdev: for the log line of an error; NULL: there is none. */
 static int
 nft(const char *netdev, const char *commands)
 {
@@ -57,7 +64,7 @@ nft(const char *netdev, const char *commands)
 	nft_ctx_buffer_output(ctx);
 	nft_ctx_buffer_error(ctx);
 	ret = nft_run_cmd_from_buffer(ctx, commands) == 0 ? 0 : -EIO;
-	if (ret < 0 && netdev != NULL) {
+	if (ret < 0) {
 		text = nft_ctx_get_error_buffer(ctx);
 		LOG(ERR, "netdev %s: nftables: %.*s", netdev, (int)strcspn(text, "\n"), text);
 	}
@@ -143,16 +150,77 @@ warn_of_addresses(struct nl_sock *sk, const char *netdev)
 	nl_cache_free(cache);
 }
 
+struct chain {
+	const char *netdev;
+	bool drops; /* what comes in there */
+};
+
+static bool
+is_name(const struct nlattr *a, const char *name)
+{
+	size_t len = a != NULL ? strnlen(nla_data(a), nla_len(a)) : 0;
+
+	return len > 0 && len == strlen(name) && memcmp(nla_data(a), name, len) == 0;
+}
+
+/* Whether the chain hangs on the device; kernels before 5.5 name no list of them. */
+static bool
+on_device(struct nlattr *hook, const char *netdev)
+{
+	struct nlattr *tb[NFTA_HOOK_MAX + 1], *a;
+	int left;
+
+	if (nla_parse_nested(tb, NFTA_HOOK_MAX, hook, NULL) < 0)
+		return false;
+	if (tb[NFTA_HOOK_DEVS] == NULL)
+		return is_name(tb[NFTA_HOOK_DEV], netdev);
+	nla_for_each_nested(a, tb[NFTA_HOOK_DEVS],
+		left) if (nla_type(a) == NFTA_DEVICE_NAME && is_name(a, netdev)) return true;
+	return false;
+}
+
+static int
+chain_msg(struct nl_msg *msg, void *arg)
+{
+	struct chain *chain = arg;
+	struct nlattr *tb[NFTA_CHAIN_MAX + 1];
+
+	if (nlmsg_parse(nlmsg_hdr(msg), sizeof(struct nfgenmsg), tb, NFTA_CHAIN_MAX, NULL) == 0)
+		chain->drops = tb[NFTA_CHAIN_HOOK] != NULL && tb[NFTA_CHAIN_POLICY] != NULL &&
+			       nla_len(tb[NFTA_CHAIN_POLICY]) == sizeof(uint32_t) &&
+			       ntohl(nla_get_u32(tb[NFTA_CHAIN_POLICY])) == NF_DROP &&
+			       on_device(tb[NFTA_CHAIN_HOOK], chain->netdev);
+	return NL_OK;
+}
+
+/* One question to the kernel: libnftables would read its whole table of rules first. */
 bool
 host_is_deaf(const char *netdev)
 {
-	char table[64], command[128];
+	struct nfgenmsg nfg = {.nfgen_family = NFPROTO_NETDEV, .version = NFNETLINK_V0};
+	struct chain chain = {.netdev = netdev};
+	struct nl_sock *sk;
+	struct nl_msg *msg;
+	char table[64];
 
 	if (netdev == NULL || !name_ok(netdev))
 		return false;
 	table_name(netdev, table);
-	snprintf(command, sizeof(command), "list table netdev %s\n", table);
-	return nft(NULL, command) == 0;
+	sk = nl_socket_alloc();
+	msg = nlmsg_alloc_simple(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, 0);
+	if (sk != NULL && msg != NULL && nl_connect(sk, NETLINK_NETFILTER) == 0 &&
+		nlmsg_append(msg, &nfg, sizeof(nfg), NLMSG_ALIGNTO) == 0 &&
+		nla_put_string(msg, NFTA_CHAIN_TABLE, table) == 0 &&
+		nla_put_string(msg, NFTA_CHAIN_NAME, CHAIN) == 0) {
+		nl_socket_disable_auto_ack(sk);
+		nl_socket_modify_cb(sk, NL_CB_VALID, NL_CB_CUSTOM, chain_msg, &chain);
+		/* Without such a chain the answer is an error. */
+		if (nl_send_auto(sk, msg) >= 0)
+			nl_recvmsgs_default(sk);
+	}
+	nlmsg_free(msg);
+	nl_socket_free(sk);
+	return chain.drops;
 }
 
 static int
@@ -176,13 +244,11 @@ turn_off(const char *netdev)
 }
 
 int
-host_deafen(const char *netdev)
+host_deaf_make(const char *netdev)
 {
 	char table[64], commands[256];
 	int ret;
 
-	if (netdev == NULL)
-		return 0;
 	if (!name_ok(netdev) || if_nametoindex(netdev) == 0) {
 		LOG(ERR, "netdev %s: no such interface", netdev);
 		return -ENODEV;
@@ -191,11 +257,19 @@ host_deafen(const char *netdev)
 	table_name(netdev, table);
 	snprintf(commands, sizeof(commands),
 		"add table netdev %s\n"
-		"add chain netdev %s ingress "
+		"add chain netdev %s " CHAIN " "
 		"{ type filter hook ingress device \"%s\" priority -500; policy drop; }\n",
 		table, table, netdev);
 	ret = nft(netdev, commands);
 	return ret == 0 ? turn_off(netdev) : ret;
+}
+
+int
+host_deafen(const char *netdev)
+{
+	int ret = netdev != NULL ? host_deaf_make(netdev) : 0;
+
+	return ret == 0 && netdev != NULL ? host_deaf_keep(netdev) : ret;
 }
 
 int
@@ -209,6 +283,7 @@ host_undeafen(const char *netdev)
 		return 0;
 	if (!name_ok(netdev))
 		return -EINVAL;
+	host_deaf_forget(netdev);
 	table_name(netdev, table);
 	/* The add makes the delete succeed when there is none. */
 	snprintf(commands, sizeof(commands), "add table netdev %s\ndelete table netdev %s\n", table,

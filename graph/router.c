@@ -274,6 +274,8 @@ router_start(struct router *r, struct config *config)
 	if (rc == 0)
 		rc = ports_start(r);
 	if (rc == 0)
+		rc = host_deaf_watch_start();
+	if (rc == 0)
 		rc = start_host(r);
 	if (rc == 0)
 		rc = router_add_static_sas(r);
@@ -322,6 +324,7 @@ router_stop(struct router *r)
 	if (r->lcores != NULL)
 		lcores_destroy(r);
 	sqn_store_destroy(r->sqn_store);
+	host_deaf_watch_stop();
 	ports_stop(r);
 	if (r->rcu != NULL)
 		rcu_flush(r->rcu);

@@ -391,6 +391,21 @@ START_TEST(shown)
 }
 END_TEST
 
+START_TEST(a_port_that_linux_hears)
+{
+	json_t *ports = json_loads("[{\"name\": \"wan\", \"netdev\": \"eth1\", \"deaf\": false,"
+				   "\"link\": {\"state\": \"up\"}},"
+				   "{\"name\": \"lan\", \"netdev\": \"eth2\", \"deaf\": true,"
+				   "\"link\": {\"state\": \"up\"}}]",
+		0, NULL);
+
+	doctor_ports(&d, ports, getpid());
+	HAS("deaf ports", "wan: Linux hears what comes in by eth1", "wrong");
+	ck_assert_ptr_null(state("deaf ports", "lan"));
+	json_decref(ports);
+}
+END_TEST
+
 TCase *
 doctor_case(void)
 {
@@ -410,6 +425,7 @@ doctor_case(void)
 	tcase_add_test(t, an_agent_of_another_version);
 	tcase_add_test(t, events_that_were_lost);
 	tcase_add_test(t, lcores);
+	tcase_add_test(t, a_port_that_linux_hears);
 	tcase_add_test(t, shown);
 	return t;
 }

@@ -457,6 +457,20 @@ START_TEST(deaf)
 		ck_assert(sees_icmp(under, RTE_IP_ICMP_ECHO_REQUEST));
 		ck_assert(!sees_icmp(outside, RTE_IP_ICMP_ECHO_REPLY));
 	}
+	/* A table alone says nothing, nor does a chain that lets packets in. */
+	ck_assert(host_is_deaf("under.0"));
+	run("nft delete chain netdev cygnet-under_2e0 ingress");
+	ck_assert(!host_is_deaf("under.0"));
+	ck_assert_int_eq(host_deafen("under.0"), 0);
+	run("nft add chain netdev cygnet-under_2e0 ingress '{ policy accept; }'");
+	ck_assert(!host_is_deaf("under.0"));
+	ck_assert(!host_is_deaf("wire"));
+	/* Whoever takes it away. */
+	ck_assert_int_eq(host_deaf_watch_start(), 0);
+	WAIT_FOR(host_is_deaf("under.0"));
+	run("nft flush ruleset");
+	WAIT_FOR(host_is_deaf("under.0"));
+	host_deaf_watch_stop();
 	/* To be forwarded to the port's own network. */
 	beyond = packet_socket("cyg0");
 	n = echo_request(frame, "10.0.0.9", "192.0.2.9", 64);

@@ -59,10 +59,20 @@ def test_pings(bypass):
     assert bypass.router.stop() == 0
 
 
-@pytest.mark.parametrize("forward", [0, 1])
-def test_kernel_is_deaf(discard, forward):
-    """Clear packets to a local and to a remote address pass nowhere, though Linux would forward them."""
+def deaf(router):
+    return [p["deaf"] for p in router.json("port")]
+
+
+@pytest.mark.parametrize("forward,flush", [(0, False), (1, False), (1, True)])
+def test_kernel_is_deaf(discard, forward, flush):
+    """Clear packets to a local and to a remote address pass nowhere, though Linux would forward them; also when somebody has
+    thrown away all filters of the machine."""
     net = discard
+    assert deaf(net.router) == [True, True]
+    if flush:
+        net.r.run("nft", "flush", "ruleset")
+        wait_for("new filters", lambda: deaf(net.router) == [True, True], 3)
+        assert "netdev v-in: its filter was taken away" in net.router.process.output()
     for dev in "v-in", "v-out":
         assert net.r.run("cat", f"/proc/sys/net/ipv6/conf/{dev}/disable_ipv6").stdout.strip() == "1"
     net.r.sysctl("net.ipv4.ip_forward", forward)
@@ -82,6 +92,26 @@ def test_kernel_is_deaf(discard, forward):
     assert [kind(f) for f in frames if kind(f).startswith("clear")] == []
     assert b"spoof" not in b"".join(frames)
     assert net.router.stop() == 0
+
+
+def test_another_interface_of_that_name(lab):
+    """The interface under a port goes and comes back: Linux hears nothing of the new one either."""
+    r, left = lab.ns("r"), lab.ns("left")
+    left.no_ipv6()
+    lab.veth(r, "v-in", left, "e0")
+    router = Router(r, config([port("in", ["10.1.0.1/24"])], ipsec={"static-only": True}))
+    router.start()
+    r.run("ip", "link", "del", "v-in")
+    wait_for("it to be missed", lambda: "netdev v-in is gone" in router.process.output(), 3)
+    lab.veth(r, "v-in", left, "e0")
+    wait_for("the filter", lambda: deaf(router) == [True], 3)
+
+    def flags():
+        return json.loads(r.run("ip", "-j", "link", "show", "v-in").stdout)[0]["flags"]
+    wait_for("no ARP", lambda: "NOARP" in flags(), 3)
+    assert r.run("cat", "/proc/sys/net/ipv6/conf/v-in/disable_ipv6").stdout.strip() == "1"
+    assert "netdev v-in is another interface now" in router.process.output()
+    assert router.stop() == 0
 
 
 def test_what_linux_sends_is_not_received(lab):
