@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <netlink/cache.h>
 #include <netlink/errno.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
@@ -93,40 +94,84 @@ out:
 	return err < 0 ? -EIO : 0;
 }
 
-/* An address of IPv6 wants it on, whatever the namespace says of new interfaces. */
+/* One of the tap's own in /proc/sys/net; family as it stands there. */
 static int
-ipv6_on(const struct host_tap *tap)
+set_sysctl(const struct host_tap *tap, const char *family, const char *key, const char *value)
 {
 	char path[96];
 	int fd, ret;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", tap->name);
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, tap->name, key);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	ret = fd >= 0 && write(fd, "0", 1) == 1 ? 0 : -errno;
+	ret = fd >= 0 && write(fd, value, strlen(value)) > 0 ? 0 : -errno;
 	if (fd >= 0)
 		close(fd);
 	if (ret < 0)
-		LOG(ERR, "tap %s: cannot turn IPv6 on: %s", tap->name, strerror(-ret));
+		LOG(ERR, "tap %s: cannot set %s of %s to %s: %s", tap->name, key, family, value,
+			strerror(-ret));
 	return ret;
+}
+
+static struct rtnl_addr *
+make_address(const struct host_tap *tap, const struct ip_addr *a, uint8_t plen)
+{
+	struct rtnl_addr *addr = rtnl_addr_alloc();
+	struct nl_addr *local =
+		nl_addr_build(a->family == 4 ? AF_INET : AF_INET6, a->b, addr_bits(a) / 8);
+
+	if (addr == NULL || local == NULL) {
+		rtnl_addr_put(addr);
+		addr = NULL;
+	} else {
+		nl_addr_set_prefixlen(local, plen);
+		rtnl_addr_set_ifindex(addr, tap->ifindex);
+		rtnl_addr_set_local(addr, local);
+	}
+	nl_addr_put(local);
+	return addr;
+}
+
+/* The prefix length that the tap has the IPv6 address with; 0: it has it not. */
+static uint8_t
+length_there(struct nl_sock *sk, const struct host_tap *tap, const struct ip_addr *a)
+{
+	struct nl_cache *cache = NULL;
+	struct nl_addr *local;
+	uint8_t plen = 0;
+
+	if (rtnl_addr_alloc_cache(sk, &cache) < 0)
+		return 0;
+	for (struct nl_object *obj = nl_cache_get_first(cache); obj != NULL;
+		obj = nl_cache_get_next(obj)) {
+		local = rtnl_addr_get_local((struct rtnl_addr *)obj);
+		if (rtnl_addr_get_ifindex((struct rtnl_addr *)obj) == (int)tap->ifindex &&
+			local != NULL && nl_addr_get_family(local) == AF_INET6 &&
+			memcmp(nl_addr_get_binary_addr(local), a->b, sizeof(a->b)) == 0)
+			plen = rtnl_addr_get_prefixlen((struct rtnl_addr *)obj);
+	}
+	nl_cache_free(cache);
+	return plen;
 }
 
 static int
 change_address(struct nl_sock *sk, const struct host_tap *tap, const struct ip_addr *a,
 	uint8_t plen, bool add)
 {
-	struct rtnl_addr *addr = rtnl_addr_alloc();
-	struct nl_addr *local =
-		nl_addr_build(a->family == 4 ? AF_INET : AF_INET6, a->b, addr_bits(a) / 8);
+	struct rtnl_addr *addr = make_address(tap, a, plen);
 	char text[ADDR_STRLEN];
 	int err = -NLE_NOMEM;
+	uint8_t there;
 
-	if (addr != NULL && local != NULL) {
-		nl_addr_set_prefixlen(local, plen);
-		rtnl_addr_set_ifindex(addr, tap->ifindex);
-		rtnl_addr_set_local(addr, local);
+	if (addr != NULL)
 		err = add ? rtnl_addr_add(sk, addr, 0) : rtnl_addr_delete(sk, addr, 0);
+	/* An IPv6 address stands on a link once, with whatever length. */
+	if (err == -NLE_EXIST && a->family == 6) {
+		there = length_there(sk, tap, a);
+		if (there != 0 && there != plen) {
+			change_address(sk, tap, a, there, false);
+			err = rtnl_addr_add(sk, addr, 0);
+		}
 	}
-	nl_addr_put(local);
 	rtnl_addr_put(addr);
 	/* There since an earlier run; somebody else's doing. */
 	if (err == -NLE_EXIST || (!add && (err == -NLE_NOADDR || err == -NLE_OBJ_NOTFOUND)))
@@ -150,11 +195,13 @@ int
 host_tap_addresses(struct nl_sock *sk, const struct host_tap *tap, const struct host_port *port,
 	const struct host_port *before)
 {
-	int ret = 0;
+	/* When the first address of a subnet goes the others stay, also those that somebody else has set. */
+	int ret = set_sysctl(tap, "ipv4", "promote_secondaries", "1");
 
+	/* An address of IPv6 wants it on, whatever the namespace says of new interfaces. */
 	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
 		if (port->addrs[i].family == 6)
-			ret = ipv6_on(tap);
+			ret = set_sysctl(tap, "ipv6", "disable_ipv6", "0");
 	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
 		if (!has_address(before, &port->addrs[i], port->plens[i]))
 			ret = change_address(sk, tap, &port->addrs[i], port->plens[i], true);

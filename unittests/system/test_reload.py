@@ -224,6 +224,37 @@ def test_refused(net):
     assert "reload: ~ log-level: debug -> info" in router.process.output()
 
 
+def test_addresses_within_a_subnet(lab):
+    """An address that takes another's place in its subnet, the first of two that goes, an IPv6 prefix that grows: the port has what
+    the file says, and answers; what an administrator has added stays. A restart does the same."""
+    ns, far = lab.ns("r"), lab.ns("far")
+    ns.ipv6_at_once(), far.ipv6_at_once()
+    lab.veth(ns, "v-lan", far, "e0")
+    far.addr("e0", "10.1.0.9/24", "2001:db8::9/32")
+    router = Router(ns, config([port("lan", ["10.1.0.1/24"])], ipsec={"static-only": True}))
+    router.start()
+    ns.addr("lan", "10.1.0.77/24")
+
+    def addresses():
+        return {f"{a['local']}/{a['prefixlen']}" for a in json.loads(ns.run("ip", "-j", "addr", "show", "lan").stdout)[0]["addr_info"]
+                if a["scope"] == "global"}
+    for wanted in (["10.1.0.2/24"], ["10.1.0.1/24", "10.1.0.3/24"], ["10.1.0.3/24"], ["10.1.0.3/25"], ["10.1.0.3/24", "2001:db8::1/64"],
+                   ["2001:db8::1/48"], ["2001:db8::1/64", "10.1.0.1/24"]):
+        router.conf["ports"][0]["addresses"] = wanted
+        router.write()
+        done = reload(router)
+        assert done.returncode == 0, done
+        assert addresses() == {*wanted, "10.1.0.77/24"}
+        for a in wanted:
+            wait_for(f"an answer of {a}", lambda a=a: far.ping(a.partition("/")[0], count=1, wait=1) == 1, 5)
+    assert router.stop() == 0
+    router.conf["ports"][0]["addresses"] = ["2001:db8::1/48", "10.1.0.1/24"]
+    router.write()
+    router.start()
+    assert addresses() == {"2001:db8::1/48", "10.1.0.1/24", "10.1.0.77/24"}
+    assert router.stop() == 0
+
+
 def test_policy_of_another_reqid(lab):
     """A policy whose reqid changes has nothing of the SA that it had: that leads to another peer."""
     ns, far = lab.ns("r"), lab.ns("far")
