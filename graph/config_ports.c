@@ -230,6 +230,35 @@ read_addresses(struct config_load *l, const struct config_where *w, struct raw_p
 	return 0;
 }
 
+/*
+ * A net_af_packet device has as many queues as its qpairs says, in one fanout group: the kernel spreads what comes in over all of
+ * them, so what nobody polls would be lost, flow by flow, and without a word.
+ */
+static int
+check_qpairs(struct config_load *l, const struct config_where *w, const struct config_port *p)
+{
+	const char *arg = strstr(p->devargs, ",qpairs=");
+	unsigned int workers = 0, qpairs = 1;
+
+	if (strncmp(p->devargs, "net_af_packet", strlen("net_af_packet")) != 0)
+		return 0;
+	if (arg != NULL)
+		qpairs = strtoul(arg + strlen(",qpairs="), NULL, 10);
+	for (unsigned int i = 0; i < l->config->n_lcores; i++)
+		workers += l->config->lcores[i].role == ROLE_WORKER;
+	if (qpairs < workers)
+		return config_fail(l, w, "devargs",
+			"each of %u workers sends by a queue of its own, and qpairs is %u: write "
+			"qpairs=%u here, and rx-queues: %u",
+			workers, qpairs, workers, workers);
+	if (qpairs != p->rx_queues)
+		return config_fail(l, w, "rx-queues",
+			"%u, and qpairs of the devargs is %u: the kernel spreads packets over "
+			"all of those, so they must be equal",
+			p->rx_queues, qpairs);
+	return 0;
+}
+
 /* Which worker polls which queue: as the file says, or in turn over all ports. */
 static int
 read_workers(struct config_load *l, const struct config_where *w, const struct raw_port *raw,
@@ -372,6 +401,8 @@ config_read_ports(struct config_load *l)
 		if (ret < 0)
 			return ret;
 		ret = check_devargs(l, w, p);
+		if (ret == 0)
+			ret = check_qpairs(l, w, p);
 		if (ret == 0)
 			ret = check_others(l, w, p);
 		if (ret == 0)

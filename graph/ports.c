@@ -110,6 +110,14 @@ start_port(struct router *r, const struct config_port *cp, uint16_t id)
 			info.max_tx_queues);
 		return -EINVAL;
 	}
+	/* They are one fanout group: the kernel gives each its share of the flows, polled or not. */
+	if (strcmp(info.driver_name, "net_af_packet") == 0 && cp->rx_queues != info.max_rx_queues) {
+		LOG(ERR,
+			"port %s: rx-queues is %u, and the device has %u queues (qpairs of its "
+			"devargs), which the kernel spreads packets over: make them equal",
+			cp->name, cp->rx_queues, info.max_rx_queues);
+		return -EINVAL;
+	}
 	if (cp->rx_queues > 1) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =

@@ -150,7 +150,7 @@ START_TEST(reads_ports)
 		3, 0, "worker") LCORE(5, 0,
 		"worker") "crypto: {mode: inline}\n"
 			  "ports:\n" PORT("x", "'net_af_packet0,iface=veth9,qpairs="
-					       "2'") "    rx-queues: 3\n    "
+					       "3'") "    rx-queues: 3\n    "
 						     "addresses: [192.0.2.1/24, "
 						     "'2001:db8::1/64']\n"
 						     "    default-action: bypass\n   "

@@ -134,6 +134,17 @@ static const struct refusal lcores_and_ports[] = {
 	{"name: a\n" LCORES "ports:\n" PORT("x", "'net_af_packet0,iface=eth7'")
 			PORT("y", "'net_af_packet1,iface=eth7'"),
 		"6: ports[1].netdev: 'eth7' is under ports[0] already"},
+	{"name: a\n" LCORES "ports:\n" PORT("x", "'net_af_packet0,iface=eth7,qpairs=4'"),
+		"4: ports[0].rx-queues: 1, and qpairs of the devargs is 4: the kernel spreads "
+		"packets over all of those, so they must be equal"},
+	{"name: a\n" LCORES
+	 "ports:\n" PORT("x", "'net_af_packet0,iface=eth7'") "    rx-queues: 2\n",
+		"6: ports[0].rx-queues: 2, and qpairs of the devargs is 1: the kernel spreads "
+		"packets over all of those, so they must be equal"},
+	{"name: a\nlcores:\n" LCORE(0, 0, "control") LCORE(1, 0, "worker") LCORE(2, 0, "worker")
+			LCORE(3, 0, "crypto") "ports:\n" PORT("x", "'net_af_packet0,iface=eth7'"),
+		"9: ports[0].devargs: each of 2 workers sends by a queue of its own, and qpairs is "
+		"1: write qpairs=2 here, and rx-queues: 2"},
 	{"name: a\n" LCORES "ports:\n" PORT("x", "'0000:03:00'"),
 		"5: ports[0].devargs: '0000:03:00' is neither a PCI address nor a device like "
 		"net_af_packet0,iface=eth1"},

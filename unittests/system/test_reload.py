@@ -209,7 +209,7 @@ def test_refused(net):
     assert router.json("status")["counts"]["sas"]["limit"] == 4096
     # What runs of a port is what it began with: half a port, or the device of another, is nobody's.
     wan = first["ports"][1]
-    for ports in [wan | {"rx-queues": 2}], [wan | {"mtu": 1400}], [wan | {"name": "other"}]:
+    for ports in [wan | {"rx-queues": 2, "devargs": wan["devargs"].replace("qpairs=1", "qpairs=2")}], [wan | {"mtu": 1400}], [wan | {"name": "other"}]:
         router.conf["ports"][1:] = ports
         router.write()
         for args in [], ["--partial"]:
