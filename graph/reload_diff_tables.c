@@ -107,6 +107,22 @@ check_reuse(struct diff *d, const struct config *now, const struct config *next)
 					next->ports[k].name, now->ports[i].name);
 }
 
+/* A port that comes is polled by workers that run: one of the file's alone would never look. */
+static void
+check_workers(struct diff *d, const struct config *now, const struct config_port *p)
+{
+	for (unsigned int q = 0; q < p->rx_queues; q++) {
+		bool runs = false;
+
+		for (unsigned int i = 0; i < now->n_lcores; i++)
+			runs |= now->lcores[i].lcore == p->workers[q] &&
+				now->lcores[i].role == ROLE_WORKER;
+		if (!runs)
+			reload_line(d, '!', "port %s: lcore %u is no worker yet", p->name,
+				p->workers[q]);
+	}
+}
+
 void
 reload_compare_ports(struct diff *d, const struct config *now, struct config *next)
 {
@@ -118,6 +134,7 @@ reload_compare_ports(struct diff *d, const struct config *now, struct config *ne
 
 		if (k == RELOAD_NONE) {
 			reload_line(d, '+', "port %s: %s", p->name, device_word(next, p, buf));
+			check_workers(d, now, p);
 			continue;
 		}
 		d->to->port_before[i] = k;

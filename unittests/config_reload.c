@@ -126,6 +126,17 @@ END_TEST
 	"name: a\nlcores: [{lcore: 0, cpu: 0, role: control}, {lcore: 1, cpu: 0, role: " \
 	"worker}, {lcore: 2, cpu: 0, role: worker}, {lcore: 3, cpu: 0, role: crypto}]\n"
 
+/* Those can be left out until a restart, and then nobody would poll a port that is one of theirs. */
+START_TEST(ports_of_workers_to_come)
+{
+	expect(HEAD,
+		TWO_WORKERS
+		"ports: [{name: wan, devargs: net_null0}, {name: lan, devargs: net_null1}]\n",
+		"+ port lan: net_null1\n! port lan: lcore 2 is no worker yet (needs a restart)\n"
+		"! lcores (needs a restart)\n");
+}
+END_TEST
+
 /* The file gives workers in turn: a new port in front must not move the others to other workers. */
 START_TEST(ports_keep_their_workers)
 {
@@ -156,6 +167,7 @@ config_reload_case(void)
 
 	tcase_add_checked_fixture(tc, config_test_setup, config_test_teardown);
 	tcase_add_loop_test(tc, differences, 0, RTE_DIM(cases));
+	tcase_add_test(tc, ports_of_workers_to_come);
 	tcase_add_test(tc, ports_keep_their_workers);
 	return tc;
 }
