@@ -28,6 +28,9 @@ struct config_lcore {
 	enum lcore_role role;
 };
 
+/* Room before and after a packet of the largest MTU for ESP in UDP over IPv6, padding and ICV. */
+#define CONFIG_PACKET_MARGIN 256
+
 /* A device, or a VLAN of one: those follow the devices. */
 struct config_port {
 	char *name;
@@ -132,6 +135,10 @@ struct config *config_load(const char *path);
 
 /* Wipes keys and frees all. */
 void config_free(struct config *config);
+
+/* Bytes of data that a packet buffer must have room for, without its headroom, and of the whole of it in memory. Any thread. */
+unsigned int config_packet_room(const struct config *config);
+unsigned int config_packet_size(const struct config *config);
 
 /* Whether a policy of the file lets packets out in clear. Any thread. */
 bool config_bypasses(const struct config *config);

@@ -2,6 +2,7 @@
 #include "config_load.h"
 #include "fib4.h"
 #include "fib6.h"
+#include "pkt.h"
 #include "spd_recent.h"
 
 #include <arpa/inet.h>
@@ -12,6 +13,9 @@
 #include <unistd.h>
 
 #include <numa.h>
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
 
 static const char *const role_names[] = {"control", "worker", "crypto"};
 static const char *const action_names[] = {"discard", "bypass"};
@@ -160,6 +164,25 @@ print_ports(const struct config *c, FILE *out)
 	}
 }
 
+unsigned int
+config_packet_room(const struct config *c)
+{
+	unsigned int room = RTE_MBUF_DEFAULT_DATAROOM;
+
+	for (unsigned int i = 0; i < c->n_ports; i++)
+		room = RTE_MAX(room, c->ports[i].mtu + CONFIG_PACKET_MARGIN);
+	return room;
+}
+
+unsigned int
+config_packet_size(const struct config *c)
+{
+	return rte_mempool_calc_obj_size(
+		sizeof(struct rte_mbuf) + RTE_ALIGN(sizeof(struct pkt), RTE_MBUF_PRIV_ALIGN) +
+			RTE_PKTMBUF_HEADROOM + config_packet_room(c),
+		0, NULL);
+}
+
 /*
  * The large tables as their headers lay them out, in bytes. An estimate: EAL adds its own, sessions and
  * rings are small beside these.
@@ -189,8 +212,8 @@ print_memory(const struct config *c, FILE *out)
 				(uint64_t)workers * SPD_DIRS *
 					spd_recent_places(c->limits.policies) *
 					sizeof(struct spd_recent)},
-		/* Data, headroom, mbuf and what the nodes know of a packet. */
-		{"packet buffers", c->limits.mbufs, c->limits.mbufs * 2688ull},
+		{"packet buffers", c->limits.mbufs,
+			(uint64_t)c->limits.mbufs * config_packet_size(c)},
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(tables); i++) {

@@ -67,7 +67,7 @@ open_port(struct reload *job, unsigned int i)
 	int rc;
 
 	*in = (struct reload_port){.conf = cp};
-	if (cp->mtu + ROUTER_PACKET_MARGIN > room)
+	if (cp->mtu + CONFIG_PACKET_MARGIN > room)
 		return reload_fail(job, -EAGAIN,
 			"port %s: mtu %u needs larger packet buffers: a restart", cp->name,
 			cp->mtu);

@@ -32,10 +32,8 @@
 static int
 create_mbufs(struct router *r)
 {
-	unsigned int room = RTE_MBUF_DEFAULT_DATAROOM;
+	unsigned int room = config_packet_room(r->config);
 
-	for (unsigned int i = 0; i < r->config->n_ports; i++)
-		room = RTE_MAX(room, r->config->ports[i].mtu + ROUTER_PACKET_MARGIN);
 	r->mbufs = rte_pktmbuf_pool_create("mbufs", r->config->limits.mbufs, MBUF_CACHE,
 		RTE_ALIGN(sizeof(struct pkt), RTE_MBUF_PRIV_ALIGN), room + RTE_PKTMBUF_HEADROOM,
 		(int)rte_socket_id());

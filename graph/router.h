@@ -24,9 +24,6 @@ struct sqn_store;
 #define ROUTER_SPI_MIN 0xc0000000u
 #define ROUTER_SPI_MAX 0xcfffffffu
 
-/* Room before and after a packet of the largest MTU for ESP in UDP over IPv6, padding and ICV. */
-#define ROUTER_PACKET_MARGIN 256
-
 /* The running router: owned by the control thread; what lcores see of it is in their struct worker. */
 struct router {
 	struct config *config;

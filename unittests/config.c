@@ -500,6 +500,37 @@ START_TEST(plans)
 }
 END_TEST
 
+/* Buffers are as large as the largest MTU wants them: the default memory holds no 16384 of 9000 bytes. */
+START_TEST(plans_packet_buffers)
+{
+	static const char *const mtus[] = {"", ", mtu: 1792", ", mtu: 9000"};
+	unsigned int kib[3];
+
+	for (unsigned int i = 0; i < 3; i++) {
+		char conf[256], *text = NULL, *line;
+		struct config *c;
+		size_t size;
+		FILE *out = open_memstream(&text, &size);
+
+		snprintf(conf, sizeof(conf),
+			"name: a\n" LCORES "ports: [{name: w, devargs: net_null0%s}]\n", mtus[i]);
+		c = load(conf);
+		ck_assert_int_eq(config_test_plan(c, out), 0);
+		fclose(out);
+		line = strstr(text, "table: 16384 packet buffers, ");
+		ck_assert_ptr_nonnull(line);
+		ck_assert_int_eq(sscanf(line, "table: 16384 packet buffers, %u KiB", &kib[i]), 1);
+		ck_assert_int_eq(strstr(text, "NOT ENOUGH") != NULL, i == 2);
+		free(text);
+		config_free(c);
+	}
+	ck_assert_uint_eq(kib[0], kib[1]);
+	ck_assert_uint_ge(kib[0], 16 * 2600);
+	ck_assert_uint_le(kib[0], 16 * 2900);
+	ck_assert_uint_ge(kib[2], 16 * (9256 + 500));
+}
+END_TEST
+
 /* What is not on this machine, at the line and key that name it. */
 START_TEST(plans_what_is_not_there)
 {
@@ -712,6 +743,7 @@ main(void)
 	tcase_add_loop_test(tc, knows_aead, 0, RTE_DIM(ciphers));
 	tcase_add_test(tc, makes_eal_arguments);
 	tcase_add_test(tc, plans);
+	tcase_add_test(tc, plans_packet_buffers);
 	tcase_add_loop_test(tc, plans_what_is_not_there, 0, 4);
 	tcase_add_test(tc, finds_isolated_cpus);
 	tcase_add_test(tc, leaves_no_key_behind);
