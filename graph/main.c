@@ -66,6 +66,7 @@ run(struct config *config)
 	/* EAL has the journal too: what it says at start is a router's message. */
 	if (log_sink_open(config->name) < 0)
 		fputs("cygnet: the log goes to stderr alone\n", stderr);
+	router_hold_signals();
 	rc = rte_eal_init(argc, args);
 	config_eal_free(args);
 	if (rc < 0) {

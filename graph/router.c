@@ -216,6 +216,24 @@ on_hangup(evutil_socket_t sig, short what, void *arg)
 		LOG(ERR, "SIGHUP: %s", rc == -EBUSY ? "a reload runs already" : strerror(-rc));
 }
 
+static void
+mask_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(how, &set, NULL);
+}
+
+void
+router_hold_signals(void)
+{
+	mask_signals(SIG_BLOCK);
+}
+
 static int
 add_events(struct router *r)
 {
@@ -302,6 +320,8 @@ void
 router_run(struct router *r)
 {
 	r->notify = notify_ready(r->base, r->config->name);
+	/* One that came while it started is heard now. Other threads leave them to this one. */
+	mask_signals(SIG_UNBLOCK);
 	event_base_dispatch(r->base);
 	notify_stopping();
 }

@@ -66,8 +66,11 @@ struct router {
  * router_stop() all the same. EAL runs. Control thread, as all here.
  */
 int router_start(struct router *r, struct config *config);
-void router_run(struct router *r); /* until SIGTERM or SIGINT */
+void router_run(struct router *r); /* until SIGTERM or SIGINT; lets signals in */
 void router_stop(struct router *r);
+
+/* SIGTERM, SIGINT and SIGHUP wait until router_run(), of this thread and of those that it starts. Before EAL, whose files hold keys. */
+void router_hold_signals(void);
 
 /*
  * Makes the state files of static SAs that are not there yet, for keys that were never used; says on stdout which.

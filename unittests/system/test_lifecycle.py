@@ -43,6 +43,18 @@ def test_ends_cleanly_under_traffic(site, mode, sig):
     flood.stop(signal.SIGINT)
 
 
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_ended_while_it_starts(site, sig):
+    """It ends in order then, too: nothing with keys is left, and nothing runs."""
+    sas = [{"name": f"s{i}", "direction": "in", "reqid": i + 1, "spi": 0x1000 + i, "source": "192.0.2.2", "destination": "192.0.2.1",
+            "encryption": "aes256", "integrity": "sha256", "key": f"0x{i:064x}", "integrity-key": f"0x{i:064x}"} for i in range(2000)]
+    router = Router(site, conf(sas=sas)).start(wait=False)
+    wait_for("its memory", lambda: huge_files(router.name), 10, 0.005)
+    assert router.process.stop(sig, 30) == 0
+    assert "ending" in router.process.output()
+    assert not huge_files(router.name) and not router.socket.exists()
+
+
 def test_many_starts(site):
     """Nothing accumulates: no taps, files, descriptors or memory that the next start would miss."""
     router = Router(site, conf())
