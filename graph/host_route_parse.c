@@ -102,7 +102,7 @@ rank_of(const struct rtmsg *rtm, struct nlattr **tb)
 	}
 }
 
-/* Whether routes of that kind are mirrored. Routes by TOS are not: no lookup here knows it. */
+/* Whether routes of that kind are mirrored. Routes by TOS, and IPv6's by source, are not: no lookup here knows them. */
 static bool
 wanted(const struct rtmsg *rtm)
 {
@@ -110,7 +110,7 @@ wanted(const struct rtmsg *rtm)
 		return false;
 	if (rtm->rtm_dst_len > (rtm->rtm_family == AF_INET ? 32 : 128))
 		return false;
-	if (rtm->rtm_tos != 0 || (rtm->rtm_flags & RTM_F_CLONED) != 0)
+	if (rtm->rtm_tos != 0 || rtm->rtm_src_len != 0 || (rtm->rtm_flags & RTM_F_CLONED) != 0)
 		return false;
 	switch (rtm->rtm_type) {
 	case RTN_UNICAST:

@@ -198,6 +198,25 @@ START_TEST(multipath6)
 }
 END_TEST
 
+/* A route for packets from some sources alone is none for the others. */
+START_TEST(routes_by_source)
+{
+	run("ip -6 address add 2001:db8:1::1/64 dev cyg0 nodad");
+	run("ip -6 route add 2001:db8:9::/48 via 2001:db8:1::a");
+	WAIT_FOR(goes_to("2001:db8:9::1", "2001:db8:1::a", 0));
+	run("ip -6 route add 2001:db8:9::/48 from 2001:db8:5::/48 via 2001:db8:1::b");
+	run("ip -6 route add default from 2001:db8:5::/48 via 2001:db8:1::b");
+	run("ip -6 route add 2001:db8:a::/48 via 2001:db8:1::a");
+	WAIT_FOR(goes_to("2001:db8:a::1", "2001:db8:1::a", 0));
+	ck_assert(goes_to("2001:db8:9::1", "2001:db8:1::a", 0));
+	ck_assert(goes("2001:db8:b::1", NH_NONE));
+	run("ip -6 route del 2001:db8:9::/48 from 2001:db8:5::/48");
+	run("ip -6 route del 2001:db8:a::/48");
+	WAIT_FOR(goes("2001:db8:a::1", NH_NONE));
+	ck_assert(goes_to("2001:db8:9::1", "2001:db8:1::a", 0));
+}
+END_TEST
+
 START_TEST(nexthop_objects)
 {
 	run("ip nexthop add id 1 via 192.0.2.2 dev cyg0");
@@ -395,6 +414,7 @@ main(void)
 	tcase_add_test(tc, metrics);
 	tcase_add_test(tc, multipath);
 	tcase_add_test(tc, multipath6);
+	tcase_add_test(tc, routes_by_source);
 	tcase_add_test(tc, nexthop_objects);
 	tcase_add_test(tc, neighbours);
 	tcase_add_test(tc, neighbours_and_routes);
