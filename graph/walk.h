@@ -50,7 +50,7 @@ walk(struct worker *w, bool idle)
 	graph->tail = 0;
 }
 
-/* After each walk: the open frame goes; the control thread is told how far the frames are, then that no pointer is held. */
+/* After each walk: the open frame goes, or may fill (crypto_walk_end()); the control thread is told how far the frames are, then that no pointer is held. */
 static inline void
 walk_end(struct worker *w)
 {

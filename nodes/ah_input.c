@@ -25,7 +25,7 @@ open_ah(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	sa = sad_lookup(w->sad, ah->spi, IPPROTO_AH);
 	p->flags |= PKT_F_AH;
 	if (unlikely(sa == NULL || w->early.n != 0)) {
-		enum early early = early_look(w, m, ah->spi, sa);
+		enum early early = early_look(w, m, ah->spi, IPPROTO_AH, &sa);
 
 		if (early != EARLY_GO)
 			return early == EARLY_KEPT ? EDGE_KEPT

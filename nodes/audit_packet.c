@@ -112,6 +112,9 @@ audit_packet(struct worker *w, const struct rte_mbuf *m, const struct pkt *p)
 
 	if (!kind_of(p->drop, &kind) || w->audit == NULL)
 		return;
+	/* A node plugin may drop for any reason, and anywhere: then no SA is to blame. */
+	if ((kind == AUDIT_OVERFLOW || kind == AUDIT_SELECTOR) && p->sa == NULL)
+		return;
 	if (w->audit_second != w->seconds) {
 		w->audit_second = w->seconds;
 		memset(w->audit_events, 0, sizeof(w->audit_events));

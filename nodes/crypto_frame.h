@@ -218,10 +218,14 @@ crypto_begun(const struct crypto_queue *q)
 	return q->head + (crypto_frame_at(q, q->head)->n > 0);
 }
 
-/* The end of a worker's walk: gives the open frame away, unless the crypto lcores have enough to do. */
+/*
+ * The end of a worker's walk: gives back what was admitted and did not come (a node plugin dropped it), and the open frame away,
+ * unless the crypto lcores have enough to do.
+ */
 static inline void
 crypto_walk_end(struct crypto_queue *q)
 {
+	crypto_unadmit(q, q->admitted);
 	if (crypto_in_flight(q) < CRYPTO_FRAMES_AHEAD * q->n_servers)
 		crypto_flush(q);
 }

@@ -37,7 +37,7 @@ at_once(const struct worker *w, const struct sa *sa, uint16_t run)
 }
 
 /*
- * Packets whose room was admitted go into the open frame; the walk's end sends what is left. A worker that is its own
+ * Packets whose room was admitted go into the open frame (crypto_frame.h). A worker that is its own
  * crypto lcore does at once what its devices can.
  */
 static uint16_t

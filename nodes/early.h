@@ -16,16 +16,19 @@
 enum early { EARLY_GO, EARLY_KEPT, EARLY_NO_ROOM };
 
 /*
- * What becomes of a packet of that SPI (network order): it is kept while that waits for its SA, or when the SA came (sa) a moment ago
- * and others wait still. One behind them must not overtake them: were there no room for it, all those would fall out of the window.
+ * What becomes of a packet of that SPI (network order) and protocol: it is kept while that waits for its SA, or when the SA came
+ * a moment ago and others wait still. One behind them must not overtake them: were there no room for it, all those would fall out of the
+ * window. *sa: what was found, or NULL, and then perhaps found now: the SPI stops being awaited after its SA can be found.
  */
 static inline enum early
-early_look(struct worker *w, struct rte_mbuf *m, uint32_t spi, const struct sa *sa)
+early_look(struct worker *w, struct rte_mbuf *m, uint32_t spi, uint8_t proto, struct sa **sa)
 {
 	struct early_hold *h = &w->early;
-	bool waits = sa == NULL && sad_awaits(w->sad, spi);
+	bool waits = *sa == NULL && sad_awaits(w->sad, spi);
 
-	for (unsigned int i = 0; sa != NULL && !waits && i < h->n; i++)
+	if (*sa == NULL && !waits)
+		*sa = sad_lookup(w->sad, spi, proto);
+	for (unsigned int i = 0; *sa != NULL && i < h->n && !waits; i++)
 		waits = h->spi[i] == spi;
 	if (!waits)
 		return EARLY_GO;

@@ -25,7 +25,7 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	esp = rte_pktmbuf_mtod_offset(m, const struct rte_esp_hdr *, header);
 	sa = sad_lookup(w->sad, esp->spi, IPPROTO_ESP);
 	if (unlikely(sa == NULL || w->early.n != 0)) {
-		enum early early = early_look(w, m, esp->spi, sa);
+		enum early early = early_look(w, m, esp->spi, IPPROTO_ESP, &sa);
 
 		if (early != EARLY_GO)
 			return early == EARLY_KEPT ? EDGE_KEPT

@@ -70,18 +70,18 @@ sa_of(const struct worker *w, const struct spd_policy *policy)
 }
 
 /*
- * The policy's SA is not there. If a lcore was held up since it looked, another policy may be there by now, with another SA: a
- * rekeying loses nothing.
+ * The policy's SA is not there. If a lcore was held up since it looked, the policy may lead to another by now, or another policy be
+ * there: a rekeying loses nothing.
  */
 static __rte_noinline struct sa *
-look_again(const struct worker *w, const struct rte_mbuf *m, const struct spd_policy *policy)
+look_again(const struct worker *w, const struct rte_mbuf *m)
 {
 	const struct spd_policy *now;
 	struct spd_key key;
 
 	spd_batch_key(w, m, &key);
 	now = spd_batch_find(w, SPD_OUT, &key);
-	return now != NULL && now != policy && now->action == SPD_PROTECT ? sa_of(w, now) : NULL;
+	return now != NULL && now->action == SPD_PROTECT ? sa_of(w, now) : NULL;
 }
 
 static inline rte_edge_t
@@ -130,7 +130,7 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		return drop(p, DROP_POLICY_DISCARD);
 	p->sa = sa_of(w, policy);
 	if (unlikely(p->sa == NULL))
-		p->sa = look_again(w, m, policy);
+		p->sa = look_again(w, m);
 	if (unlikely(p->sa == NULL)) {
 		ask_for_sa(w, m, policy);
 		return drop(p, DROP_POLICY_NO_SA);

@@ -157,6 +157,7 @@ read_error6(const struct worker *w, const struct rte_mbuf *m, struct quote *q)
 	q->sound = esp_ip6_checksum(m, icmp, len - c.at, IPPROTO_ICMPV6) == 0xffff &&
 		   memcmp(ip->dst_addr, inner->src_addr, sizeof(ip->dst_addr)) == 0 &&
 		   q->mtu >= IP6_MIN_MTU && q->mtu < q->total;
+	q->mtu = RTE_MIN(q->mtu, (uint32_t)UINT16_MAX); /* its header aside a packet has so much */
 	return read_payload(w, q, proto, (const uint8_t *)inner + inner_at, quoted - inner_at);
 }
 

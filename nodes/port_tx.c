@@ -4,10 +4,13 @@
 
 #include <rte_ethdev.h>
 
-/* 802.1Q: gives the frames of a VLAN their tag. Those that have no room for it are dropped; returns the others. */
+/*
+ * 802.1Q: gives the frames of a VLAN their tag. Those that have no room for it are dropped; returns how many others there are, and
+ * in *bytes their length.
+ */
 static uint16_t
-tag(struct rte_graph *graph, struct rte_node *node, struct worker_port *vlan, void **objs,
-	uint16_t n)
+tag(struct rte_graph *graph, struct rte_node *node, const struct worker_port *vlan, void **objs,
+	uint16_t n, uint64_t *bytes)
 {
 	const rte_be16_t tpid_tci[] = {
 		rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(vlan->vlan)};
@@ -24,8 +27,7 @@ tag(struct rte_graph *graph, struct rte_node *node, struct worker_port *vlan, vo
 		}
 		memmove(eth, eth + sizeof(tpid_tci), 2 * RTE_ETHER_ADDR_LEN);
 		memcpy(eth + 2 * RTE_ETHER_ADDR_LEN, tpid_tci, sizeof(tpid_tci));
-		vlan->tx_packets++;
-		vlan->tx_bytes += rte_pktmbuf_pkt_len(m);
+		*bytes += rte_pktmbuf_pkt_len(m);
 		objs[good++] = m;
 	}
 	return good;
@@ -41,18 +43,27 @@ port_tx_process(struct rte_graph *graph, struct rte_node *node, void **objs, uin
 	while (i < n) {
 		uint16_t id = pkt(objs[i])->out_port, end = i + 1, good, sent;
 		struct worker_port *port = &w->port[id];
+		uint64_t bytes = 0; /* of a VLAN: its device's other frames are not its */
 
 		while (end < n && pkt(objs[end])->out_port == id)
 			end++;
 		good = end - i;
 		if (unlikely(port->vlan != 0))
-			good = tag(graph, node, port, &objs[i], good);
+			good = tag(graph, node, port, &objs[i], good, &bytes);
 		sent = rte_eth_tx_burst(
 			port->device, port->tx_queue, (struct rte_mbuf **)&objs[i], good);
 		if (unlikely(sent < good)) {
-			for (uint16_t k = sent; k < good; k++)
-				pkt(objs[i + k])->drop = DROP_TX_FULL;
+			for (uint16_t k = sent; k < good; k++) {
+				const struct rte_mbuf *m = objs[i + k];
+
+				pkt(m)->drop = DROP_TX_FULL;
+				bytes -= port->vlan != 0 ? rte_pktmbuf_pkt_len(m) : 0;
+			}
 			rte_node_enqueue(graph, node, 0, &objs[i + sent], good - sent);
+		}
+		if (unlikely(port->vlan != 0)) {
+			port->tx_packets += sent;
+			port->tx_bytes += bytes;
 		}
 		i = end;
 	}

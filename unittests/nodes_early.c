@@ -3,6 +3,10 @@
 
 #include "early.h"
 
+#include <pthread.h>
+
+#include <rte_pause.h>
+
 /* ESP of an SA that the peer uses already while ours is still being negotiated. */
 
 static const struct ip4 inner = {.src = HOST_B, .dst = HOST_A};
@@ -87,19 +91,19 @@ START_TEST(nobody_overtakes)
 	struct worker *w = worker(0);
 	uint8_t got[PACKET_MAX];
 	struct rte_mbuf *last;
-	const struct sa *sa;
+	struct sa *sa;
 
 	for (unsigned int i = 1; i <= 100; i++)
 		put_number(spi, i, 100 + i);
 	run();
 	ck_assert_uint_eq(h->n, 100);
 	last = h->pkts[--h->n];
-	sa = sad_hot(world.r.sad, install());
-	ck_assert_int_eq(
-		early_look(w, last, htonl(spi + 1), sa), EARLY_GO); /* nothing waits there */
-	ck_assert_int_eq(early_look(w, last, conf.spi, sa), EARLY_KEPT);
+	sa = sa_at(install());
+	/* Nothing waits there. */
+	ck_assert_int_eq(early_look(w, last, htonl(spi + 1), IPPROTO_ESP, &sa), EARLY_GO);
+	ck_assert_int_eq(early_look(w, last, conf.spi, IPPROTO_ESP, &sa), EARLY_KEPT);
 	h->n = RTE_DIM(h->pkts);
-	ck_assert_int_eq(early_look(w, last, conf.spi, sa), EARLY_NO_ROOM);
+	ck_assert_int_eq(early_look(w, last, conf.spi, IPPROTO_ESP, &sa), EARLY_NO_ROOM);
 	h->n = 100;
 	run();
 	no_drops();
@@ -162,6 +166,63 @@ START_TEST(not_any_number)
 }
 END_TEST
 
+static _Atomic uint32_t
+	there; /* the SPI, network order, from when it is reserved until its SA goes */
+static _Atomic unsigned int missed;
+
+/* Looks all the time, as a worker does with a packet of it: there is the SA, or the packet is kept. */
+static void *
+looks(void *stop)
+{
+	static struct worker w;
+	struct rte_mbuf *m = NULL;
+
+	w.sad = world.r.sad;
+	while (!atomic_load((_Atomic bool *)stop)) {
+		uint32_t spi = atomic_load(&there);
+		struct sa *sa = sad_lookup(w.sad, spi, IPPROTO_ESP);
+
+		w.early.n = 0;
+		if (sa == NULL && early_look(&w, m, spi, IPPROTO_ESP, &sa) == EARLY_GO &&
+			sa == NULL && spi != 0 && atomic_load(&there) == spi)
+			missed++;
+	}
+	return NULL;
+}
+
+/* Just when an SA comes no packet of it is unknown. */
+START_TEST(as_it_comes)
+{
+	_Atomic bool stop = false;
+	pthread_t thread;
+
+	missed = 0;
+	ck_assert_int_eq(pthread_create(&thread, NULL, looks, &stop), 0);
+	for (unsigned int i = 0; i < 20000; i++) {
+		const char *why = "";
+		struct ip_addr us = address(US);
+		uint32_t slot;
+
+		if (i == 0)
+			reserve();
+		else
+			ck_assert_int_eq(
+				sad_get_spi(world.r.sad, 0, IPPROTO_ESP, &us, &conf.spi), 0);
+		atomic_store(&there, conf.spi);
+		for (unsigned int k = 0; k < i % 64; k++)
+			rte_pause();
+		ck_assert_int_eq(sad_add(world.r.sad, &conf, key_in.b, true, &slot, &why), 0);
+		atomic_store(&there, 0);
+		ck_assert_int_eq(sad_del(world.r.sad, slot), 0);
+		for (unsigned int k = 0; k < 8; k++)
+			walk_all();
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(missed, 0);
+}
+END_TEST
+
 TCase *
 nodes_early_case(void)
 {
@@ -174,5 +235,6 @@ nodes_early_case(void)
 	tcase_add_test(tc, not_for_ever);
 	tcase_add_test(tc, not_when_the_spi_is_given_up);
 	tcase_add_test(tc, not_any_number);
+	tcase_add_test(tc, as_it_comes);
 	return tc;
 }

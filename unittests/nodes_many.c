@@ -332,6 +332,20 @@ START_TEST(one_packet_a_walk)
 }
 END_TEST
 
+/* What a node plugin drops on its way to the crypto lcores leaves its room to others. */
+START_TEST(room_is_given_back)
+{
+	struct crypto_queue *q = &worker(0)->crypto_queue;
+
+	for (unsigned int i = 0; i < q->limit; i++) {
+		ck_assert_uint_eq(crypto_admit(q, 3), 3);
+		crypto_unadmit(q, 1);
+		walk_lcore(0);
+	}
+	ck_assert_uint_eq(q->packets + q->admitted, 0);
+}
+END_TEST
+
 static void
 world_two(void)
 {
@@ -409,7 +423,9 @@ nodes_refused_case(bool dedicated)
 	tcase_add_checked_fixture(
 		tc, dedicated ? world_one_crypto_lcore : world_inline, world_stop);
 	tcase_add_loop_test(tc, refused_for_good, 0, 3);
-	if (dedicated)
-		tcase_add_test(tc, one_packet_a_walk);
+	if (!dedicated)
+		return tc;
+	tcase_add_test(tc, one_packet_a_walk);
+	tcase_add_test(tc, room_is_given_back);
 	return tc;
 }

@@ -309,6 +309,7 @@ END_TEST
 START_TEST(bounds6)
 {
 	uint8_t packet[PACKET_MAX];
+	struct sa_path_mtu told;
 	uint16_t n;
 
 	one_sa(&(struct sa_spec){.dir = SA_DIR_OUT, .six = true});
@@ -318,6 +319,14 @@ START_TEST(bounds6)
 	refused(packet, 1200, 0);
 	refused(packet, 1200, n);
 	refused(packet, 1200, 0x10000 + 1400);
+	/* The longest that there is has 65,575 bytes. An SA without a way knows no MTU yet. */
+	sa_at(out)->mtu = 0;
+	store16(packet + 4, 0xffff);
+	put_error(packet, 1200, 0x10000 + 20);
+	drops_are(DROP_PATH_MTU, 1);
+	ck_assert_int_eq(rte_ring_sc_dequeue_elem(world.r.path_mtus, &told, sizeof(told)), 0);
+	ck_assert_uint_eq(told.mtu, UINT16_MAX);
+	nothing_left();
 }
 END_TEST
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "nodes.h"
 
+#include "audit_packet.h"
+
 /* RFC 4301, 5: what the policies allow, and nothing else. */
 
 static uint32_t in, out;
@@ -294,6 +296,16 @@ START_TEST(audit)
 	uint16_t len = ip4_build(inner, &inward), n;
 
 	tunnel(0, 64, &in, &out);
+	/* A node plugin's drop, where no SA is to blame: no event. */
+	for (unsigned int i = 0; i < 2; i++) {
+		struct rte_mbuf *m = frame(LAN, packet, ip4_build(packet, &inward));
+
+		rte_pktmbuf_adj(m, 14);
+		pkt(m)->sa = NULL;
+		pkt(m)->drop = i == 0 ? DROP_POLICY_MISMATCH : DROP_ESP_OVERFLOW;
+		audit_packet(worker(0), m, pkt(m));
+		rte_pktmbuf_free(m);
+	}
 	e.spi = 0x9999;
 	put_esp(&e, &inward);
 	run();

@@ -166,6 +166,27 @@ START_TEST(goes_out)
 }
 END_TEST
 
+/* What the device's queue does not take was not sent. */
+START_TEST(queue_full)
+{
+	uint8_t got[PACKET_MAX];
+	uint64_t n = 0;
+
+	vlan_route();
+	for (unsigned int i = 0; i < 20; i++) {
+		for (unsigned int k = 0; k < 64; k++)
+			put_ip4(LAN, &(struct ip4){.src = HOST_A, .dst = HOST_V});
+		run();
+	}
+	while (take(world.tx[WAN][0], got) != 0)
+		n++;
+	ck_assert_uint_lt(n, 20 * 64);
+	drops_are(DROP_TX_FULL, 20 * 64 - n);
+	ck_assert_uint_eq(worker(0)->port[VLAN_PORT].tx_packets, n);
+	ck_assert_uint_eq(worker(0)->port[VLAN_PORT].tx_bytes, n * 118);
+}
+END_TEST
+
 /* Linux's own frames, ARP and IP, leave with the tag; what is for Linux comes to the VLAN's tap without it. */
 START_TEST(linux_on_it)
 {
@@ -257,6 +278,7 @@ nodes_vlan_case(void)
 	tcase_add_test(c, stripped);
 	tcase_add_test(c, others);
 	tcase_add_test(c, goes_out);
+	tcase_add_test(c, queue_full);
 	tcase_add_test(c, linux_on_it);
 	tcase_add_test(c, tunnel_over_it);
 	return c;
