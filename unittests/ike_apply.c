@@ -18,7 +18,7 @@ struct vici {
 
 static struct {
 	struct vici v;
-	json_t *conns, *pools, *authorities, *shared; /* what it has, by name */
+	json_t *conns, *pools, *authorities, *shared, *keys; /* what it has, by name */
 	json_t *leases; /* pools that it does not give up */
 	json_t *sas; /* list-sa messages */
 	char refuse[64], hang_up[64]; /* "command name" */
@@ -87,13 +87,26 @@ answer_to(const char *command, const char *name, json_t *config)
 		return drop(charon.shared, name);
 	else if (strcmp(command, "get-shared") == 0)
 		return keys_of("keys", charon.shared);
+	else if (strcmp(command, "unload-key") == 0)
+		return drop(charon.keys, name);
 	else if (strcmp(command, "get-keys") == 0)
-		return json_pack("{s[]}", "keys");
+		return keys_of("keys", charon.keys);
 	else if (strcmp(command, "get-authorities") == 0)
 		return keys_of("authorities", charon.authorities);
 	else if (strcmp(command, "get-pools") == 0)
 		return json_deep_copy(charon.pools);
 	return said(NULL);
+}
+
+/* A file's bytes are "KEY in some format": charon knows the key alone, and has it once. */
+static json_t *
+load_key(const void *data, size_t len)
+{
+	const char *end = memchr(data, ' ', len);
+	json_t *id = json_stringn(data, end != NULL ? (size_t)(end - (const char *)data) : len);
+
+	json_object_set_new(charon.keys, json_string_value(id), json_true());
+	return json_pack("{ssso}", "success", "yes", "id", id);
 }
 
 json_t *
@@ -104,8 +117,6 @@ vici_call_data(struct vici *v, const char *command, json_t *args, const void *da
 	char what[128], path[128];
 	json_t *answer;
 
-	(void)data;
-	(void)len;
 	snprintf(what, sizeof(what), "%s %s", command, name);
 	if (strcmp(command, "load-conn") == 0 && seconds > charon.seconds)
 		charon.seconds = seconds;
@@ -114,9 +125,10 @@ vici_call_data(struct vici *v, const char *command, json_t *args, const void *da
 		charon.seen = json_load_file(path, 0, NULL);
 	}
 	charon.gone |= strcmp(what, charon.hang_up) == 0;
-	answer = charon.gone ? NULL
-		 : strcmp(what, charon.refuse) == 0
-			 ? said("no")
+	answer = charon.gone			    ? NULL
+		 : strcmp(what, charon.refuse) == 0 ? said("no")
+		 : strcmp(command, "load-key") == 0
+			 ? load_key(data, len)
 			 : answer_to(command, name, json_object_get(args, name));
 	json_decref(args);
 	return answer;
@@ -209,6 +221,7 @@ setup(void)
 	charon.pools = json_object();
 	charon.authorities = json_object();
 	charon.shared = json_object();
+	charon.keys = json_object();
 	charon.leases = json_object();
 	charon.sas = json_array();
 }
@@ -228,6 +241,7 @@ teardown(void)
 	json_decref(charon.pools);
 	json_decref(charon.authorities);
 	json_decref(charon.shared);
+	json_decref(charon.keys);
 	json_decref(charon.leases);
 	json_decref(charon.sas);
 	json_decref(charon.seen);
@@ -257,6 +271,25 @@ progress(void *ctx, size_t done, size_t all)
 	return done != l->end_after;
 }
 
+/* {file: bytes} */
+static void
+add_keys(struct ike_wanted *w, json_t *files)
+{
+	const char *file;
+	json_t *v;
+
+	w->keys = calloc(json_object_size(files) + 1, sizeof(*w->keys));
+	json_object_foreach (files, file, v) {
+		struct wanted_key *k = &w->keys[w->n_keys++];
+
+		k->file = strdup(file);
+		k->data = (unsigned char *)strdup(json_string_value(v));
+		k->len = json_string_length(v);
+		snprintf(
+			k->fingerprint, sizeof(k->fingerprint), "hash of %s", json_string_value(v));
+	}
+}
+
 /* The file as JSON: what is missing of it is empty. */
 static void
 load(struct load *l, const char *file, bool keep)
@@ -267,6 +300,7 @@ load(struct load *l, const char *file, bool keep)
 	l->w.conns = json_incref(json_object_get(all, "conns"));
 	l->w.pools = json_incref(json_object_get(all, "pools"));
 	l->w.authorities = json_incref(json_object_get(all, "authorities"));
+	add_keys(&l->w, json_object_get(all, "keys"));
 	json_decref(all);
 	if (l->w.conns == NULL)
 		l->w.conns = json_object();
@@ -299,6 +333,11 @@ done(struct load *l)
 	json_decref(l->w.conns);
 	json_decref(l->w.pools);
 	json_decref(l->w.authorities);
+	for (size_t i = 0; i < l->w.n_keys; i++) {
+		free(l->w.keys[i].file);
+		free(l->w.keys[i].data);
+	}
+	free(l->w.keys);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -504,6 +543,43 @@ START_TEST(not_written_down)
 }
 END_TEST
 
+/* The same private key in other bytes, or in two files: charon has it once, and keeps it while a file has it. */
+START_TEST(keys_in_other_bytes)
+{
+	load_well(json("{'keys':{'a.key':'A as PKCS#1','b.key':'B as PKCS#8'}}"));
+	ck_assert(has(charon.keys, "A") && has(charon.keys, "B"));
+	load_well(json("{'keys':{'a.key':'A as PKCS#8','b.key':'B as PKCS#8'}}"));
+	ck_assert(has(charon.keys, "A") && has(charon.keys, "B"));
+	load_well(json("{'keys':{'a.key':'A as PKCS#8','other.key':'A as DER'}}"));
+	ck_assert(has(charon.keys, "A") && !has(charon.keys, "B"));
+	load_well(json("{'keys':{'other.key':'A as DER'}}"));
+	ck_assert(has(charon.keys, "A"));
+	load_well(json("{}"));
+	ck_assert_uint_eq(json_object_size(charon.keys), 0);
+}
+END_TEST
+
+/* Taken back is what charon did not have before. */
+START_TEST(keys_taken_back)
+{
+	struct load l = {};
+
+	load_well(json("{'keys':{'a.key':'A as PKCS#1'}}"));
+	strcpy(charon.refuse, "load-pool q");
+	load(&l,
+		json("{'pools':{'q':{'addrs':'x'}},'keys':{'a.key':'A as DER','b.key':'B as "
+		     "DER','c.key':'B as PKCS#8'}}"),
+		false);
+	ck_assert_int_eq(l.rc, -ECANCELED);
+	ck_assert(l.a.restored);
+	ck_assert(has(charon.keys, "A") && !has(charon.keys, "B"));
+	done(&l);
+	load(&l, json("{'keys':{'a.key':'A as PKCS#1'}}"), false);
+	ck_assert(ike_plan_empty(l.p));
+	done(&l);
+}
+END_TEST
+
 /* charon keeps a pool as long as peers have addresses from it. */
 START_TEST(pool_with_leases)
 {
@@ -630,6 +706,8 @@ main(void)
 	tcase_add_loop_test(tc, others_replaced, 0, 2);
 	tcase_add_test(tc, changed_by_others);
 	tcase_add_loop_test(tc, not_written_down, 1, 3);
+	tcase_add_test(tc, keys_in_other_bytes);
+	tcase_add_test(tc, keys_taken_back);
 	tcase_add_test(tc, pool_with_leases);
 	tcase_add_loop_test(tc, charon_hangs_up, 0, sizeof(hang_ups) / sizeof(hang_ups[0]));
 	tcase_add_loop_test(tc, closed_by_charon, 0, 2);

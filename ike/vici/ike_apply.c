@@ -210,11 +210,23 @@ add_secrets(struct run *r)
 	return good;
 }
 
+/*
+ * charon knows a key by its public half: one that it has already, from another file, it has once. That is not taken back.
+ */
+static void
+key_loaded(struct run *r, json_t *had, const char *id)
+{
+	if (json_object_get(had, id) != NULL)
+		return;
+	json_object_set_new(had, id, json_true());
+	later_undo(r, "unload-key", by_key("id", id));
+}
+
 static bool
 add_keys(struct run *r)
 {
 	const struct ike_wanted *w = r->a->w;
-	json_t *e, *answer, *known = ike_state_get(r->a->s, "keys");
+	json_t *e, *answer, *known = ike_state_get(r->a->s, "keys"), *had = r->a->p->keys_loaded;
 	size_t i, j;
 
 	json_array_foreach (r->a->p->keys_add, i, e) {
@@ -230,7 +242,7 @@ add_keys(struct run *r)
 			return false;
 		id = json_string_value(json_object_get(answer, "id"));
 		if (id != NULL) {
-			later_undo(r, "unload-key", by_key("id", id));
+			key_loaded(r, had, id);
 			json_object_set_new(known, fingerprint,
 				json_pack("{ssss}", "id", id, "file", w->keys[j].file));
 		}
@@ -332,26 +344,44 @@ drop_pool(struct run *r, const char *name)
 	json_decref(answer);
 }
 
+/* Keys of files that are no longer named, but for those that another file holds as well: in other bytes, say. */
+static void
+drop_keys(struct run *r)
+{
+	json_t *known = ike_state_get(r->a->s, "keys"), *gone = json_object(), *e;
+	const char *name, *id;
+	size_t i;
+
+	json_array_foreach (r->a->p->keys_remove, i, e) {
+		name = json_string_value(e);
+		id = json_string_value(json_object_get(json_object_get(known, name), "id"));
+		if (id != NULL)
+			json_object_set_new(gone, id, json_true());
+		json_object_del(known, name);
+	}
+	json_object_foreach (known, name, e) {
+		id = json_string_value(json_object_get(e, "id"));
+		if (id != NULL)
+			json_object_del(gone, id);
+	}
+	json_object_foreach (gone, id, e)
+		json_decref(vici_call(r->a->v, "unload-key", by_key("id", id), r->seconds));
+	json_decref(gone);
+}
+
 /* What the new state no longer needs. What else charon refuses to drop it does not have. */
 static void
 drop_old(struct run *r)
 {
-	json_t *known = ike_state_get(r->a->s, "keys"), *e;
 	const struct ike_plan *p = r->a->p;
 	const char *name;
+	json_t *e;
 	size_t i;
 
 	json_array_foreach (p->secrets_remove, i, e)
 		json_decref(vici_call(
 			r->a->v, "unload-shared", by_key("id", json_string_value(e)), r->seconds));
-	json_array_foreach (p->keys_remove, i, e) {
-		const char *id = json_string_value(
-			json_object_get(json_object_get(known, json_string_value(e)), "id"));
-
-		if (id != NULL)
-			json_decref(vici_call(r->a->v, "unload-key", by_key("id", id), r->seconds));
-		json_object_del(known, json_string_value(e));
-	}
+	drop_keys(r);
 	json_object_foreach (p->pools, name, e)
 		if (change_is(e, "remove"))
 			drop_pool(r, name);

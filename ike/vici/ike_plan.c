@@ -209,18 +209,6 @@ plan_pools(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struc
 	return authorities != NULL && pools != NULL;
 }
 
-static bool
-has(const json_t *list, const char *s)
-{
-	const json_t *v;
-	size_t i;
-
-	json_array_foreach (list, i, v)
-		if (strcmp(json_string_value(v), s) == 0)
-			return true;
-	return false;
-}
-
 /*
  * The ids of our secrets that charon has, as a set. charon names them all in one message, which has an end: where there
  * are very many, our own list stands in, if charon has anything of ours.
@@ -277,17 +265,17 @@ plan_secrets(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, str
 static bool
 plan_keys(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 {
-	json_t *answer = vici_call(v, "get-keys", NULL, 30),
-	       *loaded = json_object_get(answer, "keys"), *e;
-	json_t *known = ike_state_get(s, "keys");
+	json_t *answer = vici_call(v, "get-keys", NULL, 30), *known = ike_state_get(s, "keys"), *e;
 	const char *fingerprint;
 	size_t i;
 
+	json_array_foreach (json_object_get(answer, "keys"), i, e)
+		json_object_set_new(p->keys_loaded, json_string_value(e), json_true());
 	for (i = 0; i < w->n_keys; i++) {
 		const char *id = json_string_value(
 			json_object_get(json_object_get(known, w->keys[i].fingerprint), "id"));
 
-		if (id == NULL || !has(loaded, id))
+		if (id == NULL || json_object_get(p->keys_loaded, id) == NULL)
 			json_array_append_new(p->keys_add, json_string(w->keys[i].fingerprint));
 	}
 	json_object_foreach (known, fingerprint, e) {
@@ -316,6 +304,7 @@ ike_plan_make(struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 	p->secrets_remove = json_array();
 	p->keys_add = json_array();
 	p->keys_remove = json_array();
+	p->keys_loaded = json_object();
 	p->others = json_array();
 	p->listed = ike_listings(v, NULL);
 	if (p->listed == NULL || !plan_secrets(p, v, w, s) || !plan_keys(p, v, w, s) ||
@@ -357,6 +346,7 @@ ike_plan_free(struct ike_plan *p)
 	json_decref(p->secrets_remove);
 	json_decref(p->keys_add);
 	json_decref(p->keys_remove);
+	json_decref(p->keys_loaded);
 	json_decref(p->others);
 	json_decref(p->listed);
 	free(p);

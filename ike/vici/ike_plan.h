@@ -15,6 +15,7 @@ struct ike_plan {
 		*authorities; /* by name; of the latter two {"change": …, "foreign": …} */
 	json_t *secrets_add, *secrets_remove; /* ids */
 	json_t *keys_add, *keys_remove; /* fingerprints */
+	json_t *keys_loaded; /* charon's ids of all private keys that it has, as a set */
 	json_t *others; /* names of connections that neither the file nor we know */
 	json_t *listed; /* charon's own listing of each connection, as a hash, by name */
 	size_t added, changed, removed, unchanged; /* tunnels */

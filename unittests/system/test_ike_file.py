@@ -497,6 +497,30 @@ def test_private_keys_with_a_passphrase(sites, ends, module_lab, kind):
     assert "0 changed, 0 removed, 1 unchanged" in a.load().stdout
 
 
+def test_a_private_key_in_other_bytes(sites, ends, module_lab):
+    """The key is the same, and so is its id in charon: the new file's is not thrown out with the old one's."""
+    a, b = ends
+    make_certificates(module_lab.dir)
+    b.load(certificate_doc("b"))
+    a.load(certificate_doc("a"))
+    path = module_lab.dir / "a.key"
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    path.write_bytes(key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL,
+                                       serialization.NoEncryption()))
+    out = a.load().stdout
+    assert "+ private key" in out and "- private key" in out
+    a.run("up", "ipsec-tunnel-1")
+    # A load that is taken back, with the key in its old bytes, leaves it, too.
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                       serialization.NoEncryption()))
+    refused = certificate_doc("a")
+    refused["ipsec"]["pools"] = [{"name": "v", "addresses": "nonsense"}]
+    p = a.load(refused, check=False)
+    assert p.returncode == 1 and "nothing has changed" in p.stderr
+    a.run("down", "ike-gw-1")
+    a.run("up", "ipsec-tunnel-1")
+
+
 def test_eap_tls(sites, ends, module_lab):
     a, b = ends
     make_certificates(module_lab.dir)
