@@ -27,9 +27,18 @@ ike_gateway_of(const json_t *conns, const char *tunnel)
 struct listing {
 	const char *name; /* looked for */
 	char ike[80]; /* found: its connection */
-	bool is_ike;
+	bool is_ike, shunt; /* shunt: the tunnel is none, but a bypass or discard */
 	json_t *children; /* of a connection */
 };
+
+/* As charon lists a child. */
+static bool
+is_shunt(const json_t *child)
+{
+	const char *mode = ike_text(child, "mode");
+
+	return strcmp(mode, "PASS") == 0 || strcmp(mode, "DROP") == 0;
+}
 
 static void
 find_name(void *ctx, const char *event, json_t *message)
@@ -48,6 +57,7 @@ find_name(void *ctx, const char *event, json_t *message)
 			l->children = json_incref(children);
 		} else if (*l->ike == '\0' && json_object_get(children, l->name) != NULL) {
 			snprintf(l->ike, sizeof(l->ike), "%s", ike);
+			l->shunt = is_shunt(json_object_get(children, l->name));
 		}
 	}
 }
@@ -145,10 +155,18 @@ ike_up_command(const struct ike_options *o)
 
 	if (rc == CTL_OK && !vici_listen(v, "control-log", on_log, &c))
 		rc = client_fail(CTL_NO_ROUTER, "charon hung up");
-	if (rc == CTL_OK && !l.is_ike)
+	if (rc == CTL_OK && !l.is_ike && l.shunt)
+		rc = client_fail(CTL_REFUSED,
+			"%s is a bypass or discard: it is there since it was loaded, and nothing "
+			"of it "
+			"is negotiated",
+			l.name);
+	else if (rc == CTL_OK && !l.is_ike)
 		rc = up_one(o, v, l.ike, l.name, &c);
 	if (rc == CTL_OK && l.is_ike)
 		json_object_foreach (l.children, child, e) {
+			if (is_shunt(e))
+				continue;
 			one = up_one(o, v, l.ike, child, &c);
 			if (one != CTL_OK)
 				rc = one;

@@ -203,6 +203,12 @@ static const struct refusal algorithms[] = {
 		"is guessed by it (RFC 4303, A2)\n"},
 	{IN_CHILD("mode: bypass, proposals: [aes128gcm16]"),
 		"5: ipsec.child-policies[0].proposals: mode bypass needs none\n"},
+	{IN_CHILD("mode: discard, start-action: none"),
+		"5: ipsec.child-policies[0].start-action: is none, and mode discard is there as "
+		"soon as it is loaded: trap, or nothing\n"},
+	{FILE_OF(POLICY, C("mode: bypass"), GATEWAY, T(LINKS ", start-action: start")),
+		"9: ipsec.tunnels[0].start-action: is start, and mode bypass is there as soon as "
+		"it is loaded: trap, or nothing\n"},
 	{IN_CHILD("rekey-time: 2h, life-time: 1h"),
 		"5: ipsec.child-policies[0].rekey-time: 7200 is not below life-time (3600)\n"},
 	{IN_CHILD("rekey-bytes: 1G, life-bytes: 1G"),

@@ -285,6 +285,33 @@ START_TEST(gateway_overrides)
 }
 END_TEST
 
+/* charon installs a bypass or discard that is to be trapped, and no other: on gateways that only answer, too. */
+START_TEST(shunts_are_installed)
+{
+	struct ike_wanted *w = wanted(
+		FILE_OF(POLICY,
+			CHILD "    - {name: c2, mode: bypass}\n    - {name: c3, mode: discard, "
+			      "start-action: trap}\n",
+			"    - {name: g1, ike-policy: p1, connection-type: responder}\n",
+			TUNNEL "    - {name: t2, gateway: g1, child-policy: c2, remote-ts: "
+			       "10.9.0.0/16}\n"
+			       "    - {name: t3, gateway: g1, child-policy: c3, "
+			       "start-action: trap}\n"),
+		0);
+	json_t *children = json_object_get(json_object_get(w->conns, "g1"), "children");
+	static const char *const actions[] = {"none", "trap", "trap"};
+
+	for (unsigned int i = 0; i < 3; i++) {
+		const char name[] = {'t', (char)('1' + i), '\0'};
+		const json_t *child = json_object_get(children, name);
+
+		ck_assert_str_eq(
+			json_string_value(json_object_get(child, "start_action")), actions[i]);
+	}
+	ike_wanted_free(w);
+}
+END_TEST
+
 static void
 setup_with_secret(void)
 {
@@ -515,6 +542,7 @@ main(void)
 	tcase_add_test(tc, every_key);
 	tcase_add_test(tc, not_enabled_is_not_there);
 	tcase_add_test(tc, gateway_overrides);
+	tcase_add_test(tc, shunts_are_installed);
 	tcase_add_test(tc, ids_tell_secrets_apart);
 	tcase_add_test(tc, secret_notations);
 	tcase_add_test(tc, no_overlap);

@@ -129,16 +129,35 @@ check_selectors(struct ike_file *f, size_t mapping)
 	}
 }
 
+bool
+ike_file_is_shunt(const struct ike_file *f, size_t child)
+{
+	char mode[16];
+
+	return ike_file_value(f, &schema_child_policy, child, "mode", mode, sizeof(mode)) != NULL &&
+	       (strcmp(mode, "pass") == 0 || strcmp(mode, "drop") == 0);
+}
+
+/* A bypass or discard is there from when it is loaded; mapping says otherwise. */
+static void
+check_shunt_start(struct ike_file *f, size_t mapping, size_t child)
+{
+	const char *action = ike_file_text(f, mapping, "start-action");
+
+	if (action != NULL && strcmp(action, "trap") != 0)
+		ike_file_fail_key(f, mapping, "start-action",
+			"is %s, and mode %s is there as soon as it is loaded: trap, or nothing",
+			action, ike_file_text(f, child, "mode"));
+}
+
 static void
 check_child_policy(struct ike_file *f, size_t p)
 {
-	char mode[16], window[16], protocol[8], tfc[512];
+	char window[16], protocol[8], tfc[512];
 	const char *text = ike_file_text(f, p, "tfc-padding");
-	bool esn, shunt, ah;
+	bool esn, shunt = ike_file_is_shunt(f, p), ah;
 	char *end;
 
-	shunt = ike_file_value(f, &schema_child_policy, p, "mode", mode, sizeof(mode)) != NULL &&
-		(strcmp(mode, "pass") == 0 || strcmp(mode, "drop") == 0);
 	ah = ike_file_value(f, &schema_child_policy, p, "protocol", protocol, sizeof(protocol)) !=
 		     NULL &&
 	     strcmp(protocol, "ah") == 0;
@@ -146,6 +165,8 @@ check_child_policy(struct ike_file *f, size_t p)
 	if (shunt && ike_file_get(f, p, "proposals") != 0)
 		ike_file_fail_key(
 			f, p, "proposals", "mode %s needs none", ike_file_text(f, p, "mode"));
+	if (shunt)
+		check_shunt_start(f, p, p);
 	if (esn &&
 		ike_file_value(f, &schema_child_policy, p, "replay-window", window,
 			sizeof(window)) != NULL &&
@@ -313,6 +334,11 @@ check_start(struct ike_file *f, size_t tunnel, size_t child, size_t gateway)
 	size_t where = ike_file_get(f, tunnel, "start-action") != 0 ? tunnel : child;
 	const char *action = ike_file_text(f, where, "start-action");
 
+	if (ike_file_is_shunt(f, child)) {
+		if (where == tunnel)
+			check_shunt_start(f, tunnel, child);
+		return;
+	}
 	if (type != NULL && strcmp(type, "responder") == 0 && action != NULL &&
 		strcmp(action, "none") != 0)
 		ike_file_fail_key(f, where, "start-action", "is %s, and gateway '%s' only answers",

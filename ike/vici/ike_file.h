@@ -68,6 +68,8 @@ size_t ike_file_each(const struct ike_file *f, size_t node, size_t at);
 /* The mapping that the name leads to, or 0. */
 size_t ike_file_named(const struct ike_names *names, const char *name);
 size_t ike_file_policy_of(const struct ike_file *f, size_t gateway);
+/* Whether a child policy is a bypass or discard, of which nothing is negotiated. */
+bool ike_file_is_shunt(const struct ike_file *f, size_t child);
 
 /* A key of "authentication": the gateway's, else that of its policy. */
 size_t ike_file_auth(const struct ike_file *f, size_t gateway, const char *key);

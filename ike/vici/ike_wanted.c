@@ -233,9 +233,8 @@ static json_t *
 make_child(struct ike_file *f, size_t tunnel, bool responder)
 {
 	size_t child = ike_file_named(&f->children, ike_file_text(f, tunnel, "child-policy"));
-	const char *mode = ike_file_text(f, child, "mode"),
-		   *proto = ike_file_text(f, child, "protocol");
-	bool shunt = mode != NULL && (strcmp(mode, "bypass") == 0 || strcmp(mode, "discard") == 0);
+	const char *proto = ike_file_text(f, child, "protocol");
+	bool shunt = ike_file_is_shunt(f, child);
 	bool ah = proto != NULL && strcmp(proto, "ah") == 0;
 	json_t *o = json_object();
 
@@ -244,12 +243,11 @@ make_child(struct ike_file *f, size_t tunnel, bool responder)
 			ah ? PROPOSAL_AH : PROPOSAL_ESP);
 	put_selectors(f, o, "local_ts", tunnel, child, "local-ts");
 	put_selectors(f, o, "remote_ts", tunnel, child, "remote-ts");
-	if (responder)
-		put(o, "start_action", "none");
+	/* A trap is what makes charon install a bypass or discard: nothing of it is negotiated, whoever begins. */
+	if (shunt || responder)
+		put(o, "start_action", shunt ? "trap" : "none");
 	put_keys(f, o, &schema_tunnel, tunnel, false);
 	put_keys(f, o, &schema_child_policy, child, !shunt);
-	if (shunt && json_object_get(o, "start_action") == NULL)
-		put(o, "start_action", "trap");
 	put_rekey(o, "life_time", "rekey_time");
 	put_rekey(o, "life_bytes", "rekey_bytes");
 	put_rekey(o, "life_packets", "rekey_packets");

@@ -297,7 +297,7 @@ static const struct schema_key child_policy[] = {
 		.choices = "tunnel transport bypass=pass discard=drop",
 		.dflt = "tunnel",
 		.doc = "bypass and discard are policies without a tunnel: such traffic goes in "
-		       "clear, or nowhere"},
+		       "clear, or nowhere, since it was loaded"},
 	{.name = "local-ts",
 		.type = SCHEMA_SELECTOR,
 		.flags = MANY,

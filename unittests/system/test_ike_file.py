@@ -572,6 +572,33 @@ def test_virtual_address_transport_and_ah(sites, ends):
     assert [s["protocol"] for s in sites.a.router.sas()] == ["ah", "ah"]
 
 
+def test_bypass_and_discard(sites, ends):
+    """They are policies of the router from when they are loaded, on a gateway that only answers, too; up negotiates the others."""
+    a, b = ends
+    shunts = {"open": ("bypass", "10.8.0.0/16"), "shut": ("discard", "10.9.0.0/16")}
+
+    def with_shunts(which, **gateway):
+        d = doc(which, {"ipsec-tunnel-1": {}, **{n: {"child-policy": n} for n in shunts}})
+        d["ipsec"]["gateways"][0].update(gateway)
+        d["ipsec"]["child-policies"] += [{"name": n, "mode": mode, "local-ts": "10.7.0.0/16", "remote-ts": ts}
+                                         for n, (mode, ts) in shunts.items()]
+        return d
+
+    def policies(site):
+        return {(p["action"], p["destination"]) for p in site.router.json("policy") if p["direction"] == "out"}
+
+    b.load(with_shunts("b", **{"connection-type": "responder"}))
+    a.load(with_shunts("a"))
+    for end, site in zip(ends, sites):
+        assert {shunts[n] for n in shunts} <= policies(site)
+        assert [end.status()[n]["state"] for n in shunts] == ["bypass", "discard"]
+    assert a.run("up", "ike-gw-1").stdout == "ipsec-tunnel-1 is up\n"
+    p = a.run("up", "open", check=False)
+    assert p.returncode == 1 and "nothing of it is negotiated" in p.stderr
+    b.load(doc("b"))
+    assert not {shunts[n] for n in shunts} & policies(sites.b)
+
+
 def test_without_charon(module_lab):
     p = run([CYGNETCTL, "ike", "status", "--uri", module_lab.dir / "nowhere"], check=False)
     assert p.returncode == 3 and "charon does not answer at" in p.stderr
