@@ -5,6 +5,7 @@
 #include "ike_intent.h"
 #include "ike_patience.h"
 #include "ike_renew.h"
+#include "ike_room.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -120,20 +121,17 @@ change_is(const json_t *e, const char *what)
 	return strcmp(json_string_value(json_object_get(e, "change")), what) == 0;
 }
 
-/* Names that tell a reader of charon's log and of our errors which connection it was. */
 static bool
-too_long(struct run *r, const char *name, const json_t *conn)
+has_room(struct run *r, const char *name, const json_t *conn)
 {
-	size_t n = json_object_size(json_object_get(conn, "children"));
-
-	if (vici_size(conn) + 1024 < VICI_MESSAGE_MAX)
-		return false;
+	if (ike_has_room(conn))
+		return true;
 	snprintf(r->a->error, sizeof(r->a->error),
-		"gateway '%s' has %zu tunnels, which is more than fits into one message to charon "
-		"(512 KiB): part them "
-		"among several gateways",
-		name, n);
-	return true;
+		"gateway '%s' has %zu tunnels, which is more than fits into one message of "
+		"charon's "
+		"(512 KiB, the list of their SAs too): part them among several gateways",
+		name, json_object_size(json_object_get(conn, "children")));
+	return false;
 }
 
 /* A copy that nobody can meet and that starts nothing. */
@@ -168,7 +166,7 @@ try_conns(struct run *r)
 		if (change_is(e, "remove"))
 			continue;
 		conn = json_object_get(r->a->w->conns, name);
-		good = !too_long(r, name, conn) &&
+		good = has_room(r, name, conn) &&
 		       call_plain(r, "load-conn", trial_of(conn), "gateway", name) && step(r);
 		if (!good && strstr(r->a->error, "proposals") != NULL &&
 			ike_explain_proposals(r->a->v, conn, why, sizeof(why)))
