@@ -56,7 +56,7 @@ static const struct command commands[] = {
 		"has no tunnel. AGE and\n"
 		"REKEY IN are those of its present keys, bytes too; LAST USE is the time since a "
 		"packet. LAST ERROR is\n"
-		"what went wrong when it was tried last: \"ike up\" and \"ike run\" note it.\n",
+		"what went wrong when it was tried last, by whoever.\n",
 		ike_status_command, 0, 1000},
 	{"up", "NAME", "bring a tunnel, or all of a gateway, up",
 		"Negotiates and waits for the result. When it fails, says why in plain words.\n\n"
@@ -81,10 +81,12 @@ static const struct command commands[] = {
 		"  -l, --log               charon's own log as well\n",
 		ike_watch_command, 0, 0},
 	{"run", "FILE", "load, then watch; what the systemd unit does",
-		"Waits for charon, loads the file, prints events, and notes errors for \"ike "
-		"status\". When charon was\n"
-		"started anew, and at SIGHUP, the file is loaded again. Takes the options of "
-		"load.\n",
+		"Waits for charon, loads the file, and prints events. The file is loaded again at "
+		"SIGHUP, when charon\n"
+		"was started anew, and when it has lost what was loaded: swanctl --load-all "
+		"unloads "
+		"what is not in\n"
+		"its own file. Takes the options of load.\n",
 		ike_run_command, 1, 1},
 	{"export", "FILE", "print the equivalent swanctl.conf",
 		"Prints what swanctl.conf would say. Secrets are left out.\n\n"

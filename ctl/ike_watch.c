@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_daemon.h"
 
+#include "ike_missing.h"
 #include "ike_words.h"
 
 #include <signal.h>
@@ -15,6 +16,7 @@
 /* "ike watch" and "ike run": charon's events as they come. */
 
 #define PING_SECONDS 2
+#define LOOK_SECONDS 10 /* whether charon still has what was loaded */
 
 static volatile sig_atomic_t hung_up;
 
@@ -112,6 +114,7 @@ ike_event_text(const char *event, const json_t *message, char *buf, size_t size)
 struct watch {
 	const struct ike_options *o;
 	struct vici *v;
+	bool loaded; /* what was loaded shall stay */
 };
 
 /* On libvici's thread. */
@@ -150,13 +153,34 @@ on_event(void *ctx, const char *event, json_t *message)
 	fflush(w->o->view.out);
 }
 
-/* Until charon is gone, or a signal ends it. */
+/* CTL_REFUSED after a line about what charon has no more. */
+static int
+look(struct watch *w)
+{
+	char what[128];
+
+	switch (ike_missing(w->v, what, sizeof(what))) {
+	case 0:
+		return CTL_OK;
+	case 1:
+		return client_fail(CTL_REFUSED,
+			"charon has lost %s (swanctl --load-all unloads all that is not in its own "
+			"file): loading again",
+			what);
+	default:
+		return CTL_NO_ROUTER;
+	}
+}
+
+/* Until charon is gone or has lost what was loaded, or a signal ends it. */
 static int
 watch(struct watch *w)
 {
 	static const char *const events[] = {
 		"ike-updown", "child-updown", "ike-rekey", "child-rekey", "ike-update", "log"};
+	unsigned int seconds = 0;
 	json_t *answer;
+	int rc;
 
 	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (!vici_listen(w->v, events[i], on_event, w))
@@ -170,6 +194,10 @@ watch(struct watch *w)
 		if (answer == NULL)
 			return CTL_NO_ROUTER;
 		json_decref(answer);
+		seconds += PING_SECONDS;
+		rc = w->loaded && seconds % LOOK_SECONDS == 0 ? look(w) : CTL_OK;
+		if (rc != CTL_OK)
+			return rc;
 	}
 	return CTL_OK;
 }
@@ -250,7 +278,7 @@ wait_for_charon(const struct ike_options *o)
 int
 ike_run_command(const struct ike_options *o)
 {
-	struct watch w = {.o = o};
+	struct watch w = {.o = o, .loaded = true};
 	bool ready = false;
 	int rc = CTL_OK;
 
@@ -277,7 +305,7 @@ ike_run_command(const struct ike_options *o)
 		if (ike_connect(o, &w.v) != CTL_OK)
 			continue;
 		rc = watch(&w);
-		if (rc != CTL_OK && !ike_ended)
+		if (rc == CTL_NO_ROUTER && !ike_ended)
 			client_fail(0, "charon is gone (waiting)");
 		vici_close(w.v);
 	}

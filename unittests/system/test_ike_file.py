@@ -375,6 +375,14 @@ def test_watch_and_run(sites, ends, module_lab):
     a.write(doc("a", {"ipsec-tunnel-1": {}, "t2": {"local-ts": "10.8.0.0/16"}}))
     service.send(signal.SIGHUP)
     wait_for("the new tunnel", lambda: "t2" in a.status(), 10)
+    # swanctl unloads what its own file does not have, and so does --load-creds with secrets.
+    sites.a.charon.load("")
+    assert "ike-gw-1" not in sites.a.charon.swanctl("--list-conns").stdout
+    wait_for("notice", lambda: "charon has lost gateway 'ike-gw-1' (swanctl --load-all" in service.output(), 15)
+    wait_for("both tunnels again", lambda: set(a.status()) == {"ipsec-tunnel-1", "t2"}, 5)
+    sites.a.charon.swanctl("--load-creds", "--file", sites.a.charon.swanctl_conf)
+    wait_for("notice", lambda: "charon has lost a pre-shared key" in service.output(), 15)
+    sites.wait_ping(15)
     # charon forgets all, and gets it again.
     sites.a.charon.stop()
     wait_for("notice", lambda: "waiting" in service.output(), 10)
