@@ -272,7 +272,34 @@ follow(struct capture *c, int fd)
 	return rc;
 }
 
-/* Readable by its owner alone: it can hold what tunnels hide. */
+/*
+ * Readable by its owner alone, also where the file was there before: it can hold what tunnels hide. Somebody else's file,
+ * or a link that leads to one, is not written.
+ */
+static int
+open_private(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0 && errno == ELOOP)
+		return client_fail(-1, "%s: is a symbolic link: name the file itself", path);
+	if (fd >= 0 && fstat(fd, &st) == 0) {
+		if (!S_ISREG(st.st_mode))
+			return fd;
+		if (st.st_uid != geteuid()) {
+			close(fd);
+			return client_fail(-1, "%s: is another user's file", path);
+		}
+		if (fchmod(fd, 0600) == 0 && ftruncate(fd, 0) == 0)
+			return fd;
+	}
+	client_fail(-1, "%s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 static int
 open_file(struct capture *c)
 {
@@ -286,8 +313,10 @@ open_file(struct capture *c)
 		c->file = stdout;
 		return CTL_OK;
 	}
-	fd = open(c->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	c->file = fd >= 0 ? fdopen(fd, "w") : NULL;
+	fd = open_private(c->path);
+	if (fd < 0)
+		return CTL_REFUSED;
+	c->file = fdopen(fd, "w");
 	return c->file != NULL ? CTL_OK
 			       : client_fail(CTL_REFUSED, "%s: %s", c->path, strerror(errno));
 }
@@ -434,7 +463,9 @@ const struct tool tool_capture = {"capture", "[-w FILE] [OPTION...] [FILTER]",
 	"tcpdump, until it is interrupted. Only root may. A full buffer loses packets, and says "
 	"so; the\n"
 	"traffic is not held up.\n\n"
-	"  -w, --write FILE       file, made anew and readable by its owner alone; - is standard\n"
+	"  -w, --write FILE       file, readable by its owner alone; what was in it is gone. "
+	"Neither\n"
+	"                         a link nor another user's file is written. - is standard\n"
 	"                         output (the default): cygnetctl capture | wireshark -k -i -\n"
 	"  -i, --port NAME        of this port alone (default: of all)\n"
 	"      --in, --out        what ports receive, what they send (default: both)\n"

@@ -230,6 +230,23 @@ def test_capture_of_ports(sites):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_capture_is_its_owners_alone(sites):
+    """Also where the file was there before; a link, and another user's file, are not written at all."""
+    old, other, link = (sites.lab.dir / n for n in ("old.pcapng", "other.pcapng", "link.pcapng"))
+    for path in old, other:
+        path.write_text("precious" * 1000)
+        path.chmod(0o644)
+    os.chown(other, 65534, -1)
+    link.symlink_to(old)
+    for path, why in (other, "is another user's file"), (link, "is a symbolic link"):
+        p = sites.a.router.ctl("capture", "-w", path, "-d", "0.1", check=False)
+        assert p.returncode == 1 and f"{path}: {why}" in p.stderr
+        assert path.read_text() == "precious" * 1000 and path.stat().st_mode & 0o777 == 0o644
+    sites.a.router.ctl("capture", "-w", old, "-d", "0.1")
+    assert old.stat().st_mode & 0o777 == 0o600 and b"precious" not in old.read_bytes()
+    read_pcapng(old)
+
+
 def test_capture_of_one_port_cut_short(sites):
     path = sites.lab.dir / "short.pcapng"
     with Looking(sites.a.router, "capture", "-w", path, "-i", "wan", "--in", "-l", "40", "-c", "2", "-d", "10"):
