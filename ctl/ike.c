@@ -67,8 +67,10 @@ static const struct command commands[] = {
 		"Closes it and waits until the peer knows. A tunnel with start-action: trap comes "
 		"up again with its\n"
 		"next packet.\n\n"
-		"  -t, --timeout SECONDS   how long to wait (default: 30)\n"
-		"  -f, --force             do not wait for the peer\n",
+		"  -t, --timeout SECONDS   how long to wait for each SA (default: 30)\n"
+		"  -f, --force             of a gateway: close it with its tunnels at once, "
+		"whether the "
+		"peer knows or not\n",
 		ike_down_command, 1, 1},
 	{"rekey", "NAME", "give a tunnel, or a gateway's IKE SA, new keys",
 		"Has charon negotiate new keys; traffic goes on meanwhile.\n\n"

@@ -176,35 +176,73 @@ ike_up_command(const struct ike_options *o)
 	return rc;
 }
 
-/* down and rekey: of the SAs that there are. */
+/* IKE SAs of a connection, or CHILD_SAs of a tunnel. */
+struct count {
+	bool ikes;
+	unsigned int n;
+};
+
+static void
+count_sas(void *ctx, const char *event, json_t *message)
+{
+	struct count *c = ctx;
+	const char *name;
+	json_t *sa;
+
+	(void)event;
+	json_object_foreach (message, name, sa)
+		c->n += c->ikes ? 1u
+				: (unsigned int)json_object_size(json_object_get(sa, "child-sas"));
+}
+
+/* How long charon may take: it goes through the SAs one after the other, each of which may take the time-out. */
+static unsigned int
+patience(const struct ike_options *o, struct vici *v, const struct listing *l)
+{
+	struct count c = {.ikes = l->is_ike};
+	json_t *args = json_pack("{ssss}", "ike", l->ike, "noblock", "yes");
+
+	/* Of an IKE SA its children are not wanted: thousands do not fit a message. No tunnel has this name. */
+	json_object_set_new(args, "child", json_string(l->is_ike ? "-" : l->name));
+	if (!vici_stream(v, "list-sas", args, "list-sa", count_sas, &c) || c.n == 0)
+		c.n = 1;
+	return c.n < 1000 ? c.n * o->timeout + 30 : 1000 * o->timeout;
+}
+
 static int
-control(const struct ike_options *o, const char *command, const char *done, json_t *args)
+say_result(const struct ike_options *o, const char *name, const char *done, const json_t *answer)
+{
+	const char *why = vici_refusal(answer);
+
+	if (strcmp(ike_text(answer, "matches"), "0") == 0)
+		return client_fail(CTL_REFUSED, "%s is not up", name);
+	if (why != NULL)
+		return client_fail(CTL_REFUSED, "%s: %s", name, why);
+	if (!o->quiet)
+		fprintf(o->view.out, "%s %s\n", name, done);
+	return CTL_OK;
+}
+
+/* down and rekey: of the SAs that there are. only_ike: what is said where a tunnel is named; NULL: it may be. */
+static int
+control(const struct ike_options *o, const char *command, const char *done, const char *only_ike,
+	json_t *args)
 {
 	struct listing l = {0};
 	struct vici *v = NULL;
 	json_t *answer = NULL;
-	const char *why = NULL;
 	int rc = find(o, &v, &l);
 
+	if (rc == CTL_OK && !l.is_ike && only_ike != NULL)
+		rc = client_fail(CTL_REFUSED, "%s is a tunnel of gateway %s, and %s", l.name, l.ike,
+			only_ike);
 	if (rc == CTL_OK) {
-		if (l.is_ike) {
-			json_object_set_new(args, "ike", json_string(l.ike));
-		} else {
+		if (!l.is_ike)
 			json_object_set_new(args, "child", json_string(l.name));
-			json_object_set_new(args, "ike", json_string(l.ike));
-		}
-		answer = vici_call(v, command, json_incref(args), o->timeout + 30);
-		if (answer == NULL)
-			rc = client_fail(CTL_NO_ROUTER, "charon hung up");
-	}
-	if (rc == CTL_OK) {
-		why = vici_refusal(answer);
-		if (strcmp(ike_text(answer, "matches"), "0") == 0)
-			rc = client_fail(CTL_REFUSED, "%s is not up", l.name);
-		else if (why != NULL)
-			rc = client_fail(CTL_REFUSED, "%s: %s", l.name, why);
-		else if (!o->quiet)
-			fprintf(o->view.out, "%s %s\n", l.name, done);
+		json_object_set_new(args, "ike", json_string(l.ike));
+		answer = vici_call(v, command, json_incref(args), patience(o, v, &l));
+		rc = answer != NULL ? say_result(o, l.name, done, answer)
+				    : client_fail(CTL_NO_ROUTER, "charon hung up");
 	}
 	json_decref(args);
 	json_decref(answer);
@@ -213,6 +251,7 @@ control(const struct ike_options *o, const char *command, const char *done, json
 	return rc;
 }
 
+/* With a time-out charon forces only when that is over, and then calls it a failure: -1 is at once. */
 int
 ike_down_command(const struct ike_options *o)
 {
@@ -220,10 +259,12 @@ ike_down_command(const struct ike_options *o)
 	json_t *args;
 
 	snprintf(timeout, sizeof(timeout), "%u", o->timeout * 1000);
-	args = json_pack("{ssss}", "timeout", timeout, "loglevel", "-1");
+	args = json_pack("{ssss}", "timeout", o->force ? "-1" : timeout, "loglevel", "-1");
 	if (o->force)
 		json_object_set_new(args, "force", json_string("yes"));
-	return control(o, "terminate", "is down", args);
+	return control(o, "terminate", "is down",
+		o->force ? "charon waits for the peer with those: --force closes gateways" : NULL,
+		args);
 }
 
 int
@@ -233,5 +274,5 @@ ike_rekey_command(const struct ike_options *o)
 
 	if (o->force)
 		json_object_set_new(args, "reauth", json_string("yes"));
-	return control(o, "rekey", "gets new keys", args);
+	return control(o, "rekey", "gets new keys", NULL, args);
 }

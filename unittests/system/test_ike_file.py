@@ -279,6 +279,25 @@ def test_up_says_in_plain_words_why_not(sites, ends):
     assert p.returncode == 1 and "accepts none of the proposals" in p.stderr
 
 
+def test_down_by_force(sites, ends):
+    """The peer is silent: the gateway is closed at once; tunnels cannot be forced, and that is said."""
+    a, b = ends
+    b.load(doc("b"))
+    a.load(doc("a"))
+    a.run("up", "ipsec-tunnel-1")
+    sites.b.charon.process.send(signal.SIGSTOP)
+    try:
+        p = a.run("down", "--force", "ipsec-tunnel-1", check=False)
+        assert p.returncode == 1 and "ipsec-tunnel-1 is a tunnel of gateway ike-gw-1, and" in p.stderr
+        start = time.monotonic()
+        assert a.run("down", "--force", "ike-gw-1").stdout == "ike-gw-1 is down\n"
+        assert time.monotonic() - start < 5
+        wait_for("no SAs", lambda: not sites.a.router.sas(), 5, 0.2)
+    finally:
+        sites.b.charon.process.send(signal.SIGCONT)
+    b.run("down", "--force", "ike-gw-1", check=False)
+
+
 def say_at_both(sites, ends, a_says, b_says):
     for end, says in zip(ends, (a_says, b_says)):
         if says:
