@@ -27,6 +27,8 @@ struct trace {
 	struct options *o;
 	int count, told;
 	double seconds; /* 0: as long as it takes */
+	json_int_t lost; /* records, as the router counts */
+	uint64_t last; /* milliseconds: its newest line came */
 	struct packet packets[PACKETS_MAX];
 };
 
@@ -249,16 +251,26 @@ take(struct trace *t, const char *line)
 	json_int_t n = integer(r, "packet");
 	struct packet *p;
 
+	t->last = milliseconds();
+	if (json_object_get(r, "lost") != NULL)
+		t->lost = integer(r, "lost");
 	/* A packet that is not known to have begun bears what another trace left in its buffer. */
 	if (n >= 1 && n <= t->count && string(r, "node") != NULL) {
 		p = &t->packets[n - 1];
 		if (p->records == NULL && json_is_true(json_object_get(r, "entry")))
 			p->records = json_array();
-		p->last = milliseconds();
+		p->last = t->last;
 		if (p->records != NULL)
 			json_array_append(p->records, r);
 	}
 	json_decref(r);
+}
+
+/* Of a packet whose first record was lost nothing is told, and it is waited for in vain. */
+static bool
+is_cut_short(const struct trace *t)
+{
+	return t->lost > 0 && milliseconds() - t->last >= PARKED_MS;
 }
 
 /* As many packets as were asked for, or until the user has enough. */
@@ -272,7 +284,7 @@ follow(struct trace *t, int fd)
 
 	stream_lines_begin(&lines, fd);
 	while ((rc = stream_line(&lines, 20, &line)) == CTL_OK && t->told < t->count &&
-		milliseconds() < end && !stream_interrupted) {
+		milliseconds() < end && !stream_interrupted && !is_cut_short(t)) {
 		if (line != NULL)
 			take(t, line);
 		if (line != NULL && strcmp(line, "{\"ready\":true}") == 0)
@@ -295,6 +307,11 @@ follow(struct trace *t, int fd)
 	if (!t->o->view.json)
 		tell_what_is_over(t, true);
 	stream_lines_end(&lines);
+	if (t->lost > 0)
+		fprintf(stderr,
+			"%" JSON_INTEGER_FORMAT " records were lost, and nodes are missing above: "
+			"ask for fewer packets, or filter\n",
+			t->lost);
 	if (rc == CTL_OK && t->told < t->count && !t->o->view.json)
 		fprintf(stderr, "%d of %d packets came\n", t->told, t->count);
 	return rc;

@@ -3,6 +3,7 @@
 #include "ctl_probe.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +12,11 @@
 #include <rte_cycles.h>
 
 /*
- * The trace command: its answer is followed by {"ready":true} when all lcores look, and by records, a JSON object a
- * line, until the client hangs up.
+ * The trace command: its answer is followed by {"ready":true} when all lcores look, by records, a JSON object a line,
+ * and by {"lost":n} whenever more were lost, all of them so far, until the client hangs up.
  */
 
-#define RECORDS_PER_PUMP 128 /* of a lcore */
+#define RECORDS_AT_ONCE 128 /* of a lcore */
 
 struct trace_stream {
 	struct ctl_stream stream;
@@ -24,7 +25,8 @@ struct trace_stream {
 	unsigned int count;
 	bool started, told; /* told: that it is ready */
 	uint64_t tsc; /* at the start */
-	struct probe_trace_record records[RECORDS_PER_PUMP];
+	uint64_t lost; /* as it was told */
+	struct probe_trace_record records[RECORDS_AT_ONCE];
 };
 
 static bool
@@ -155,11 +157,34 @@ start(struct trace_stream *s)
 	return rc;
 }
 
+/* What there is of a lcore's records: a ring that is emptied loses nothing of what comes next. */
+static bool
+pump_lcore(struct trace_stream *s, unsigned int lcore, struct evbuffer *out)
+{
+	const struct worker *w = s->ctl->r->lcores[lcore];
+	unsigned int n;
+
+	do {
+		n = probe_trace_read(s->ctl->probe, lcore, s->records, RECORDS_AT_ONCE);
+		for (unsigned int k = 0; k < n; k++) {
+			json_t *o = record(s, w, &s->records[k]);
+			char *line = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
+			bool good = line != NULL && evbuffer_add_printf(out, "%s\n", line) >= 0;
+
+			json_decref(o);
+			free(line);
+			if (!good)
+				return false;
+		}
+	} while (n == RECORDS_AT_ONCE);
+	return true;
+}
+
 static bool
 pump(struct ctl_stream *stream, struct evbuffer *out)
 {
 	struct trace_stream *s = (struct trace_stream *)stream;
-	struct router *r = s->ctl->r;
+	uint64_t lost;
 
 	if (!s->started)
 		return start(s) != -EBUSY;
@@ -167,21 +192,13 @@ pump(struct ctl_stream *stream, struct evbuffer *out)
 		s->told = true;
 		evbuffer_add_printf(out, "{\"ready\":true}\n");
 	}
-
-	for (unsigned int i = 0; i < r->n_lcores; i++) {
-		unsigned int n = probe_trace_read(s->ctl->probe, i, s->records, RECORDS_PER_PUMP);
-
-		for (unsigned int k = 0; k < n; k++) {
-			json_t *o = record(s, r->lcores[i], &s->records[k]);
-			char *line = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-
-			json_decref(o);
-			if (line == NULL || evbuffer_add_printf(out, "%s\n", line) < 0) {
-				free(line);
-				return false;
-			}
-			free(line);
-		}
+	for (unsigned int i = 0; i < s->ctl->r->n_lcores; i++)
+		if (!pump_lcore(s, i, out))
+			return false;
+	lost = probe_trace_lost(s->ctl->probe);
+	if (lost != s->lost) {
+		s->lost = lost;
+		evbuffer_add_printf(out, "{\"lost\":%" PRIu64 "}\n", lost);
 	}
 	return true;
 }

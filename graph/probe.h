@@ -89,13 +89,10 @@ int probe_trace_start(struct probe *p, const struct probe_filter *f, unsigned in
 void probe_trace_stop(struct probe *p);
 /* Whether all lcores look by now: nothing is missed from here on. For traces and captures (PROBE_*). */
 bool probe_ready(const struct probe *p, unsigned int bit);
-/*
- * Copies what there is of a lcore's records, at most max; returns how many. *lost: of all lcores, since
- * the start.
- */
+/* Copies what there is of a lcore's records, at most max; returns how many. */
 unsigned int probe_trace_read(
 	struct probe *p, unsigned int lcore, struct probe_trace_record *v, unsigned int max);
-uint64_t probe_trace_lost(const struct probe *p);
+uint64_t probe_trace_lost(const struct probe *p); /* records of all lcores, since the start */
 
 struct probe_capture_conf {
 	struct probe_filter filter;

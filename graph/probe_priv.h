@@ -9,7 +9,8 @@
 
 /* What probe*.c share. */
 
-#define PROBE_TRACE_RECORDS 2048 /* of a lcore; a power of two */
+#define PROBE_TRACE_RECORDS \
+	4096 /* of a lcore; a power of two: PROBE_TRACE_MAX packets at once through 20 nodes */
 #define PROBE_CAPTURE_BYTES (2u << 20) /* of a lcore; a power of two */
 
 /* One writer, the lcore; one reader, the control thread. Positions only grow. */

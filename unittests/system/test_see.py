@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 
 import pytest
@@ -78,6 +79,35 @@ def test_trace_follows_a_packet_through_the_tunnel(sites):
     assert sealed[ESP].spi == int(sa["spi"], 16)
     assert sealed[ESP].seq == by_node["crypto-submit"]["sequence"]
     assert IP(bytes.fromhex(by_node["ip4-lookup"]["head"])).src in (HOST_A, PLAN["a"]["wan"])
+
+
+def test_trace_of_many_packets_at_once(sites):
+    """As many as a trace may have, in one burst: all nodes of all of them."""
+    with Looking(sites.a.router, "trace", "--json", "-n", "200", "-d", "10", f"icmp and src host {HOST_A}") as t:
+        sites.a.host.run("ping", "-q", "-c", "200", "-l", "200", "-W", "2", HOST_B, check=False)
+    records = t.records()
+    ways = [nodes_of(records, n + 1) for n in range(200)]
+    assert t.code == 0 and "lost" not in t.err
+    assert [w for w in ways if w != OUTBOUND] == []
+
+
+def test_trace_tells_what_was_lost(sites):
+    """A router that loses records, played: the client says how many, and does not wait for packets that it has not heard of."""
+    path = sites.lab.dir / "lossy.sock"
+    first = {"packet": 1, "lcore": 1, "role": "worker", "node": "port-rx", "ns": 0, "burst": 1, "length": 60, "entry": True,
+             "frame": True, "in_port": "lan", "flags": [], "head": ""}
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+        s.listen()
+        p = subprocess.Popen([CYGNETCTL, "--socket", path, "trace", "-n", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        c, _ = s.accept()
+        c.recv(65536)
+        for line in {"data": {"count": 2}}, {"ready": True}, first, {"lost": 3}, {"lost": 17}:
+            c.sendall(json.dumps(line).encode() + b"\n")
+        out, err = p.communicate(timeout=15)
+        c.close()
+    assert p.returncode == 0 and b"packet 1\n" in out
+    assert b"17 records were lost" in err and b"1 of 2 packets came" in err
 
 
 def test_trace_of_what_a_tunnel_brings(sites):
