@@ -72,16 +72,16 @@ conf_from_wire(struct spd_policy_conf *conf, const struct ike_msg_policy *m, uin
 	return spd_selector_canonical(sel);
 }
 
-/* Whether the SA's packets go to where the policy's would: a trap may not know its peer yet. */
+/* Whether the SA's packets go to where the policy's would, or come from there: a trap may not know its peer yet. */
 static bool
-leads_to_same_peer(const struct spd_policy_conf *policy, const struct sa_conf *sa)
+is_of_same_peer(const struct spd_policy_conf *policy, const struct sa_conf *sa)
 {
 	static const struct ip_addr any4 = {.family = 4}, any6 = {.family = 6};
-	const struct ip_addr *dst = &policy->sa_dst;
+	const struct ip_addr *peer = policy->dir == SPD_OUT ? &policy->sa_dst : &policy->sa_src;
 
 	return policy->mode == sa->mode && policy->proto == sa->proto &&
-	       (dst->family == 0 || addr_equal(dst, &any4) || addr_equal(dst, &any6) ||
-		       addr_equal(dst, &sa->dst));
+	       (peer->family == 0 || addr_equal(peer, &any4) || addr_equal(peer, &any6) ||
+		       addr_equal(peer, policy->dir == SPD_OUT ? &sa->dst : &sa->src));
 }
 
 /*
@@ -108,7 +108,7 @@ bind_policy(struct channel_core *c, const struct spd_policy_conf *conf)
 		return;
 	sa = sad_cold(c->sad, p->sa);
 	if (sa->conf.owner == 0 || owner_is_alive(c, sa->conf.owner) ||
-		!leads_to_same_peer(conf, &sa->conf))
+		!is_of_same_peer(conf, &sa->conf))
 		spd_bind(c->spd, p, SPD_NO_SA);
 }
 
@@ -135,26 +135,53 @@ find_same(struct channel_core *c, const struct spd_policy_conf *conf)
 	return same;
 }
 
+/*
+ * A policy takes the place of an orphan's. The peer goes on with the SAs that it has, until it has new ones: what comes by the
+ * orphan's is for the new policy now, whose reqid is another owner's number.
+ */
+static void
+borrow_sas(struct channel_core *c, const struct spd_policy_conf *conf,
+	const struct spd_policy_conf *orphan)
+{
+	uint32_t slot, next;
+
+	if (conf->dir == SPD_OUT || conf->action != SPD_PROTECT || orphan->action != SPD_PROTECT)
+		return;
+	slot = sad_next_of_reqid(c->sad, SA_DIR_IN, orphan->reqid, SAD_NO_SLOT);
+	for (; slot != SAD_NO_SLOT; slot = next) {
+		const struct sa_conf *sa = &sad_cold(c->sad, slot)->conf;
+
+		next = sad_next_of_reqid(c->sad, SA_DIR_IN, orphan->reqid, slot);
+		if (sad_hot(c->sad, slot)->owner == sa_owner_tag(orphan->owner) &&
+			!owner_is_alive(c, sa->owner) && is_of_same_peer(conf, sa))
+			sad_lend(c->sad, slot, conf->owner, conf->reqid);
+	}
+}
+
 /* The dead that had the selector have no say any more. */
 static void
 delete_orphans(struct channel_core *c, const struct spd_policy_conf *conf)
 {
 	struct spd_policy *orphan;
 
-	while ((orphan = find_same(c, conf).orphan) != NULL)
+	while ((orphan = find_same(c, conf).orphan) != NULL) {
+		borrow_sas(c, conf, &orphan->conf);
 		spd_del(c->spd, &orphan->conf);
+	}
 }
 
 int
 channel_add_policy(struct channel_core *c, const struct owner *o, const struct ike_msg_policy *m)
 {
-	struct spd_policy_conf conf;
+	struct spd_policy_conf conf, orphan = {0};
 	struct same same;
 	int rc = conf_from_wire(&conf, m, o->id);
 
 	if (rc < 0)
 		return rc;
 	same = find_same(c, &conf);
+	if (same.orphan != NULL)
+		orphan = same.orphan->conf;
 	if (same.configured)
 		rc = -EEXIST;
 	else
@@ -166,6 +193,8 @@ channel_add_policy(struct channel_core *c, const struct owner *o, const struct i
 				      : spd_strerror(rc));
 		return rc;
 	}
+	if (same.own == NULL && same.orphan != NULL)
+		borrow_sas(c, &conf, &orphan);
 	delete_orphans(c, &conf);
 	if (conf.dir == SPD_OUT && conf.action == SPD_PROTECT)
 		bind_policy(c, &conf);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <rte_atomic.h>
 #include <rte_cycles.h>
 #include <rte_jhash.h>
 #include <rte_malloc.h>
@@ -375,27 +376,43 @@ index_del(struct sad *sad, uint32_t slot)
 static void
 list_reqid(struct sad *sad, struct sa_cold *cold)
 {
-	if (cold->conf.dir == SA_DIR_OUT)
-		LIST_INSERT_HEAD(&sad->of_reqid[cold->conf.reqid & sad->view.mask], cold, of_reqid);
+	uint32_t reqid = sad->view.sas[cold - sad->cold].reqid;
+
+	LIST_INSERT_HEAD(&sad->of_reqid[reqid & sad->view.mask], cold, of_reqid);
 }
 
-static void
-unlist_reqid(struct sa_cold *cold)
+static bool
+is_of_reqid(const struct sad *sad, const struct sa_cold *cold, uint8_t dir, uint32_t reqid)
 {
-	if (cold->conf.dir == SA_DIR_OUT)
-		LIST_REMOVE(cold, of_reqid);
+	return sad->view.sas[cold - sad->cold].reqid == reqid && cold->conf.dir == dir &&
+	       !cold->hard_sent;
 }
 
 uint32_t
-sad_next_of_reqid(const struct sad *sad, uint32_t reqid, uint32_t slot)
+sad_next_of_reqid(const struct sad *sad, uint8_t dir, uint32_t reqid, uint32_t slot)
 {
 	const struct sa_cold *cold = slot == SAD_NO_SLOT
 					     ? LIST_FIRST(&sad->of_reqid[reqid & sad->view.mask])
 					     : LIST_NEXT(&sad->cold[slot], of_reqid);
 
-	while (cold != NULL && (cold->conf.reqid != reqid || cold->hard_sent))
+	while (cold != NULL && !is_of_reqid(sad, cold, dir, reqid))
 		cold = LIST_NEXT(cold, of_reqid);
 	return cold != NULL ? cold - sad->cold : SAD_NO_SLOT;
+}
+
+void
+sad_lend(struct sad *sad, uint32_t slot, uint64_t owner, uint32_t reqid)
+{
+	struct sa *sa = &sad->view.sas[slot];
+
+	LIST_REMOVE(&sad->cold[slot], of_reqid);
+	/* No lcore may see the new owner with the old reqid: that can be one of the new owner's for another peer. */
+	sa->reqid = 0;
+	rte_smp_wmb();
+	atomic_store_explicit(&sa->owner, sa_owner_tag(owner), memory_order_release);
+	rte_smp_wmb();
+	sa->reqid = reqid;
+	list_reqid(sad, &sad->cold[slot]);
 }
 
 /* Of the route, or what an ICMP error told, for as long as that holds and is less. */
@@ -530,14 +547,14 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 		index_add(sad, slot);
 		return rc;
 	}
-	if (new.reqid != old.reqid) {
-		unlist_reqid(cold);
+	if (new.reqid != sa->reqid) {
+		LIST_REMOVE(cold, of_reqid);
+		sa->reqid = new.reqid;
 		list_reqid(sad, cold);
 	}
 	sa->flags = to->encap ? sa->flags | SA_F_UDP : sa->flags & ~SA_F_UDP;
 	sa->peer = new.src;
 	sa->peer_port = new.src_port;
-	sa->reqid = new.reqid;
 	sa_fill_template(sa, &new);
 	atomic_store_explicit(&sa->active, !sa->active, memory_order_release);
 	cold->path_mtu = 0; /* that was another path */
@@ -599,7 +616,7 @@ sad_del(struct sad *sad, uint32_t slot)
 	}
 	if (sad->cold[slot].state != SA_LIVE)
 		return -ENOENT;
-	unlist_reqid(&sad->cold[slot]);
+	LIST_REMOVE(&sad->cold[slot], of_reqid);
 	set_state(sad, slot, SA_DYING);
 	unlink_sa(sad, slot);
 	return 0;
@@ -617,6 +634,7 @@ sad_retire(struct sad *sad, uint32_t slot)
 	if (cold->state != SA_LIVE || cold->hard_sent || cold->conf.dir != SA_DIR_IN ||
 		!spi_is_ours(sad, cold->conf.spi, slot))
 		return sad_del(sad, slot);
+	LIST_REMOVE(cold, of_reqid);
 	set_state(sad, slot, SA_DYING);
 	cold->retired = now_ns();
 	sad->retired[(sad->first_retired + sad->n_retired++) & sad->view.mask] = slot;

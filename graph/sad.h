@@ -98,6 +98,15 @@ struct sa_conf {
 	uint32_t label; /* flow label of the outer header, where it is not copied */
 };
 
+/* What is left of an owner's 64 bits in the data plane; 0 is the configuration. */
+static inline uint32_t
+sa_owner_tag(uint64_t owner)
+{
+	uint32_t tag = owner ^ owner >> 32;
+
+	return tag != 0 || owner == 0 ? tag : 1;
+}
+
 enum sa_state {
 	SA_FREE, /* the slot is nobody's */
 	SA_LARVAL, /* its SPI is reserved, no keys yet */
@@ -187,6 +196,7 @@ struct sa {
 	uint32_t slot;
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */
+	_Atomic uint32_t owner; /* sa_owner_tag(): for whose policies its packets are */
 	void *session; /* of its crypto device; NATIVE: a struct esp_gcm_key */
 	struct replay *replay; /* inbound; NULL without a window */
 	uint16_t tfc; /* outbound tunnels: pad to that length; SA_TFC_MTU: to the MTU; 0: not */
@@ -265,7 +275,7 @@ struct sa_cold {
 	bool updating; /* the inactive template may still be read */
 	uint16_t path_mtu; /* outbound: learned from an ICMP error; 0: nothing is */
 	uint64_t path_mtu_until; /* CLOCK_MONOTONIC nanoseconds */
-	LIST_ENTRY(sa_cold) of_reqid; /* outbound and live */
+	LIST_ENTRY(sa_cold) of_reqid; /* live */
 };
 
 struct sad;
@@ -356,11 +366,17 @@ int sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi,
 	const struct ip_addr *dst, uint32_t *slot);
 
 /*
- * The outbound SAs of a reqid that are live and whose hard lifetime has not run out, the newest first: the one after that
+ * The SAs of a direction and reqid that are live and whose hard lifetime has not run out, the newest first: the one after that
  * slot (SAD_NO_SLOT: the first), or SAD_NO_SLOT. Control thread.
  */
 #define SAD_NO_SLOT UINT32_MAX
-uint32_t sad_next_of_reqid(const struct sad *sad, uint32_t reqid, uint32_t slot);
+uint32_t sad_next_of_reqid(const struct sad *sad, uint8_t dir, uint32_t reqid, uint32_t slot);
+
+/*
+ * An inbound SA, live, whose owner is dead: what comes by it is for the policies of that owner and reqid from now on. It goes
+ * on being its own owner's otherwise, and has its own reqid in its configuration. Control thread.
+ */
+void sad_lend(struct sad *sad, uint32_t slot, uint64_t owner, uint32_t reqid);
 
 /* Sum of the counters over the workers. Control thread. */
 void sad_usage(const struct sad *sad, uint32_t slot, struct sa_usage *usage);

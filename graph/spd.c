@@ -2,6 +2,7 @@
 #include "spd_priv.h"
 
 #include "log.h"
+#include "sad.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -210,6 +211,7 @@ make_policy(struct spd *spd, const struct spd_policy_conf *conf, const struct sp
 	p->priority = conf->priority;
 	p->order = p->id = ++spd->order;
 	p->reqid = conf->reqid;
+	p->owner = sa_owner_tag(conf->owner);
 	p->action = conf->action;
 	p->mode = conf->mode;
 	p->proto = conf->proto;

@@ -110,6 +110,7 @@ struct spd_policy {
 	uint32_t priority;
 	uint32_t order; /* newer is larger: the tie-break */
 	uint32_t reqid;
+	uint32_t owner; /* sa_owner_tag() of conf.owner */
 	_Atomic uint32_t sa; /* OUT, PROTECT: slot of the SA to use, or SPD_NO_SA */
 	_Atomic uint32_t acquire; /* enum spd_acquire */
 	_Atomic uint32_t used; /* CLOCK_MONOTONIC seconds of the last use; 0: never */

@@ -91,10 +91,10 @@ spd_bind_sa(struct spd *spd, const struct sa_conf *sa, uint32_t slot)
 void
 spd_bind_newest(struct spd *spd, const struct sad *sad, struct spd_policy *p, uint32_t but)
 {
-	uint32_t slot = sad_next_of_reqid(sad, p->reqid, SAD_NO_SLOT);
+	uint32_t slot = sad_next_of_reqid(sad, SA_DIR_OUT, p->reqid, SAD_NO_SLOT);
 
 	while (slot != SAD_NO_SLOT && (slot == but || !spd_wants_sa(p, &sad_cold(sad, slot)->conf)))
-		slot = sad_next_of_reqid(sad, p->reqid, slot);
+		slot = sad_next_of_reqid(sad, SA_DIR_OUT, p->reqid, slot);
 	spd_bind(spd, p, slot);
 }
 

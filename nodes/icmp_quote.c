@@ -135,7 +135,7 @@ icmp_quote_allows_in(const struct worker *w, const struct rte_mbuf *m, const str
 	if (!(p->sa->flags & SA_F_TUNNEL) || !read_answer(w, m, p, &key))
 		return false;
 	policy = spd_batch_find(w, p->flags & PKT_F_LOCAL ? SPD_IN : SPD_FWD, &key);
-	return is_tunnel(policy) && policy->reqid == p->sa->reqid;
+	return is_tunnel(policy) && spd_policy_takes(policy, p->sa);
 }
 
 /* Whether the answer could have come as the error did: from us, out of that tunnel, or in clear. */

@@ -48,7 +48,7 @@ verdict(const struct worker *w, const struct pkt *p, const struct spd_policy *po
 {
 	if (p->flags & PKT_F_DECRYPTED) {
 		if (likely(policy != NULL && policy->action == SPD_PROTECT &&
-			    policy->reqid == p->sa->reqid &&
+			    spd_policy_takes(policy, p->sa) &&
 			    (policy->mode == SA_MODE_TUNNEL) == !!(p->sa->flags & SA_F_TUNNEL)))
 			return DROP_NONE;
 		return DROP_POLICY_MISMATCH;

@@ -23,6 +23,18 @@
 #define SPD_BATCH_FLAGS \
 	(PKT_F_DECRYPTED | PKT_F_PROTECTED | PKT_F_LOCAL | PKT_F_OWN_L2 | PKT_F_QUOTES)
 
+/*
+ * Whether the packets of an SA may be that policy's (its mode aside). A reqid is a number of its owner's; a policy of the
+ * configuration is for SAs of anybody. The owner is read first: sad_lend().
+ */
+static inline bool
+spd_policy_takes(const struct spd_policy *policy, const struct sa *sa)
+{
+	uint32_t owner = atomic_load_explicit(&sa->owner, memory_order_acquire);
+
+	return (policy->owner == owner || policy->owner == 0) && policy->reqid == sa->reqid;
+}
+
 /* Policies that packets are looked up in. */
 struct spd_batch_view {
 	enum spd_dir dir;

@@ -524,6 +524,81 @@ START_TEST(orphans_forward_until_the_new_owner_has_its_sa)
 }
 END_TEST
 
+static uint32_t
+add_inbound(uint64_t owner, uint32_t spi, uint32_t reqid, const char *peer)
+{
+	struct ike_msg m = sa_request(owner, IKE_DIR_IN, htonl(spi), reqid, US);
+	uint32_t slot;
+
+	addr(&m.body.add_sa.id.src, peer);
+	fill_slot(3, 1);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_int_eq(sad_find(w.c->sad, SA_DIR_IN, 50, htonl(spi), NULL, &slot), 0);
+	return slot;
+}
+
+static void
+add_in_policy(uint64_t owner, const char *net, uint32_t reqid, const char *peer)
+{
+	struct ike_msg m = policy_request(IKE_ADD_POLICY, owner, IKE_DIR_IN, net, 0, reqid, US);
+
+	addr(&m.body.policy.src, peer);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+}
+
+/* For whose policies an SA's packets are. */
+static bool
+is_for(uint32_t slot, uint64_t owner, uint32_t reqid)
+{
+	const struct sa *sa = sad_hot(w.c->sad, slot);
+
+	return sa->owner == sa_owner_tag(owner) && sa->reqid == reqid;
+}
+
+/* A charon that was started again counts its reqids anew. */
+START_TEST(what_orphans_bring_is_for_the_new_policies)
+{
+	uint32_t a, b, other, late;
+
+	say_hello(OWNER_A, 100);
+	a = add_inbound(OWNER_A, 0x1000, 1, PEER);
+	b = add_inbound(OWNER_A, 0x1001, 2, PEER);
+	other = add_inbound(OWNER_A, 0x1002, 1, PEER2);
+	late = add_inbound(OWNER_A, 0x1003, 3, PEER);
+	add_in_policy(OWNER_A, NET, 1, PEER);
+	add_in_policy(OWNER_A, "10.3.0.0", 2, PEER);
+	add_in_policy(OWNER_A, "10.4.0.0", 3, PEER);
+	ck_assert(is_for(a, OWNER_A, 1));
+	owner_died(w.c, 0);
+	say_hello(OWNER_B, 101);
+	add_in_policy(OWNER_B, NET, 2, PEER);
+	ck_assert(is_for(a, OWNER_B, 2));
+	ck_assert(is_for(b, OWNER_A, 2));
+	ck_assert(is_for(other, OWNER_A, 1)); /* it is another peer's */
+	add_in_policy(OWNER_B, "10.3.0.0", 1, PEER);
+	ck_assert(is_for(a, OWNER_B, 2));
+	ck_assert(is_for(b, OWNER_B, 1));
+	/* Each stays what it is for the control side. */
+	ck_assert_uint_eq(sad_cold(w.c->sad, a)->conf.reqid, 1);
+	ck_assert_uint_eq(sad_cold(w.c->sad, a)->conf.owner, OWNER_A);
+	/* And once more: of the second charon that dies, too. */
+	owner_died(w.c, 1);
+	say_hello(3, 102);
+	add_in_policy(3, NET, 7, "0.0.0.0"); /* a trap for any peer */
+	add_in_policy(3, "10.3.0.0", 8, PEER2);
+	ck_assert(is_for(a, 3, 7));
+	ck_assert(is_for(b, OWNER_B, 1));
+	/* An SA that has ended is nobody's. */
+	ck_assert_int_eq(sad_retire(w.c->sad, late), 0);
+	add_in_policy(3, "10.4.0.0", 9, PEER);
+	ck_assert(is_for(late, OWNER_A, 3));
+	pass(60);
+	ck_assert_int_eq(sad_cold(w.c->sad, a)->state, SA_DYING);
+	ck_assert_int_eq(sad_cold(w.c->sad, other)->state, SA_DYING);
+	ck_assert_uint_eq(policy(SPD_IN, NET)->action, SPD_PROTECT);
+}
+END_TEST
+
 START_TEST(an_orphan_to_another_peer_is_not_used)
 {
 	struct ike_msg m;
@@ -930,6 +1005,7 @@ main(void)
 		the_dead_do_not_discard_for_the_living,
 		policies_of_ranges,
 		orphans_forward_until_the_new_owner_has_its_sa,
+		what_orphans_bring_is_for_the_new_policies,
 		an_orphan_to_another_peer_is_not_used,
 		a_number_that_the_peer_gives_again_replaces_the_orphan,
 		an_sa_moves_and_keeps_its_numbers,

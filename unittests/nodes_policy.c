@@ -238,7 +238,9 @@ START_TEST(mismatch)
 		{.src = HOST_A, .dst = HOST_B}, /* the other way */
 		{.src = PEER, .dst = US}, /* the ends themselves */
 	};
+	uint8_t got[PACKET_MAX];
 	struct esp e = ESP_IN(1);
+	struct spd_policy *forward;
 	uint32_t other;
 
 	tunnel(0, 64, &in, &out);
@@ -261,6 +263,27 @@ START_TEST(mismatch)
 	worker(0)->drops[DROP_ESP_REPLAY] = 0;
 	drops_are(DROP_POLICY_MISMATCH, 1);
 	ck_assert_uint_eq(worker(0)->sa_counters[other].errors[SA_ERR_SELECTOR], 1);
+	/* The right reqid, of another owner; and of the same one. */
+	e.spi = SPI_IN;
+	forward = policy(SPD_FWD, SPD_PROTECT, "10.2.0.0/16 > 10.1.0.0/16", REQID, NULL);
+	forward->owner = 5;
+	put_esp(&e, &inward);
+	run();
+	drops_are(DROP_POLICY_MISMATCH, 1);
+	nothing_left();
+	sa_at(in)->owner = 5;
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	no_drops();
+	ck_assert_uint_gt(sent(LAN, got), 0);
+	forward->owner = 0; /* the configuration's is for SAs of anybody */
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	no_drops();
+	ck_assert_uint_gt(sent(LAN, got), 0);
+	e.sqn++;
 	/* A bypass does not take what comes by an SA, nor does a policy for transport mode. */
 	e.spi = SPI_IN;
 	policy(SPD_FWD, SPD_BYPASS, "10.3.0.0/16 > 10.1.0.0/16", 0, NULL);

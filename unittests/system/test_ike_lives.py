@@ -135,6 +135,22 @@ def test_a_service_manager_ends_charon(sites):
     sites.wait_ping(10)
 
 
+def test_the_next_charon_has_other_reqids(sites):
+    """kill -9: until its successor negotiates, the orphans serve the new policies, in both directions."""
+    sites.start().up()
+    assert sites.ping() == 3
+    a = sites.a
+    a.charon.kill()
+    a.charon.start()
+    a.wait_backend()
+    a.load(children=psk_child("net", a.me["net"], a.peer["net"], "trap", "reqid = 77"))
+    wait_for("its policies alone", lambda: {p["reqid"] for p in a.router.policies() if p["action"] == "protect"} == {77}, 10)
+    assert sites.ping(5, interval=0.05) == 5
+    assert sites.b.host.ping(a.me["host"], count=5, interval=0.05) == 5
+    assert {x["owner_state"] for x in a.router.sas()} == {"orphan"}
+    assert "policy-mismatch" not in a.router.drops()
+
+
 def test_charon_killed_while_its_agent_hangs(sites):
     """kill -9: the stopped agent dies with it, and does not hold up the next router."""
     sites.a.start_router()
