@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_daemon.h"
 
+#include "line_queue.h"
+
 #include "ike_missing.h"
 #include "ike_words.h"
 
@@ -114,16 +116,17 @@ ike_event_text(const char *event, const json_t *message, char *buf, size_t size)
 struct watch {
 	const struct ike_options *o;
 	struct vici *v;
+	struct line_queue *lines;
 	bool loaded; /* what was loaded shall stay */
 };
 
-/* On libvici's thread. */
+/* On libvici's thread, which must not wait for who reads. */
 static void
 on_event(void *ctx, const char *event, json_t *message)
 {
 	struct watch *w = ctx;
 	bool log = strcmp(event, "log") == 0;
-	char text[512], clock[16];
+	char text[512], clock[16], *whole;
 	const char *line = NULL;
 	time_t now = time(NULL);
 	struct tm tm;
@@ -136,7 +139,7 @@ on_event(void *ctx, const char *event, json_t *message)
 			char *s = json_dumps(v, JSON_COMPACT);
 
 			if (s != NULL)
-				fprintf(w->o->view.out, "%s\n", s);
+				line_queue_add(w->lines, s);
 			free(s);
 			json_decref(v);
 		}
@@ -146,11 +149,13 @@ on_event(void *ctx, const char *event, json_t *message)
 			line = ike_text(message, "msg");
 		strftime(clock, sizeof(clock), "%T ", localtime_r(&now, &tm));
 		/* The journal has a clock of its own. */
-		if (line != NULL)
-			fprintf(w->o->view.out, "%s%s\n",
-				getenv("JOURNAL_STREAM") != NULL ? "" : clock, line);
+		if (line != NULL &&
+			asprintf(&whole, "%s%s", getenv("JOURNAL_STREAM") != NULL ? "" : clock,
+				line) >= 0) {
+			line_queue_add(w->lines, whole);
+			free(whole);
+		}
 	}
-	fflush(w->o->view.out);
 }
 
 /* CTL_REFUSED after a line about what charon has no more. */
@@ -185,11 +190,11 @@ watch(struct watch *w)
 	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (!vici_listen(w->v, events[i], on_event, w))
 			return CTL_NO_ROUTER;
-	while (!ike_ended && !hung_up && !ferror(w->o->view.out)) {
-		struct timespec pause = {.tv_sec = PING_SECONDS};
-
-		if (nanosleep(&pause, NULL) != 0)
-			continue;
+	while (!ike_ended && !hung_up) {
+		if (!line_queue_write(w->lines, fileno(w->o->view.out), PING_SECONDS * 1000))
+			break;
+		if (ike_ended || hung_up)
+			break;
 		answer = vici_call(w->v, "version", NULL, 30);
 		if (answer == NULL)
 			return CTL_NO_ROUTER;
@@ -200,6 +205,16 @@ watch(struct watch *w)
 			return rc;
 	}
 	return CTL_OK;
+}
+
+static bool
+watch_begin(struct watch *w)
+{
+	w->lines = line_queue_new(
+		w->o->view.json ? "{\"lost\":%lu}" : "%lu events were lost: nobody read them");
+	if (w->lines == NULL)
+		client_fail(0, "out of memory");
+	return w->lines != NULL;
 }
 
 static void
@@ -217,15 +232,18 @@ int
 ike_watch_command(const struct ike_options *o)
 {
 	struct watch w = {.o = o};
-	int rc = ike_connect(o, &w.v);
+	int rc = watch_begin(&w) ? ike_connect(o, &w.v) : CTL_REFUSED;
 
-	if (rc != CTL_OK)
+	if (rc != CTL_OK) {
+		line_queue_free(w.lines);
 		return rc;
+	}
 	catch_signals();
 	rc = watch(&w);
 	if (rc != CTL_OK)
 		client_fail(0, "charon hung up");
 	vici_close(w.v);
+	line_queue_free(w.lines);
 	return rc;
 }
 
@@ -282,6 +300,8 @@ ike_run_command(const struct ike_options *o)
 	bool ready = false;
 	int rc = CTL_OK;
 
+	if (!watch_begin(&w))
+		return CTL_REFUSED;
 	catch_signals();
 	while (!ike_ended && wait_for_charon(o)) {
 		if (ready)
@@ -297,8 +317,10 @@ ike_run_command(const struct ike_options *o)
 			continue;
 		}
 		/* A first file that is wrong ends it; a later one leaves what is there. */
-		if (rc != CTL_OK && !ready)
+		if (rc != CTL_OK && !ready) {
+			line_queue_free(w.lines);
 			return rc;
+		}
 		notify("READY=1");
 		ready = true;
 		fflush(o->view.out);
@@ -310,5 +332,6 @@ ike_run_command(const struct ike_options *o)
 		vici_close(w.v);
 	}
 	notify("STOPPING=1");
+	line_queue_free(w.lines);
 	return CTL_OK;
 }

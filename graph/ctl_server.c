@@ -92,11 +92,12 @@ on_pump(evutil_socket_t fd, short what, void *arg)
 static void
 stream(struct client *c, struct ctl_stream *s)
 {
-	const struct timeval every = {.tv_usec = PUMP_US}, write = {.tv_sec = WRITE_SECONDS};
+	const struct timeval every = {.tv_usec = PUMP_US};
 
 	c->stream = s;
 	c->pump = event_new(bufferevent_get_base(c->bev), -1, EV_PERSIST, on_pump, c);
-	bufferevent_set_timeouts(c->bev, NULL, &write);
+	/* Who reads it may pause: what is kept for him has an end, and what comes then is lost and counted. */
+	bufferevent_set_timeouts(c->bev, NULL, NULL);
 	if (c->pump == NULL || event_add(c->pump, &every) != 0)
 		c->closing = true;
 }

@@ -20,6 +20,7 @@
 
 #define LIBVICI "/usr/lib/ipsec/libvici.so.0"
 #define EXIT_NO_CHARON 3
+#define CONNECT_SECONDS 10
 
 /* The functions of libvici. */
 struct functions {
@@ -132,12 +133,37 @@ find_connected(bool connected[FDS])
 }
 
 static void
+interrupt(int sig)
+{
+	(void)sig;
+}
+
+/* One that is stopped lets nobody wait for ever: its queue is full some time, and then this ends with EINTR. */
+static vici_conn_t *
+connect_in_time(const char *uri)
+{
+	const struct sigaction act = {.sa_handler = interrupt};
+	struct sigaction was;
+	vici_conn_t *conn;
+	int error;
+
+	sigaction(SIGALRM, &act, &was);
+	alarm(CONNECT_SECONDS);
+	conn = lib.connect((char *)(uintptr_t)uri);
+	error = errno;
+	alarm(0);
+	sigaction(SIGALRM, &was, NULL);
+	errno = error;
+	return conn;
+}
+
+static void
 connect_to(struct vici *v)
 {
 	bool before[FDS], after[FDS];
 
 	find_connected(before);
-	v->conn = lib.connect(v->uri);
+	v->conn = connect_in_time(v->uri);
 	if (v->conn == NULL)
 		return;
 	find_connected(after);
@@ -171,7 +197,8 @@ vici_open(const char *uri, const char **why)
 		v->uri != NULL ? v->uri : "",
 		errno == ENOENT || errno == ECONNREFUSED
 			? "is it running, and its vici plugin loaded?"
-			: strerror(errno));
+		: errno == EINTR ? "it takes no connections: is it hung, or stopped?"
+				 : strerror(errno));
 	*why = text;
 	vici_close(v);
 	return NULL;
@@ -455,8 +482,11 @@ vici_stream(struct vici *v, const char *command, json_t *args, const char *event
 		return false;
 	}
 	answer = vici_call(v, command, args, 60);
-	if (answer != NULL)
+	if (answer != NULL) {
+		wait_begins(v, 10);
 		lib.register_event(v->conn, unconst(event), NULL, NULL);
+		wait_ends();
+	}
 	v->n_listeners--;
 	json_decref(answer);
 	return answer != NULL;

@@ -19,8 +19,8 @@
 struct vici;
 
 /*
- * uri: "unix:///path", "tcp://host:port", or a path; NULL: the usual one. NULL after a failure: *why is a line
- * without the end.
+ * uri: "unix:///path", "tcp://host:port", or a path; NULL: the usual one. NULL after a failure, or after ten seconds in
+ * which nobody took the connection: *why is a line without the end.
  */
 struct vici *vici_open(const char *uri, const char **why);
 void vici_close(struct vici *v);

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 from scapy.all import ARP, ICMP, IP, Ether, RawPcapNgReader, raw
@@ -297,6 +298,18 @@ def test_capture_inside_the_tunnel(sites):
     assert [p[:3] for p in packets] == [("inner", 2, f"SPI {spi['out']}"), ("inner", 1, f"SPI {spi['in']}")]
     assert [(p[3][IP].src, p[3][IP].dst, p[3][ICMP].type) for p in packets] == [(HOST_A, HOST_B, 8), (HOST_B, HOST_A, 0)]
     assert "2 packets" in c.err
+
+
+def test_a_paused_reader_goes_on(sites):
+    """A viewer that stops reading for longer than the router waits for answers to be read loses packets, not its capture."""
+    p = subprocess.Popen([CYGNETCTL, "--socket", sites.a.router.socket, "capture", "-w", "-", "-d", "15", "icmp"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.stderr.readline() == b"capturing\n"
+    for _ in range(12):
+        sites.a.host.run("ping", "-f", "-q", "-c", "400", "-s", "1300", "-w", "5", HOST_B, check=False)
+        time.sleep(1)
+    out, err = p.communicate(timeout=20)
+    assert p.returncode == 0 and b"closed the connection" not in err and len(out) > 1 << 16
 
 
 def test_capture_with_keys(sites):
