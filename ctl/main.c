@@ -380,12 +380,18 @@ run(const struct command *c, struct shown *o)
 static bool
 is_ike(char **argv)
 {
+	static const char *const with_value[] = {
+		"-u", "--uri", "-t", "--timeout", "-n", "--name", "-s", "--socket"};
+
 	for (char **arg = argv + 1; *arg != NULL; arg++) {
+		bool value = false;
+
 		if ((*arg)[0] != '-')
 			return strcmp(*arg, "ike") == 0;
-		if (strcmp(*arg, "-u") == 0 || strcmp(*arg, "--uri") == 0)
-			if (*++arg == NULL)
-				break;
+		for (unsigned int i = 0; i < sizeof(with_value) / sizeof(with_value[0]); i++)
+			value = value || strcmp(*arg, with_value[i]) == 0;
+		if (value && *++arg == NULL)
+			break;
 	}
 	return false;
 }

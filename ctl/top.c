@@ -157,6 +157,9 @@ watch(struct options *o, double interval, double rounds, bool batch)
 	}
 	if (!batch)
 		screen_close();
+	/* What was said of it is gone with the screen. */
+	if (rc != CTL_OK && !batch)
+		client_fail(rc, "the router at %s does not answer any more", o->path);
 	forget(&before);
 	screen_free(&page);
 	return rc;

@@ -179,7 +179,7 @@ tunnels(struct screen *s, const struct top_sample *now, const struct top_sample 
 		if (v == NULL || strcmp(list_str(row, "state"), "larval") == 0)
 			continue;
 		v[used].a = row;
-		v[used].b = same(before->sas, row, "spi", "direction");
+		v[used].b = same(before->sas, row, "slot", "spi");
 		v[used].key = rate(row, v[used].b, "bytes", seconds);
 		used++;
 	}

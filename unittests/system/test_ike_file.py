@@ -632,3 +632,7 @@ def test_without_charon(module_lab):
     assert p.returncode == 3 and "charon does not answer at" in p.stderr
     p = run([CYGNETCTL, "ike", "load"], check=False)
     assert p.returncode == 2 and "usage: cygnetctl ike load FILE" in p.stderr
+    # A router may be called ike.
+    for option in "-n", "--name":
+        p = run([CYGNETCTL, option, "ike", "sa"], check=False)
+        assert p.returncode == 3 and "no router answers at" in p.stderr and "/ike.sock" in p.stderr
