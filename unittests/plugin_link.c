@@ -18,7 +18,7 @@ START_TEST(an_answer_is_brought_back)
 	fake_wait_up();
 	fake.status[IKE_GET_SPI] = -ENOSPC;
 	ck_assert_int_eq(fake_call(IKE_GET_SPI, &ms), -ENOSPC);
-	ck_assert_uint_lt(ms, TIMEOUT / 2);
+	ck_assert_uint_lt(ms, PATIENT / 2);
 	ck_assert_int_eq(fake_call(IKE_QUERY_SA, &ms), 0);
 	link_lock(fake.link);
 	ck_assert_uint_eq(link_epoch(fake.link), EPOCH);
@@ -34,7 +34,7 @@ START_TEST(no_answer_ends_with_the_time_out)
 	fake_set(IKE_GET_SPI, SILENT);
 	ck_assert_int_eq(fake_call(IKE_GET_SPI, &ms), -ETIMEDOUT);
 	ck_assert_uint_ge(ms, TIMEOUT - 10);
-	ck_assert_uint_lt(ms, 3 * TIMEOUT);
+	ck_assert_uint_lt(ms, PATIENT);
 	ck_assert_int_eq(fake_call(IKE_QUERY_SA, &ms), 0);
 }
 END_TEST
@@ -110,7 +110,7 @@ START_TEST(without_a_router_calls_fail_at_once)
 	fake_wait(&fake.lives, 2);
 	for (int i = 0; i < 100; i++) {
 		ck_assert_int_eq(fake_call(IKE_GET_SPI, &ms), -ENOTCONN);
-		ck_assert_uint_lt(ms, TIMEOUT / 2);
+		ck_assert_uint_lt(ms, PATIENT / 2);
 	}
 	link_lock(fake.link);
 	ck_assert_uint_eq(link_epoch(fake.link), 0);
@@ -125,7 +125,7 @@ START_TEST(an_agent_that_dies_ends_its_calls)
 	fake_wait_up();
 	fake_set(IKE_GET_SPI, CLOSE);
 	ck_assert_int_eq(fake_call(IKE_GET_SPI, &ms), -ENOTCONN);
-	ck_assert_uint_lt(ms, TIMEOUT / 2);
+	ck_assert_uint_lt(ms, PATIENT / 2);
 	fake_wait_up();
 	ck_assert_uint_eq(fake_read(&fake.lives), 2);
 }
@@ -159,7 +159,7 @@ START_TEST(an_agent_on_its_way_is_waited_for)
 	fake_wait_up();
 	ck_assert_uint_eq(wait_for_next(TIMEOUT / 2, EPOCH, &ms), EPOCH);
 	ck_assert_uint_ge(ms, TIMEOUT / 10);
-	ck_assert_uint_lt(ms, TIMEOUT);
+	ck_assert_uint_lt(ms, PATIENT);
 }
 END_TEST
 
@@ -170,7 +170,7 @@ START_TEST(one_that_is_too_slow_is_not)
 	fake_wait_up();
 	ck_assert_uint_eq(wait_for_next(4 * TIMEOUT, EPOCH, &ms), 0);
 	ck_assert_uint_ge(ms, TIMEOUT - 10);
-	ck_assert_uint_lt(ms, 3 * TIMEOUT);
+	ck_assert_uint_lt(ms, PATIENT);
 }
 END_TEST
 
@@ -180,7 +180,7 @@ START_TEST(one_that_finds_no_router_is_not)
 
 	fake_wait_up();
 	ck_assert_uint_eq(wait_for_next(0, 0, &ms), 0);
-	ck_assert_uint_lt(ms, TIMEOUT / 2);
+	ck_assert_uint_lt(ms, PATIENT / 2);
 }
 END_TEST
 
@@ -614,7 +614,7 @@ START_TEST(destroy_ends_pending_calls)
 	fake_wait(&fake.got[IKE_GET_SPI], 8);
 	start = fake_ms();
 	link_destroy(fake.link);
-	ck_assert_uint_lt(fake_ms() - start, TIMEOUT);
+	ck_assert_uint_lt(fake_ms() - start, PATIENT / 2);
 	fake.link = NULL;
 	for (int i = 0; i < 8; i++) {
 		pthread_join(threads[i], NULL);
@@ -636,7 +636,7 @@ START_TEST(destroy_ends_a_replay)
 	fake_wait(&fake.got[IKE_HELLO], 2);
 	start = fake_ms();
 	link_destroy(fake.link);
-	ck_assert_uint_lt(fake_ms() - start, TIMEOUT);
+	ck_assert_uint_lt(fake_ms() - start, PATIENT / 2);
 	fake.link = NULL;
 }
 END_TEST
@@ -679,21 +679,17 @@ main(void)
 {
 	Suite *s = suite_create("plugin_link");
 	TCase *t = tcase_create("link");
+	TCase *patient = tcase_create("patient");
 	SRunner *runner;
 	int failed;
 
 	tcase_add_checked_fixture(t, fake_setup, fake_teardown);
 	tcase_set_timeout(t, 30);
-	tcase_add_test(t, an_answer_is_brought_back);
 	tcase_add_test(t, no_answer_ends_with_the_time_out);
 	tcase_add_test(t, a_late_answer_is_nobodys);
 	tcase_add_test(t, repeated_and_garbled_answers);
 	tcase_add_test(t, noise_does_no_harm);
-	tcase_add_test(t, without_a_router_calls_fail_at_once);
-	tcase_add_test(t, an_agent_that_dies_ends_its_calls);
-	tcase_add_test(t, an_agent_on_its_way_is_waited_for);
 	tcase_add_test(t, one_that_is_too_slow_is_not);
-	tcase_add_test(t, one_that_finds_no_router_is_not);
 	tcase_add_test(t, a_router_that_comes_back_is_told_all);
 	tcase_add_test(t, a_resync_replays_and_finds_what_is_gone);
 	tcase_add_test(t, an_outbound_sa_alone_that_is_gone_is_told);
@@ -707,11 +703,20 @@ main(void)
 	tcase_add_test(t, many_threads_get_their_own_answers);
 	tcase_add_test(t, many_threads_call_while_agents_die);
 	tcase_add_test(t, a_full_socket_blocks_nobody);
-	tcase_add_test(t, destroy_ends_pending_calls);
-	tcase_add_test(t, destroy_ends_a_replay);
 	tcase_add_test(t, a_refused_version_is_said_once);
 	tcase_add_test(t, events_are_raised);
 	suite_add_tcase(s, t);
+	/* A machine that stands still for a moment reaches no time-out of these. */
+	tcase_add_checked_fixture(patient, fake_setup_patient, fake_teardown);
+	tcase_set_timeout(patient, 60);
+	tcase_add_test(patient, an_answer_is_brought_back);
+	tcase_add_test(patient, without_a_router_calls_fail_at_once);
+	tcase_add_test(patient, an_agent_that_dies_ends_its_calls);
+	tcase_add_test(patient, an_agent_on_its_way_is_waited_for);
+	tcase_add_test(patient, one_that_finds_no_router_is_not);
+	tcase_add_test(patient, destroy_ends_pending_calls);
+	tcase_add_test(patient, destroy_ends_a_replay);
+	suite_add_tcase(s, patient);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

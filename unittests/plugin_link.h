@@ -13,6 +13,7 @@
  */
 
 #define TIMEOUT 1000 /* ms, of a request: what is answered is, within that, on a busy machine too */
+#define PATIENT 10000 /* ms, the time-out of a link that must not come to it */
 #define RETRY 500 /* ms, between replays of which a part was refused */
 #define EPOCH 77
 
@@ -50,6 +51,8 @@ struct fake {
 extern struct fake fake;
 
 void fake_setup(void);
+/* The same with a time-out of PATIENT. */
+void fake_setup_patient(void);
 void fake_teardown(void);
 
 /* Waits up to 20 seconds until *n, under the lock, is at least that. */

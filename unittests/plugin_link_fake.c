@@ -234,13 +234,13 @@ on_log(void *ctx, int level, const char *line)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-void
-fake_setup(void)
+static void
+setup(unsigned int timeout_ms)
 {
 	struct link_conf conf = {
 		.agent = "/nonexistent/agent",
 		.file_prefix = "test",
-		.timeout_ms = TIMEOUT,
+		.timeout_ms = timeout_ms,
 		.retry_ms = RETRY,
 		.start_agent = start_agent,
 		.event = on_event,
@@ -254,6 +254,18 @@ fake_setup(void)
 	fake.desired = desired_create();
 	fake.link = link_create(&conf, fake.desired);
 	ck_assert_ptr_nonnull(fake.link);
+}
+
+void
+fake_setup(void)
+{
+	setup(TIMEOUT);
+}
+
+void
+fake_setup_patient(void)
+{
+	setup(PATIENT);
 }
 
 void
