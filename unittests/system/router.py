@@ -2,6 +2,7 @@
 """A cygnet in a namespace."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import BUILD, Failed, run, wait_for
+from lab import BUILD, STATE, Failed, run, wait_for
 
 CYGNET = BUILD / "cygnet"
 FREE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
@@ -64,11 +65,30 @@ class Router:
         """cygnet --check: the finished process."""
         return self.ns.run(self.binary, "-c", self.file, "--check", check=False, **kw)
 
+    def reserve(self):
+        """If there are huge pages enough for it: the lock, while which is open nobody else takes them."""
+        lock = open(STATE / "hugepages.lock", "w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if self.conf["eal"]["memory"] <= 2 * int(FREE_PAGES.read_text()):
+            return lock
+        lock.close()
+        return None
+
+    def has_memory(self):
+        try:
+            maps = Path(f"/proc/{self.process.pid}/maps").read_text()
+        except OSError:
+            return True  # it has ended
+        return 2 * maps.count("/dev/hugepages/") >= self.conf["eal"]["memory"] or not self.process.alive()
+
     def start(self, wait=True, env=None):
-        # Other labs may have them at the moment.
-        with contextlib.suppress(Failed):
-            wait_for("huge pages", lambda: self.conf["eal"]["memory"] <= 2 * int(FREE_PAGES.read_text()))
-        self.process = self.ns.start(self.binary, "-c", self.file, name=f"cygnet-{self.ns.short}", env=env)
+        lock = contextlib.nullcontext()
+        with contextlib.suppress(Failed):  # other labs may have them at the moment
+            lock = wait_for("huge pages", self.reserve)
+        with lock:
+            self.process = self.ns.start(self.binary, "-c", self.file, name=f"cygnet-{self.ns.short}", env=env)
+            with contextlib.suppress(Failed):
+                wait_for("its memory", self.has_memory, 5, 0.01)
         if wait:
             self.wait_ready()
         return self
