@@ -23,7 +23,7 @@ from echo import LATE, Echo
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CYGNET_BUILD", REPO / "build"))
 BUILD_ASAN = Path(os.environ.get("CYGNET_BUILD_ASAN", REPO / "build-asan"))
-STATE = Path("/var/lib/cygnet-lab")  # root's alone: keys lie here
+STATE = Path("/var/lib/cygnet-lab")  # what is in it is root's alone, for keys lie there; a lab that lets others in can be reached
 # Two runs on one machine need different ones, and so do pytest's workers, which run side by side.
 PREFIX = os.environ.get("CYGNET_LAB", "cyg") + os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw") + "-"
 
@@ -202,7 +202,8 @@ class Lab:
         self.processes = []
         self.namespaces = {}
         cleanup(self.name)
-        STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+        STATE.mkdir(mode=0o711, parents=True, exist_ok=True)
+        STATE.chmod(0o711)
         self.dir.mkdir(mode=0o700)
 
     def __enter__(self):
