@@ -24,6 +24,7 @@ charon {{
 		kernel-cygnet {{
 			file_prefix = {prefix}
 			agent = {agent}
+			timeout = 10000
 			{plugin}
 		}}
 		vici {{
@@ -97,7 +98,8 @@ secrets {{
 
 
 class Charon:
-    """prefix: the file prefix of the router that it shall key; backend: which kernel-ipsec comes first."""
+    """prefix: the file prefix of the router that it shall key; backend: which kernel-ipsec comes first; plugin: options of ours, of
+    which the time-out is ten times the usual one, for who has no cpu for a moment."""
 
     def __init__(self, ns, prefix, backend="kernel-cygnet", charon="", plugin=""):
         self.ns = ns

@@ -108,7 +108,7 @@ def test_negotiation_before_the_agent(sites):
         s.start_router()
         s.add_route()
     for s in sites:
-        s.make_charon(plugin="timeout = 10000")  # it attaches slowly where cpus are busy
+        s.make_charon()
     sites.b.charon.start()
     sites.b.wait_backend()
     sites.b.load()

@@ -107,7 +107,7 @@ def test_router_dies_under_traffic(sites):
 def test_charon_ends_while_its_agent_hangs(sites):
     """SIGTERM does not wait for a stopped agent, and the agent does not stay."""
     sites.a.start_router()
-    sites.a.make_charon().start()
+    sites.a.make_charon(plugin="timeout = 1000").start()
     sites.a.wait_backend()
     pids = agents(sites.a)
     for pid in pids:
@@ -294,20 +294,20 @@ def test_router_is_killed_with_a_hundred_tunnels(sites):
     frames = [f for c in captures for f in c.stop()[0]]
     assert {kind(f) for f in frames} <= {"esp", "ike", "arp"}
     assert no_nonce_twice(frames) > 10
-    assert took < max(15, 3 * first)  # 3 s on a machine of its own
+    assert took < PATIENCE * max(15, 3 * first)  # 3 s on a machine of its own
 
 
 def test_orphans_go_after_their_grace_time(lab):
     """charon does not come back: its SAs go, its policies discard, nothing leaks; a new charon mends it."""
-    sites = TwoSites(lab, ipsec={"orphan-grace": 3})
+    sites = TwoSites(lab, ipsec={"orphan-grace": 10})
     sites.start().up()
     assert sites.ping() == 3
     a = sites.a
     with NoClear(sites):
         a.charon.kill()
         assert sites.ping(3, interval=0.05) == 3
-        assert {x["owner_state"] for x in a.router.sas()} == {"orphan"}
-        wait_for("the orphans to go", lambda: not a.router.sas(), 10)
+        wait_for("orphans", lambda: {x["owner_state"] for x in a.router.sas()} == {"orphan"}, 2)
+        wait_for("the orphans to go", lambda: not a.router.sas(), 20)
         assert {p["action"] for p in a.router.policies()} == {"discard"}
         assert sites.ping(2, wait=0.3) == 0
         assert "policy-discard" in a.router.drops()
