@@ -196,7 +196,7 @@ def test_routes_follow_linux(bypass):
     net.r.route("unreachable", "172.16.1.0/24")
     wait_for("unreachable", lambda: "172.16.1.0/24" in prefixes(), 3)
     with Drops(r) as d:
-        p = net.left.run("ping", "-n", "-c", "1", "-W", "1", "172.16.1.1", check=False)
+        p = net.left.run("ping", "-n", "-c", "1", "-W", "10", "172.16.1.1", check=False)
         assert re.search("[Uu]nreachable|prohibited|filtered", p.stdout), p.stdout
         d.expect({"route-unreachable": 1})
     net.r.run("ip", "route", "del", "172.16.0.0/24")
@@ -257,10 +257,17 @@ def test_punts_are_rationed(lab):
 
     def received():
         return next(p["stats"]["rx_packets"] for p in net.router.json("port") if p["name"] == "in")
-    began, before = time.monotonic(), received()
-    while time.monotonic() < began + 1:
+    began, before, given = time.monotonic(), received(), 0
+    while time.monotonic() < began + 1 or given < 2000:
         left.send(*[flood] * 50)
+        given += 50
         time.sleep(0.005)
+
+    def read():
+        n = received()
+        time.sleep(0.05)
+        return received() == n
+    wait_for("the flood to be read", read)
     assert net.left.ping("10.2.0.2") == 3
     net.left.run("ip", "neigh", "flush", "dev", "e0")
     assert net.left.ping("10.2.0.2", count=1) == 1  # ARP has a ration of its own

@@ -213,10 +213,10 @@ def test_inactivity_timeout(net):
     net.moon.up("net")
     mark = net.moon.log_mark()
     for _ in range(10):
+        last = time.monotonic()
         assert net.alice.ping(BOB, 1) == 1
         time.sleep(0.5)
     assert len(net.moon.sas()) == 2
-    last = time.monotonic()
     net.moon.wait_log("deleting CHILD_SA after 3 seconds of inactivity", mark, 10)
     assert time.monotonic() - last > 1.5
     wait_for("the SAs to go", lambda: not net.moon.sas(), 5)
@@ -326,11 +326,12 @@ def test_reauth_mbb(net, who):
     while 0 not in lost and len(lost) < 3:
         first = {s["spi"] for s in net.moon.sas()}
         with Drops(net.moon.router) as d, Echo(net.alice.ns, BOB, 0.02) as stream:
-            time.sleep(0.5)
+            wait_for("pings", lambda: stream.sent >= 25)
             getattr(net, who).charon.swanctl("--rekey", "--ike", "gw", "--reauth")
             wait_for("the old SAs to go", lambda: not first & {s["spi"] for s in net.moon.sas()}, 5)
-            time.sleep(0.5)
-        assert stream.sent > 50 and d.since() == {}, (stream.sent, stream.lost, d.since())
+            n = stream.sent + 25
+            wait_for("pings", lambda: stream.sent >= n)
+        assert d.since() == {}, (stream.sent, stream.lost, d.since())
         lost.append(stream.lost)
     assert 0 in lost, lost
     assert len(net.moon.sas()) == 2

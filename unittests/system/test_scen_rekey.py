@@ -23,7 +23,7 @@ LOAD = os.environ.get("CYGNET_REKEY_LOAD", "30")  # Mbit/s of the bulk, each way
 @contextmanager
 def two_gateways(lab, **conf):
     with Lab(lab) as lab:
-        made = Net(lab, "make_before_break = yes\n\tfilelog {\n\t\tlog {\n\t\t\tike = 2\n\t\t\tchd = 2\n\t\t}\n\t}", **conf)
+        made = Net(lab, "retransmit_tries = 10\n\tmake_before_break = yes\n\tfilelog {\n\t\tlog {\n\t\t\tike = 2\n\t\t\tchd = 2\n\t\t}\n\t}", **conf)
         made.load_net()
         yield made
         assert [g.charon.stop() for g in (made.moon, made.sun)] == [0, 0]
