@@ -104,7 +104,6 @@ crypto_create(const struct config *config, unsigned int queue_pairs, unsigned in
 		if (strcmp(name, NATIVE) == 0) {
 			if (find_native(dev) < 0)
 				continue;
-			size = RTE_MAX(size, (unsigned int)sizeof(struct esp_gcm_key));
 		} else if (find_or_make(dev, name, queue_pairs) < 0) {
 			LOG(WARNING, "crypto device %s is not there: left out", name);
 			continue;
@@ -182,7 +181,7 @@ sync_of(const struct dev *dev, const struct sa *sa, const struct sa_conf *conf)
 	return SA_SYNC_NO;
 }
 
-/* A session of the SA on that device, or -ENOTSUP. Keys of native crypto lie where sessions do. */
+/* A session of the SA on that device, or -ENOTSUP. Native crypto's key lies in the SA. */
 static int
 create_on(struct crypto *c, const struct dev *dev, struct sa *sa, const struct sa_conf *conf,
 	const uint8_t *key)
@@ -193,8 +192,8 @@ create_on(struct crypto *c, const struct dev *dev, struct sa *sa, const struct s
 	if (dev->native) {
 		if (sa->crypto != SA_CRYPTO_AEAD || t->algo != RTE_CRYPTO_AEAD_AES_GCM)
 			return -ENOTSUP;
-		if (rte_mempool_get(c->sessions, &sa->session) != 0)
-			return -ENOMEM;
+		_Static_assert(sizeof(struct esp_gcm_key) == sizeof(sa->native), "native keys");
+		sa->session = sa->native;
 		esp_gcm_init(sa->session, key, conf->enc_key_len - t->salt_len, sa->salt,
 			sa->icv_len, sa->flags & SA_F_ESN);
 		sa->sync = SA_SYNC_NATIVE;
@@ -236,13 +235,14 @@ destroy_session(void *ctx, struct sa *sa)
 {
 	struct crypto *c = ctx;
 
-	if (sa->sync == SA_SYNC_NATIVE)
-		rte_mempool_put(c->sessions, sa->session);
-	else
+	if (sa->sync == SA_SYNC_NATIVE) {
+		explicit_bzero(sa->native, sizeof(sa->native));
+	} else {
 		rte_cryptodev_sym_session_free(c->devs[sa->dev].id, sa->session);
-	/* Drivers do not all wipe what they derived from the key. Only this thread takes sessions
-	 * from the pool, so the object is still nobody's. */
-	explicit_bzero(sa->session, c->sessions->elt_size);
+		/* Drivers do not all wipe what they derived from the key. Only this thread takes sessions
+		 * from the pool, so the object is still nobody's. */
+		explicit_bzero(sa->session, c->sessions->elt_size);
+	}
 	sa->session = NULL;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -180,6 +181,8 @@ enum sa_sync {
 /*
  * The hot half: what a packet needs, by cache lines.
  */
+#define SA_NATIVE_LEN (9 * RTE_CACHE_LINE_SIZE)
+
 struct sa {
 	/* Line 1: read for each packet. */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t spi; /* network order; 0: not for packets */
@@ -197,7 +200,7 @@ struct sa {
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */
 	_Atomic uint32_t owner; /* sa_owner_tag(): for whose policies its packets are */
-	void *session; /* of its crypto device; NATIVE: a struct esp_gcm_key */
+	void *session; /* of its crypto device; NATIVE: its own native */
 	struct replay *replay; /* inbound; NULL without a window */
 	uint16_t tfc; /* outbound tunnels: pad to that length; SA_TFC_MTU: to the MTU; 0: not */
 	_Atomic uint16_t
@@ -213,9 +216,14 @@ struct sa {
 	_Atomic bool mapping_told; /* a new address of the peer was, less than a second ago */
 	uint16_t peer_port; /* inbound, ESP in UDP: where packets come from; network order */
 	struct ip_addr peer;
+	/*
+	 * Lines 5 to 13: the key of native crypto, a struct esp_gcm_key. With many SAs none of all this is in a cache, and lines
+	 * of one page are there sooner than lines of several.
+	 */
+	_Alignas(RTE_CACHE_LINE_SIZE) uint8_t native[SA_NATIVE_LEN];
 };
 
-_Static_assert(sizeof(struct sa) == 4 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
+_Static_assert(offsetof(struct sa, native) == 4 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
 
 /* Written by one lcore alone, read by all; an SA's sum is over the workers. */
 struct sa_counters {
