@@ -171,6 +171,7 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 	sa->dir = conf->dir;
 	sa->reqid = conf->reqid;
 	sa->owner = sa_owner_tag(conf->owner);
+	sa->lent = 0;
 	sa->if_id = conf->if_id;
 	sa->mark = conf->mark & conf->mark_mask;
 	if (conf->proto == IPPROTO_AH) {

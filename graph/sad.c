@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include <rte_atomic.h>
 #include <rte_cycles.h>
 #include <rte_jhash.h>
 #include <rte_malloc.h>
@@ -373,19 +372,26 @@ index_del(struct sad *sad, uint32_t slot)
 	}
 }
 
+/* The one that it is found by. */
+static uint32_t
+reqid_of(const struct sad *sad, const struct sa_cold *cold)
+{
+	const struct sa *sa = &sad->view.sas[cold - sad->cold];
+	uint64_t lent = atomic_load_explicit(&sa->lent, memory_order_relaxed);
+
+	return lent != 0 ? (uint32_t)lent : sa->reqid;
+}
+
 static void
 list_reqid(struct sad *sad, struct sa_cold *cold)
 {
-	uint32_t reqid = sad->view.sas[cold - sad->cold].reqid;
-
-	LIST_INSERT_HEAD(&sad->of_reqid[reqid & sad->view.mask], cold, of_reqid);
+	LIST_INSERT_HEAD(&sad->of_reqid[reqid_of(sad, cold) & sad->view.mask], cold, of_reqid);
 }
 
 static bool
 is_of_reqid(const struct sad *sad, const struct sa_cold *cold, uint8_t dir, uint32_t reqid)
 {
-	return sad->view.sas[cold - sad->cold].reqid == reqid && cold->conf.dir == dir &&
-	       !cold->hard_sent;
+	return reqid_of(sad, cold) == reqid && cold->conf.dir == dir && !cold->hard_sent;
 }
 
 uint32_t
@@ -403,15 +409,9 @@ sad_next_of_reqid(const struct sad *sad, uint8_t dir, uint32_t reqid, uint32_t s
 void
 sad_lend(struct sad *sad, uint32_t slot, uint64_t owner, uint32_t reqid)
 {
-	struct sa *sa = &sad->view.sas[slot];
-
 	LIST_REMOVE(&sad->cold[slot], of_reqid);
-	/* No lcore may see the new owner with the old reqid: that can be one of the new owner's for another peer. */
-	sa->reqid = 0;
-	rte_smp_wmb();
-	atomic_store_explicit(&sa->owner, sa_owner_tag(owner), memory_order_release);
-	rte_smp_wmb();
-	sa->reqid = reqid;
+	atomic_store_explicit(&sad->view.sas[slot].lent, sa_for(sa_owner_tag(owner), reqid),
+		memory_order_relaxed);
 	list_reqid(sad, &sad->cold[slot]);
 }
 

@@ -108,6 +108,13 @@ sa_owner_tag(uint64_t owner)
 	return tag != 0 || owner == 0 ? tag : 1;
 }
 
+/* Policies of an owner's tag and a reqid, in a word. */
+static inline uint64_t
+sa_for(uint32_t owner_tag, uint32_t reqid)
+{
+	return (uint64_t)owner_tag << 32 | reqid;
+}
+
 enum sa_state {
 	SA_FREE, /* the slot is nobody's */
 	SA_LARVAL, /* its SPI is reserved, no keys yet */
@@ -199,7 +206,7 @@ struct sa {
 	uint32_t slot;
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */
-	_Atomic uint32_t owner; /* sa_owner_tag(): for whose policies its packets are */
+	uint32_t owner; /* sa_owner_tag(): for whose policies its packets are, of that reqid */
 	void *session; /* of its crypto device; NATIVE: its own native */
 	struct replay *replay; /* inbound; NULL without a window */
 	uint16_t tfc; /* outbound tunnels: pad to that length; SA_TFC_MTU: to the MTU; 0: not */
@@ -216,6 +223,8 @@ struct sa {
 	_Atomic bool mapping_told; /* a new address of the peer was, less than a second ago */
 	uint16_t peer_port; /* inbound, ESP in UDP: where packets come from; network order */
 	struct ip_addr peer;
+	_Atomic uint64_t
+		lent; /* inbound: sa_for() other policies, too, as its owner is dead; 0: none */
 	/*
 	 * Lines 5 to 13: the key of native crypto, a struct esp_gcm_key. With many SAs none of all this is in a cache, and lines
 	 * of one page are there sooner than lines of several.
@@ -374,15 +383,15 @@ int sad_find(const struct sad *sad, uint8_t dir, uint8_t proto, uint32_t spi,
 	const struct ip_addr *dst, uint32_t *slot);
 
 /*
- * The SAs of a direction and reqid that are live and whose hard lifetime has not run out, the newest first: the one after that
- * slot (SAD_NO_SLOT: the first), or SAD_NO_SLOT. Control thread.
+ * The SAs of a direction and reqid (of what is lent, that which it is lent for) that are live and whose hard lifetime has not run
+ * out, the newest first: the one after that slot (SAD_NO_SLOT: the first), or SAD_NO_SLOT. Control thread.
  */
 #define SAD_NO_SLOT UINT32_MAX
 uint32_t sad_next_of_reqid(const struct sad *sad, uint8_t dir, uint32_t reqid, uint32_t slot);
 
 /*
- * An inbound SA, live, whose owner is dead: what comes by it is for the policies of that owner and reqid from now on. It goes
- * on being its own owner's otherwise, and has its own reqid in its configuration. Control thread.
+ * An inbound SA, live, whose owner is dead: what comes by it is for the policies of that owner and reqid, too, and of no other to
+ * whom it was lent before. It stays its own owner's. Control thread.
  */
 void sad_lend(struct sad *sad, uint32_t slot, uint64_t owner, uint32_t reqid);
 

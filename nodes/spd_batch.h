@@ -25,14 +25,16 @@
 
 /*
  * Whether the packets of an SA may be that policy's (its mode aside). A reqid is a number of its owner's; a policy of the
- * configuration is for SAs of anybody. The owner is read first: sad_lend().
+ * configuration is for SAs of anybody; what is left of a dead owner's is lent to others' (sad_lend()).
  */
 static inline bool
 spd_policy_takes(const struct spd_policy *policy, const struct sa *sa)
 {
-	uint32_t owner = atomic_load_explicit(&sa->owner, memory_order_acquire);
-
-	return (policy->owner == owner || policy->owner == 0) && policy->reqid == sa->reqid;
+	if (likely(policy->reqid == sa->reqid &&
+		    (policy->owner == sa->owner || policy->owner == 0)))
+		return true;
+	return sa_for(policy->owner, policy->reqid) ==
+	       atomic_load_explicit(&sa->lent, memory_order_relaxed);
 }
 
 /* Policies that packets are looked up in. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "channel_world.h"
 
+#include "spd_batch.h"
+
 #define PEER "192.0.2.1"
 #define PEER2 "192.0.2.2"
 #define US "192.0.2.77"
@@ -552,7 +554,9 @@ is_for(uint32_t slot, uint64_t owner, uint32_t reqid)
 {
 	const struct sa *sa = sad_hot(w.c->sad, slot);
 
-	return sa->owner == sa_owner_tag(owner) && sa->reqid == reqid;
+	const struct spd_policy p = {.owner = sa_owner_tag(owner), .reqid = reqid};
+
+	return spd_policy_takes(&p, sa);
 }
 
 /* A charon that was started again counts its reqids anew. */
@@ -572,9 +576,11 @@ START_TEST(what_orphans_bring_is_for_the_new_policies)
 	owner_died(w.c, 0);
 	say_hello(OWNER_B, 101);
 	add_in_policy(OWNER_B, NET, 2, PEER);
-	ck_assert(is_for(a, OWNER_B, 2));
-	ck_assert(is_for(b, OWNER_A, 2));
-	ck_assert(is_for(other, OWNER_A, 1)); /* it is another peer's */
+	ck_assert(is_for(a, OWNER_B, 2) && !is_for(a, OWNER_B, 1));
+	ck_assert(is_for(a, OWNER_A,
+		1)); /* a policy that the peer made narrower, of the same reqid, is still there */
+	ck_assert(is_for(b, OWNER_A, 2) && !is_for(b, OWNER_B, 2));
+	ck_assert(!is_for(other, OWNER_B, 2)); /* it is another peer's */
 	add_in_policy(OWNER_B, "10.3.0.0", 1, PEER);
 	ck_assert(is_for(a, OWNER_B, 2));
 	ck_assert(is_for(b, OWNER_B, 1));
@@ -586,12 +592,12 @@ START_TEST(what_orphans_bring_is_for_the_new_policies)
 	say_hello(3, 102);
 	add_in_policy(3, NET, 7, "0.0.0.0"); /* a trap for any peer */
 	add_in_policy(3, "10.3.0.0", 8, PEER2);
-	ck_assert(is_for(a, 3, 7));
-	ck_assert(is_for(b, OWNER_B, 1));
+	ck_assert(is_for(a, 3, 7) && !is_for(a, OWNER_B, 2));
+	ck_assert(is_for(b, OWNER_B, 1) && !is_for(b, 3, 8));
 	/* An SA that has ended is nobody's. */
 	ck_assert_int_eq(sad_retire(w.c->sad, late), 0);
 	add_in_policy(3, "10.4.0.0", 9, PEER);
-	ck_assert(is_for(late, OWNER_A, 3));
+	ck_assert(!is_for(late, 3, 9));
 	pass(60);
 	ck_assert_int_eq(sad_cold(w.c->sad, a)->state, SA_DYING);
 	ck_assert_int_eq(sad_cold(w.c->sad, other)->state, SA_DYING);
