@@ -80,6 +80,8 @@ make_taps(struct host *h, const struct host_conf *conf)
 	struct nl_sock *sk = host_setup_socket();
 	int ret = sk != NULL ? 0 : -EIO;
 
+	if (ret == 0)
+		host_tap_sweep(sk, conf);
 	for (unsigned int i = 0; ret == 0 && i < conf->n_ports; i++) {
 		ret = host_tap_open(sk, &h->taps[i], &conf->ports[i]);
 		h->tap_of[conf->ports[i].port_id] = i;

@@ -23,6 +23,7 @@ struct worker_punt;
 
 struct host_port {
 	const char *name; /* of the tap */
+	const char *router; /* name of the router whose port it is */
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint16_t port_id;
@@ -32,6 +33,7 @@ struct host_port {
 };
 
 struct host_conf {
+	const char *router; /* its name */
 	const struct host_port *ports;
 	unsigned int n_ports;
 	struct event_base *base; /* of the control thread */
@@ -60,7 +62,8 @@ int host_deaf_watch_start(void);
 void host_deaf_watch_stop(void);
 
 /*
- * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), reads the kernel's
+ * Makes or reattaches the taps (name, MAC, MTU, addresses, up; persistent: they survive the router), removes those and the
+ * addresses of an earlier start that are not in conf any more, reads the kernel's
  * tables into the FIB, starts the thread, and follows netlink on the control thread's event base. Returns NULL after one log line. Control thread.
  */
 struct host *host_start(const struct host_conf *conf);

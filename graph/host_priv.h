@@ -124,7 +124,12 @@ void host_deaf_forget(const char *netdev);
 /* host_tap.c: open one and set it up; close; all return 0 or negative errno after a log line. */
 int host_tap_open(struct nl_sock *sk, struct host_tap *tap, const struct host_port *port);
 int host_tap_remove(const char *name);
-/* Sets what before (may be NULL) has not, then takes away what port has not. */
+/* Removes taps that an earlier start of this router has made for ports that are no more; what fails is logged. */
+void host_tap_sweep(struct nl_sock *sk, const struct host_conf *conf);
+/*
+ * host_tap_addr.c. Sets what before has not, then takes away what of before port has not. before NULL, at a start: takes away what
+ * a router had set there.
+ */
 int host_tap_addresses(struct nl_sock *sk, const struct host_tap *tap, const struct host_port *port,
 	const struct host_port *before);
 

@@ -13,9 +13,10 @@
 /* Ports that a reload brings, takes away and changes. */
 
 static struct host_port
-host_port_of(const struct config_port *cp, uint16_t id, uint16_t device)
+host_port_of(const struct reload *job, const struct config_port *cp, uint16_t id, uint16_t device)
 {
 	struct host_port p = {.name = cp->name,
+		.router = job->r->config->name,
 		.mtu = cp->mtu,
 		.port_id = id,
 		.addrs = cp->addrs,
@@ -76,7 +77,7 @@ open_port(struct reload *job, unsigned int i)
 	in->made = rc == 0 && cp->vlan == 0;
 	job->ids[i] = in->id;
 	if (rc == 0) {
-		hp = host_port_of(cp, in->id, device_of(job->next, job->ids, i));
+		hp = host_port_of(job, cp, in->id, device_of(job->next, job->ids, i));
 		in->tap = host_port_open(&hp);
 		rc = in->tap != NULL ? 0 : -EIO;
 	}
@@ -105,8 +106,8 @@ set_addresses(struct reload *job, bool back)
 		if (k == RELOAD_NONE ||
 			!addresses_differ(&r->config->ports[k], &job->next->ports[i]))
 			continue;
-		is = host_port_of(&job->next->ports[i], job->ids[i], job->ids[i]);
-		was = host_port_of(&r->config->ports[k], job->ids[i], job->ids[i]);
+		is = host_port_of(job, &job->next->ports[i], job->ids[i], job->ids[i]);
+		was = host_port_of(job, &r->config->ports[k], job->ids[i], job->ids[i]);
 		log_sink_keep();
 		if (host_port_addresses(back ? &was : &is, back ? &is : &was) < 0)
 			return reload_fail(job, -EADDRNOTAVAIL, "%s", log_sink_kept());

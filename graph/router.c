@@ -116,7 +116,8 @@ static int
 start_host(struct router *r)
 {
 	struct host_port ports[CONFIG_MAX_PORTS] = {0};
-	struct host_conf conf = {.ports = ports,
+	struct host_conf conf = {.router = r->config->name,
+		.ports = ports,
 		.n_ports = r->config->n_ports,
 		.base = r->base,
 		.fib = r->fib,
@@ -131,6 +132,7 @@ start_host(struct router *r)
 		if (rte_eth_macaddr_get(ports_device(r, i), &mac) != 0)
 			return -ENODEV;
 		ports[i] = (struct host_port){.name = cp->name,
+			.router = r->config->name,
 			.mtu = cp->mtu,
 			.port_id = r->port_ids[i],
 			.addrs = cp->addrs,

@@ -73,11 +73,13 @@ mirror_setup(void)
 	addrs[0] = ip("192.0.2.1");
 	addrs[1] = ip("198.51.100.1");
 	for (unsigned int i = 0; i < 2; i++) {
+		ports[i].router = "test";
 		ports[i].addrs = &addrs[i];
 		ports[i].plens = &plens[i];
 		ports[i].n_addrs = 1;
 	}
-	conf = (struct host_conf){.ports = ports,
+	conf = (struct host_conf){.router = "test",
+		.ports = ports,
 		.n_ports = 2,
 		.base = base,
 		.fib = fib,

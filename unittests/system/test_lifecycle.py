@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Start, stop and start again; what may run beside what; what a router leaves behind."""
 
+import json
 import os
 import re
 import signal
@@ -67,6 +68,35 @@ def test_many_starts(site):
         assert links in (None, now)
         links = now
         assert huge_files(router.name) == []
+
+
+def test_ports_and_addresses_that_are_no_more(site):
+    """A port that has another name at the next start, and an address that has gone: the old tap would have the subnet. What is an
+    administrator's or another router's stays."""
+    other = Router(site, config([port("more", devargs="net_null_more")], ipsec={"static-only": True}), name=f"{site.lab.name}-o")
+    other.start()
+    other.kill()
+    router = Router(site, conf())
+    router.conf["ports"][0]["addresses"] += ["10.1.9.1/24", "2001:db8::1/64"]
+    router.conf["ports"][1]["vlans"] = [{"id": 7, "addresses": ["10.7.0.1/24"]}]
+    router.write()
+    router.start()
+    site.addr("in", "10.1.8.1/24")
+    site.addr("out", "10.2.8.1/24")
+    assert router.stop() == 0
+    router.conf["ports"][0]["addresses"] = ["10.1.0.1/24"]
+    router.conf["ports"][1]["name"] = "far"
+    del router.conf["ports"][1]["vlans"]
+    router.write()
+    router.start()
+
+    def addresses():
+        return {x["ifname"]: {a["local"] for a in x["addr_info"] if a["scope"] == "global"}
+                for x in json.loads(site.run("ip", "-j", "addr").stdout) if not x["ifname"].startswith(("v-", "lo"))}
+    assert addresses() == {"in": {"10.1.0.1", "10.1.8.1"}, "far": {"10.2.0.1"}, "more": set()}
+    wait_for("an answer", lambda: site.a.ping("10.2.0.2", count=1, wait=1) == 1)
+    assert "tap out: there is no such port any more: removed" in router.process.output()
+    assert router.stop() == 0
 
 
 def test_same_name_twice(site):
