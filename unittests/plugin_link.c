@@ -384,6 +384,37 @@ START_TEST(sas_that_move_are_asked_for_by_their_new_names)
 }
 END_TEST
 
+/* Our own address changed while the question was on its way: the router does not know an SA of the old one any more. */
+START_TEST(an_sa_whose_source_moves_is_asked_for_again)
+{
+	struct desired_sa sa = {.epoch = EPOCH, .inbound = false};
+	struct ike_msg_sa_id old;
+
+	fake_wait_up();
+	fake_wait(&fake.got[IKE_SAS_DONE], 1);
+	sa.id.spi = 9;
+	link_lock(fake.link);
+	desired_add_sa(fake.desired, &sa);
+	link_unlock(fake.link);
+	pthread_mutex_lock(&fake.lock);
+	fake.missing = 1u << 9;
+	pthread_mutex_unlock(&fake.lock);
+	begin_comparison();
+	old = sa.id;
+	sa.id.src.b[3] = 1;
+	link_lock(fake.link);
+	ck_assert(desired_move_sa(fake.desired, &old, &sa));
+	link_unlock(fake.link);
+	pthread_mutex_lock(&fake.lock);
+	fake.missing = 0;
+	pthread_mutex_unlock(&fake.lock);
+	fake_set(IKE_QUERY_SA, ANSWER);
+	fake_wait(&fake.got[IKE_SAS_DONE], 2);
+	ck_assert_uint_eq(fake_read(&fake.asked[9]), 2);
+	ck_assert_uint_eq(fake_read(&fake.events), 0);
+}
+END_TEST
+
 /* When each SA was asked for the router may forget the others; not when one was being renamed meanwhile. */
 START_TEST(what_was_not_asked_for_may_go)
 {
@@ -694,6 +725,7 @@ main(void)
 	tcase_add_test(t, a_resync_replays_and_finds_what_is_gone);
 	tcase_add_test(t, an_outbound_sa_alone_that_is_gone_is_told);
 	tcase_add_test(t, a_change_that_timed_out_is_told_again);
+	tcase_add_test(t, an_sa_whose_source_moves_is_asked_for_again);
 	tcase_add_test(t, what_was_not_asked_for_may_go);
 	tcase_add_test(t, a_comparison_is_not_disturbed);
 	tcase_add_test(t, sas_that_move_are_asked_for_by_their_new_names);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 #define ROOM_MS 10 /* between two tries when the socket is full */
 #define MOVE_MS 10 /* between two looks at an SA whose addresses change */
@@ -91,8 +92,13 @@ take_answer(struct link *l, const struct desired_sa *sa, bool found)
 {
 	struct desired_sa now;
 
-	/* Which name it has is not known: it is asked for under the one that it gets. */
-	if (!found && desired_find_sa(l->desired, &sa->id, &now) && now.moving)
+	/*
+	 * Which name it has is not known, or it has another source than it had when it was asked for: it is asked for under the
+	 * one that it gets, or has.
+	 */
+	if (desired_find_sa(l->desired, &sa->id, &now) &&
+		((!found && now.moving) ||
+			memcmp(&now.id.src, &sa->id.src, sizeof(now.id.src)) != 0))
 		return;
 	if (!desired_asked_sa(l->desired, &sa->id) || (found && !sa->doomed))
 		return;
