@@ -325,6 +325,8 @@ router_run(struct router *r)
 	/* One that came while it started is heard now. Other threads leave them to this one. */
 	mask_signals(SIG_UNBLOCK);
 	event_base_dispatch(r->base);
+	/* A further one changes nothing: it would find no handler soon, and leave the files with keys. */
+	mask_signals(SIG_BLOCK);
 	notify_stopping();
 }
 

@@ -56,6 +56,17 @@ def test_ended_while_it_starts(site, sig):
     assert not huge_files(router.name) and not router.socket.exists()
 
 
+def test_ended_again_and_again(site):
+    """Whoever is impatient leaves no keys behind either."""
+    router = Router(site, conf()).start()
+    end = time.monotonic() + 30
+    while router.process.alive() and time.monotonic() < end:
+        router.process.send(signal.SIGTERM)
+        time.sleep(0.001)
+    assert router.process.popen.returncode == 0
+    assert not huge_files(router.name) and not router.socket.exists()
+
+
 def test_many_starts(site):
     """Nothing accumulates: no taps, files, descriptors or memory that the next start would miss."""
     router = Router(site, conf())
