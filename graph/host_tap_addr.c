@@ -21,21 +21,25 @@
 /* ip-address(8) shows it as proto; the kernel's own are 1 to 3. */
 #define ADDRESS_PROTO 99
 
-/* One of the tap's own in /proc/sys/net; family as it stands there. */
+/* One of the tap's own in /proc/sys/net; family as it stands there. What is so already is not written: it may be read-only. */
 static int
-set_sysctl(const struct host_tap *tap, const char *family, const char *key, const char *value)
+set_sysctl(const struct host_tap *tap, const char *family, const char *key, char value)
 {
-	char path[96];
+	char path[96], there = '\0';
 	int fd, ret;
 
 	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, tap->name, key);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		ret = read(fd, &there, 1) == 1 && there == value;
+		close(fd);
+		if (ret)
+			return 0;
+	}
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	ret = fd >= 0 && write(fd, value, strlen(value)) > 0 ? 0 : -errno;
+	ret = fd >= 0 && write(fd, &value, 1) == 1 ? 0 : -errno;
 	if (fd >= 0)
 		close(fd);
-	if (ret < 0)
-		LOG(ERR, "tap %s: cannot set %s of %s to %s: %s", tap->name, key, family, value,
-			strerror(-ret));
 	return ret;
 }
 
@@ -210,12 +214,22 @@ host_tap_addresses(struct nl_sock *sk, const struct host_tap *tap, const struct 
 	const struct host_port *before)
 {
 	/* When the first address of a subnet goes the others stay, also those that somebody else has set. */
-	int ret = set_sysctl(tap, "ipv4", "promote_secondaries", "1");
+	int ret = set_sysctl(tap, "ipv4", "promote_secondaries", '1');
 
+	if (ret < 0)
+		LOG(WARNING,
+			"tap %s: cannot set promote_secondaries: %s. The first address of a "
+			"subnet takes the others with it when it goes",
+			tap->name, strerror(-ret));
 	/* An address of IPv6 wants it on, whatever the namespace says of new interfaces. */
+	ret = 0;
 	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
-		if (port->addrs[i].family == 6)
-			ret = set_sysctl(tap, "ipv6", "disable_ipv6", "0");
+		if (port->addrs[i].family == 6) {
+			ret = set_sysctl(tap, "ipv6", "disable_ipv6", '0');
+			if (ret < 0)
+				LOG(ERR, "tap %s: cannot turn IPv6 on: %s", tap->name,
+					strerror(-ret));
+		}
 	for (unsigned int i = 0; ret == 0 && i < port->n_addrs; i++)
 		if (!has_address(before, &port->addrs[i], port->plens[i]))
 			ret = change_address(sk, tap, &port->addrs[i], port->plens[i], true);

@@ -67,6 +67,26 @@ def test_ended_again_and_again(site):
     assert not huge_files(router.name) and not router.socket.exists()
 
 
+def test_read_only_proc_sys(site):
+    """As in many containers. What is so already is not written, and a setting that is a comfort only costs a warning."""
+    binary = site.lab.dir / "read-only"
+    binary.write_text("#!/bin/sh\nexec unshare -m sh -c 'mount --bind /proc/sys /proc/sys && "
+                      f"mount -o remount,bind,ro /proc/sys && exec {BUILD / 'cygnet'} \"$@\"' sh \"$@\"\n")
+    binary.chmod(0o755)
+    for dev in "v-in", "v-out":
+        site.sysctl(f"net.ipv6.conf.{dev}.disable_ipv6", 1)
+    router = Router(site, conf())
+    router.binary = binary
+    for warned in True, False:
+        router.start()
+        assert site.a.ping("10.2.0.2", count=2) == 2
+        assert router.stop() == 0
+        assert ("tap in: cannot set promote_secondaries" in router.process.output()) == warned, router.process.tail()
+        for dev in "in", "out":
+            site.sysctl(f"net.ipv4.conf.{dev}.promote_secondaries", 1)
+        router.process.log.unlink()
+
+
 def test_many_starts(site):
     """Nothing accumulates: no taps, files, descriptors or memory that the next start would miss."""
     router = Router(site, conf())
