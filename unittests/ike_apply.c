@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_apply.h"
+#include "ike_missing.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -91,6 +92,8 @@ answer_to(const char *command, const char *name, json_t *config)
 		return drop(charon.keys, name);
 	else if (strcmp(command, "get-keys") == 0)
 		return keys_of("keys", charon.keys);
+	else if (strcmp(command, "get-conns") == 0)
+		return keys_of("conns", charon.conns);
 	else if (strcmp(command, "get-authorities") == 0)
 		return keys_of("authorities", charon.authorities);
 	else if (strcmp(command, "get-pools") == 0)
@@ -600,6 +603,28 @@ START_TEST(pool_with_leases)
 }
 END_TEST
 
+/* What others have unloaded. */
+START_TEST(missing)
+{
+	const char *file = json(
+		"{'pools':{'p':{'addrs':'10.3.0.0/24'}},'authorities':{'ca':{"
+		"'cacert':'bytes'}},'conns':{'a':" CONN("192.0.2.2", "'t':" CHILD("trap")) "}}");
+	json_t *const from[] = {charon.pools, charon.authorities, charon.conns};
+	static const char *const names[] = {"p", "ca", "a"}, *const said[] = {"pool 'p'",
+								     "authority 'ca'",
+								     "gateway 'a'"};
+	char what[64];
+
+	for (int i = 0; i < 3; i++) {
+		load_well(file);
+		ck_assert_int_eq(ike_missing(&charon.v, what, sizeof(what)), 0);
+		json_object_del(from[i], names[i]);
+		ck_assert_int_eq(ike_missing(&charon.v, what, sizeof(what)), 1);
+		ck_assert_str_eq(what, said[i]);
+	}
+}
+END_TEST
+
 static const char *const hang_ups[] = {
 	"load-conn cygnet-trial", "load-authority ca", "load-conn a", "unload-pool p"};
 
@@ -709,6 +734,7 @@ main(void)
 	tcase_add_test(tc, keys_in_other_bytes);
 	tcase_add_test(tc, keys_taken_back);
 	tcase_add_test(tc, pool_with_leases);
+	tcase_add_test(tc, missing);
 	tcase_add_loop_test(tc, charon_hangs_up, 0, sizeof(hang_ups) / sizeof(hang_ups[0]));
 	tcase_add_loop_test(tc, closed_by_charon, 0, 2);
 	tcase_add_loop_test(tc, patience, 0, 8);

@@ -98,6 +98,31 @@ missing_key(struct vici *v, json_t *known, char *what, size_t size)
 	return rc;
 }
 
+/* Pools are the members of an answer, authorities a list of names. */
+static int
+missing_named(struct vici *v, json_t *known, const char *command, const char *list,
+	const char *kind, char *what, size_t size)
+{
+	json_t *have, *e;
+	const char *name;
+	int rc = 0;
+
+	if (json_object_size(known) == 0 || json_object_size(known) > NAMES_MANY)
+		return 0;
+	have = list != NULL ? names(v, command, list) : vici_call(v, command, NULL, SECONDS);
+	if (have == NULL)
+		return -ENOTCONN;
+	json_object_foreach (known, name, e) {
+		rc = json_object_get(have, name) == NULL;
+		if (rc != 0) {
+			snprintf(what, size, "%s '%s'", kind, name);
+			break;
+		}
+	}
+	json_decref(have);
+	return rc;
+}
+
 int
 ike_missing(struct vici *v, char *what, size_t size)
 {
@@ -111,6 +136,12 @@ ike_missing(struct vici *v, char *what, size_t size)
 		rc = missing_secret(v, json_object_get(s->json, "secrets"), what, size);
 	if (rc == 0)
 		rc = missing_key(v, ike_state_get(s, "keys"), what, size);
+	if (rc == 0)
+		rc = missing_named(
+			v, ike_state_get(s, "pools"), "get-pools", NULL, "pool", what, size);
+	if (rc == 0)
+		rc = missing_named(v, ike_state_get(s, "authorities"), "get-authorities",
+			"authorities", "authority", what, size);
 	ike_state_close(s);
 	return rc;
 }
