@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -272,40 +273,79 @@ follow(struct capture *c, int fd)
 	return rc;
 }
 
+/* A descriptor that we were started with, as the shell's >(gzip >FILE) names it; -1: it is no such path. */
+static int
+inherited(const char *path)
+{
+	static const char *const dirs[] = {"/dev/fd/", "/proc/self/fd/"};
+	size_t len;
+	char *end;
+	long fd;
+
+	if (strcmp(path, "/dev/stdout") == 0)
+		return STDOUT_FILENO;
+	for (unsigned int i = 0; i < 2; i++) {
+		len = strlen(dirs[i]);
+		if (strncmp(path, dirs[i], len) != 0 || path[len] < '0' || path[len] > '9')
+			continue;
+		fd = strtol(path + len, &end, 10);
+		return *end == '\0' && fd <= INT_MAX ? (int)fd : -1;
+	}
+	return -1;
+}
+
+/* What is there under that name already: 0, or -1 after a line when it shall not hear what tunnels hide. */
+static int
+check_there(const char *path, const struct stat *st)
+{
+	if (S_ISLNK(st->st_mode))
+		return client_fail(-1, "%s: is a symbolic link: name the file itself", path);
+	/* The machine's own: /dev/null. */
+	if (st->st_uid != geteuid() && !(S_ISCHR(st->st_mode) && st->st_uid == 0))
+		return client_fail(-1, "%s: is another user's file", path);
+	return 0;
+}
+
 /*
- * Readable by its owner alone, also where the file was there before: it can hold what tunnels hide. Somebody else's file,
- * or a link that leads to one, is not written.
+ * Readable by its owner alone, and new, for who has an old one open would read on. Somebody else's, or a link that leads to one, is
+ * not written; a pipe or a device of our own is.
  */
 static int
 open_private(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int there = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), fd = -1, rc = 0;
+	char again[32];
 	struct stat st;
 
-	if (fd < 0 && errno == ELOOP)
-		return client_fail(-1, "%s: is a symbolic link: name the file itself", path);
-	if (fd >= 0 && fstat(fd, &st) == 0) {
-		if (!S_ISREG(st.st_mode))
-			return fd;
-		if (st.st_uid != geteuid()) {
-			close(fd);
-			return client_fail(-1, "%s: is another user's file", path);
+	if (there >= 0) {
+		rc = fstat(there, &st) == 0 ? check_there(path, &st)
+					    : client_fail(-1, "%s: %s", path, strerror(errno));
+		if (rc == 0 && S_ISREG(st.st_mode)) {
+			if (unlink(path) < 0)
+				rc = client_fail(-1, "%s: %s", path, strerror(errno));
+		} else if (rc == 0) {
+			/* This very one, whatever has the name by now. */
+			snprintf(again, sizeof(again), "/proc/self/fd/%d", there);
+			fd = open(again, O_WRONLY | O_CLOEXEC);
+			if (fd < 0)
+				rc = client_fail(-1, "%s: %s", path, strerror(errno));
 		}
-		if (fchmod(fd, 0600) == 0 && ftruncate(fd, 0) == 0)
-			return fd;
+		close(there);
 	}
-	client_fail(-1, "%s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	if (rc == 0 && fd < 0) {
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd < 0)
+			client_fail(-1, "%s: %s", path, strerror(errno));
+	}
+	return fd;
 }
 
 static int
 open_file(struct capture *c)
 {
-	int fd;
+	int fd = inherited(c->path);
 
-	if (strcmp(c->path, "-") == 0) {
+	if (strcmp(c->path, "-") == 0 || fd == STDOUT_FILENO) {
 		if (isatty(STDOUT_FILENO))
 			return client_fail(CTL_USAGE,
 				"a capture is no text: give it a file with -w, "
@@ -313,7 +353,7 @@ open_file(struct capture *c)
 		c->file = stdout;
 		return CTL_OK;
 	}
-	fd = open_private(c->path);
+	fd = fd < 0 ? open_private(c->path) : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return CTL_REFUSED;
 	c->file = fdopen(fd, "w");

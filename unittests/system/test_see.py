@@ -273,9 +273,31 @@ def test_a_capture_is_its_owners_alone(sites):
         p = sites.a.router.ctl("capture", "-w", path, "-d", "0.1", check=False)
         assert p.returncode == 1 and f"{path}: {why}" in p.stderr
         assert path.read_text() == "precious" * 1000 and path.stat().st_mode & 0o777 == 0o644
-    sites.a.router.ctl("capture", "-w", old, "-d", "0.1")
+    # Not even with a reader there.
+    pipe = sites.lab.dir / "pipe"
+    os.mkfifo(pipe, 0o666)
+    os.chown(pipe, 65534, -1)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    p = sites.a.router.ctl("capture", "-w", pipe, "-d", "0.1", check=False)
+    assert p.returncode == 1 and "is another user's file" in p.stderr and os.read(reader, 1) == b""
+    os.chown(pipe, 0, -1)
+    sites.a.router.ctl("capture", "-w", pipe, "-d", "0.1")
+    assert os.read(reader, 4) == bytes.fromhex("0a0d0d0a")
+    os.close(reader)
+    # Who has the old one open does not read the new one.
+    with open(old, "rb") as held:
+        sites.a.router.ctl("capture", "-w", old, "-d", "0.1")
+        assert held.read() == b"precious" * 1000
     assert old.stat().st_mode & 0o777 == 0o600 and b"precious" not in old.read_bytes()
     read_pcapng(old)
+    # Descriptors that the shell has opened.
+    out = sites.lab.dir / "shell.pcapng"
+    for path in f"/dev/stdout > {out}", f"/dev/fd/7 7> {out}", f">(cat > {out})":
+        run(["bash", "-c", f"{CYGNETCTL} --socket {sites.a.router.socket} capture -d 0.1 -w {path}; wait $!"])
+        read_pcapng(out)
+        assert out.stat().st_size > 0
+        out.unlink()
+    sites.a.router.ctl("capture", "-w", "/dev/null", "-d", "0.1")
 
 
 def test_capture_of_one_port_cut_short(sites):
