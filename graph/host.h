@@ -52,6 +52,8 @@ int host_deafen(const char *netdev);
 bool host_is_deaf(
 	const char *netdev); /* the filter is there, on it, and drops; of an earlier run, too */
 int host_undeafen(const char *netdev);
+bool host_deaf_kept(const char *netdev); /* by host_deafen() */
+void host_deaf_forget(const char *netdev); /* left as it is, and nobody's from now on */
 
 /*
  * A thread that has all netdevs that are deaf stay so, whoever takes the filter or the interface away, and says so in the log; it

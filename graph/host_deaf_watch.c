@@ -23,7 +23,7 @@
 
 struct kept {
 	LIST_ENTRY(kept) next;
-	char netdev[IFNAMSIZ];
+	char netdev[IFNAMSIZ], called[IFNAMSIZ]; /* called: what it was last seen as */
 	uint32_t ifindex; /* 0: it is gone */
 };
 
@@ -62,10 +62,23 @@ host_deaf_keep(const char *netdev)
 			LIST_INSERT_HEAD(&watch.netdevs, k, next);
 		}
 	}
-	if (k != NULL)
+	if (k != NULL) {
 		k->ifindex = if_nametoindex(netdev);
+		memcpy(k->called, k->netdev, sizeof(k->called));
+	}
 	pthread_mutex_unlock(&watch.lock);
 	return k != NULL ? 0 : -ENOMEM;
+}
+
+bool
+host_deaf_kept(const char *netdev)
+{
+	bool kept;
+
+	pthread_mutex_lock(&watch.lock);
+	kept = find(netdev) != NULL;
+	pthread_mutex_unlock(&watch.lock);
+	return kept;
 }
 
 void
@@ -81,31 +94,52 @@ host_deaf_forget(const char *netdev)
 	free(k);
 }
 
+/* No interface has its name. */
+static void
+look_for_gone(struct kept *k)
+{
+	char now[IFNAMSIZ] = "";
+
+	if (k->ifindex == 0)
+		return;
+	if (if_indextoname(k->ifindex, now) == NULL) {
+		LOG(ERR, "netdev %s is gone, and nothing passes its port", k->netdev);
+		k->ifindex = 0;
+	} else if (strcmp(now, k->called) != 0) {
+		LOG(ERR,
+			"netdev %s is called %s now, and whether Linux hears it is not looked at: "
+			"give it its name back",
+			k->netdev, now);
+		memcpy(k->called, now, sizeof(k->called));
+	}
+}
+
 static void
 look(struct kept *k)
 {
 	uint32_t ifindex = if_nametoindex(k->netdev);
+	bool done;
 
 	if (ifindex == 0) {
-		if (k->ifindex != 0)
-			LOG(ERR, "netdev %s is gone, and nothing passes its port", k->netdev);
-		k->ifindex = 0;
+		look_for_gone(k);
 		return;
 	}
+	memcpy(k->called, k->netdev, sizeof(k->called));
 	if (ifindex == k->ifindex && host_is_deaf(k->netdev))
 		return;
+	/* One that cannot be is told again a second later. */
+	done = host_deaf_make(k->netdev) == 0;
 	if (ifindex != k->ifindex)
 		LOG(ERR,
-			"netdev %s is another interface now, which Linux heard: made deaf. Its "
+			"netdev %s is another interface now, which Linux heard: %s. Its "
 			"port needs a restart of the router",
-			k->netdev);
+			k->netdev, done ? "made deaf" : "it still does");
 	else
 		LOG(ERR,
 			"netdev %s: its filter was taken away (nft flush ruleset?), and Linux "
-			"heard what came in: made anew",
-			k->netdev);
-	/* One that cannot be is told again a second later. */
-	if (host_deaf_make(k->netdev) == 0)
+			"heard what came in: %s",
+			k->netdev, done ? "made anew" : "it still does");
+	if (done)
 		k->ifindex = ifindex;
 }
 

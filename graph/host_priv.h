@@ -117,9 +117,8 @@ struct nl_sock *host_setup_socket(void);
 
 /* host_deaf.c, any thread: as host_deafen(), once. */
 int host_deaf_make(const char *netdev);
-/* host_deaf_watch.c, any thread: one that shall stay deaf, and one that shall not. */
+/* host_deaf_watch.c, any thread: one that shall stay deaf. */
 int host_deaf_keep(const char *netdev);
-void host_deaf_forget(const char *netdev);
 
 /* host_tap.c: open one and set it up; close; all return 0 or negative errno after a log line. */
 int host_tap_open(struct nl_sock *sk, struct host_tap *tap, const struct host_port *port);

@@ -15,6 +15,11 @@
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
 
+struct netdev_before {
+	bool deaf, kept; /* kept: of a port that is open */
+	bool taken; /* by take_netdev(), whatever came of it */
+};
+
 /* The device's name is what its devargs begin with; what follows are the driver's arguments. False: too long a name. */
 static bool
 device_name(const struct config_port *cp, char name[RTE_ETH_NAME_MAX_LEN])
@@ -39,14 +44,27 @@ make_device(const struct config_port *cp, const char *name)
 
 /*
  * Makes the port's netdev deaf before its device is: af_packet takes in what Linux sends there, too, and Linux's probe for another
- * owner of its link-local address would make the same address of our tap unusable. taken: it was not, and is to be given back
- * should the rest fail; what an earlier run left deaf stays so.
+ * owner of its link-local address would make the same address of our tap unusable. before: how it was, for give_back().
  */
 static int
-take_netdev(const struct config_port *cp, bool *taken)
+take_netdev(const struct config_port *cp, struct netdev_before *before)
 {
-	*taken = cp->netdev != NULL && !host_is_deaf(cp->netdev);
+	before->deaf = cp->netdev == NULL || host_is_deaf(cp->netdev);
+	before->kept = cp->netdev == NULL || host_deaf_kept(cp->netdev);
+	before->taken = true;
 	return host_deafen(cp->netdev);
+}
+
+/* The rest failed. What an earlier run left deaf stays so, but it is not ours to keep it. */
+static void
+give_back(const struct config_port *cp, const struct netdev_before *before)
+{
+	if (!before->taken || before->kept)
+		return;
+	if (before->deaf)
+		host_deaf_forget(cp->netdev);
+	else
+		host_undeafen(cp->netdev);
 }
 
 /* The device, made if it is not there. What EAL and its bus have to say of that, one line of ours says better. */
@@ -187,7 +205,8 @@ int
 ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
-	bool pci = config_is_pci(cp->devargs), made = false, taken;
+	bool pci = config_is_pci(cp->devargs), made = false;
+	struct netdev_before before;
 	int rc;
 
 	if (!device_name(cp, name))
@@ -197,7 +216,7 @@ ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 			cp->name, name);
 		return -ENODEV;
 	}
-	rc = take_netdev(cp, &taken);
+	rc = take_netdev(cp, &before);
 	/* What of that name is there already is somebody's: it is not made, nor taken away when this fails. */
 	if (rc == 0 && !pci) {
 		rc = name[0] != '\0' ? make_device(cp, name) : -ENAMETOOLONG;
@@ -213,8 +232,7 @@ ports_open(struct router *r, const struct config_port *cp, uint16_t *id)
 	if (rc < 0) {
 		if (made)
 			rte_vdev_uninit(name);
-		if (taken)
-			host_undeafen(cp->netdev);
+		give_back(cp, &before);
 	}
 	return rc;
 }
@@ -252,10 +270,10 @@ ports_pairs(const struct config *config, const uint16_t *ids,
 }
 
 static int
-start_device(struct router *r, unsigned int i, bool *taken)
+start_device(struct router *r, unsigned int i, struct netdev_before *before)
 {
 	const struct config_port *cp = &r->config->ports[i];
-	int rc = take_netdev(cp, taken);
+	int rc = take_netdev(cp, before);
 
 	if (rc == 0)
 		rc = find_port(cp, &r->port_ids[i]);
@@ -267,15 +285,14 @@ ports_start(struct router *r)
 {
 	const struct config *config = r->config;
 	uint16_t next_id = WORKER_MAX_DEVICES;
-	bool taken[CONFIG_MAX_PORTS] = {0};
+	struct netdev_before before[CONFIG_MAX_PORTS] = {0};
 	int rc = 0;
 
 	for (unsigned int i = 0; rc == 0 && i < config->n_ports; i++)
 		rc = config->ports[i].vlan != 0 ? add_vlan(r, i, next_id++)
-						: start_device(r, i, &taken[i]);
+						: start_device(r, i, &before[i]);
 	for (unsigned int i = 0; rc < 0 && i < config->n_ports; i++)
-		if (taken[i])
-			host_undeafen(config->ports[i].netdev);
+		give_back(&config->ports[i], &before[i]);
 	if (rc == 0)
 		ports_pairs(config, r->port_ids, r->pair_bypass);
 	return rc;

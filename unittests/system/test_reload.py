@@ -224,6 +224,36 @@ def test_refused(net):
     assert "reload: ~ log-level: debug -> info" in router.process.output()
 
 
+def test_netdev_of_a_port_that_failed(lab):
+    """It is as it was: deaf by an earlier run, and the operator's to give back. One with another name is not gone."""
+    ns, far = lab.ns("r"), lab.ns("far")
+    for n in ns, far:
+        n.no_ipv6()
+    for name in "lan", "more":
+        lab.veth(ns, f"v-{name}", far, f"e-{name}")
+    router = Router(ns, config([port("lan", ["10.1.0.1/24"])], ipsec={"static-only": True})).start()
+
+    def tables():
+        return ns.run("nft", "list", "tables", "netdev").stdout
+    ns.run("nft", "add table netdev cygnet-v-more; add chain netdev cygnet-v-more ingress "
+           '{ type filter hook ingress device "v-more" priority -500; policy drop; }')
+    router.conf["ports"].append(port("more", ["10.77.0.1/24"], devargs="net_nosuch0", netdev="v-more"))
+    router.write()
+    done = reload(router)
+    assert done.returncode == 1 and 'port more: device "net_nosuch0"' in done.stderr, done
+    assert "cygnet-v-more" in tables()
+    ns.run("nft", "delete", "table", "netdev", "cygnet-v-more")
+    time.sleep(2.5)
+    assert "cygnet-v-more" not in tables() and "v-more" not in done.stdout
+    ns.run("ip", "link", "set", "v-lan", "name", "v-moved")
+    wait_for("the log", lambda: "netdev v-lan is called v-moved now" in router.process.output(), 5)
+    ns.run("ip", "link", "set", "v-moved", "name", "v-lan")
+    ns.run("nft", "flush", "ruleset")
+    wait_for("the filter", lambda: "cygnet-v-lan" in tables(), 5)
+    assert "v-lan is gone" not in router.process.output() and "another interface" not in router.process.output()
+    assert router.stop() == 0
+
+
 def test_addresses_within_a_subnet(lab):
     """An address that takes another's place in its subnet, the first of two that goes, an IPv6 prefix that grows: the port has what
     the file says, and answers; what an administrator has added stays. A restart does the same."""
