@@ -81,12 +81,14 @@ tells_path_mtu(const struct worker *w, const struct pkt *p, const struct spd_key
 	       (key->proto == IPPROTO_ICMPV6 && key->src_port == ICMP6_PACKET_TOO_BIG);
 }
 
-/* From here on the packet is none of its SA's any more. */
+/* From here on the packet is none of its SA's any more, but one of the policies' that it came by, or that the SA is lent to. */
 static inline void
 allow(struct pkt *p, const struct sa *sa)
 {
+	uint64_t lent = atomic_load_explicit(&sa->lent, memory_order_relaxed);
+
 	p->flags |= PKT_F_PROTECTED;
-	p->reqid = sa->reqid;
+	p->reqid = likely(lent == 0) ? sa->reqid : (uint32_t)lent;
 	p->mark = sa->mark;
 	p->sa = NULL;
 }

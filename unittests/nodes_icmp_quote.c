@@ -293,7 +293,7 @@ END_TEST
 
 /* From one tunnel into another: HOST_B's answer to the far host would take this way. */
 static void
-hub(uint32_t reqid_of_answer)
+hub(uint32_t reqid_of_answer, bool lent)
 {
 	struct error far = {
 		.from = ROUTER, .to = "10.4.0.2", .about = {.src = "10.4.0.2", .dst = HOST_B}};
@@ -302,6 +302,10 @@ hub(uint32_t reqid_of_answer)
 	uint16_t len = build(ip, &far);
 
 	tunnel(0, 64, &in, &out);
+	if (lent) {
+		sa_at(in)->reqid = REQID + 9;
+		sa_at(in)->lent = sa_for(0, REQID);
+	}
 	route("10.4.0.0/16", neighbour(WAN, PEER, 1500, true));
 	spd_bind(world.r.spd,
 		policy(SPD_OUT, SPD_PROTECT, "10.2.0.0/16 > 10.4.0.0/16", REQID + 1, NULL), out);
@@ -318,7 +322,7 @@ hub(uint32_t reqid_of_answer)
 
 START_TEST(through_a_hub)
 {
-	hub(REQID);
+	hub(REQID, _i);
 }
 END_TEST
 
@@ -326,7 +330,7 @@ START_TEST(not_through_a_hub)
 {
 	uint8_t got[PACKET_MAX];
 
-	hub(REQID + 2);
+	hub(REQID + 2, false);
 	while (sent(WAN, got) != 0)
 		;
 	memset(worker(0)->drops, 0, sizeof(worker(0)->drops));
@@ -402,7 +406,7 @@ nodes_icmp_quote_case(void)
 	tcase_add_test(tc, in_a_run);
 	tcase_add_test(tc, out_in_a_run);
 	tcase_add_test(tc, in_by_another_tunnel);
-	tcase_add_test(tc, through_a_hub);
+	tcase_add_loop_test(tc, through_a_hub, 0, 2);
 	tcase_add_test(tc, not_through_a_hub);
 	tcase_add_test(tc, clear_answers_do_not_count);
 	tcase_add_test(tc, six);
