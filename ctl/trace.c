@@ -214,19 +214,27 @@ tell(struct trace *t, struct packet *p, int number)
 }
 
 static bool
+is(const json_t *r, const char *node)
+{
+	return strcmp(string(r, "node"), node) == 0;
+}
+
+/* Whether it has come to its end, and nothing of it for a while. Lcores are read in turn: what a crypto lcore did may be still to come. */
+static bool
 is_over(const struct packet *p, uint64_t now)
 {
 	const json_t *last = NULL, *r;
+	int awaited = 0;
 	size_t i;
 
-	json_array_foreach (p->records, i, r)
+	json_array_foreach (p->records, i, r) {
 		if (last == NULL || integer(r, "ns") >= integer(last, "ns"))
 			last = r;
+		awaited += is(r, "crypto-complete") - is(r, "crypto-dequeue");
+	}
 	if (last == NULL)
 		return false;
-	if (strcmp(string(last, "node"), "drop") == 0 ||
-		strcmp(string(last, "node"), "port-tx") == 0 ||
-		strcmp(string(last, "node"), "host-tx") == 0)
+	if (awaited <= 0 && (is(last, "drop") || is(last, "port-tx") || is(last, "host-tx")))
 		return now - p->last >= QUIET_MS;
 	return now - p->last >= PARKED_MS;
 }

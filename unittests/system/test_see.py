@@ -112,6 +112,33 @@ def test_trace_tells_what_was_lost(sites):
     assert b"17 records were lost" in err and b"1 of 2 packets came" in err
 
 
+def test_trace_waits_for_what_the_crypto_lcore_did(sites):
+    """A router that is slow to tell, played: lcores are read in turn, and the client knows that something is still to come."""
+    path = sites.lab.dir / "slow.sock"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+        s.listen()
+        p = subprocess.Popen([CYGNETCTL, "--socket", path, "trace", "-n", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        c, _ = s.accept()
+        c.recv(65536)
+
+        def tell(*lines):
+            c.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+        def record(node, ns, **more):
+            return {"packet": 1, "lcore": 1, "role": "worker", "node": node, "ns": ns, "burst": 1, "length": 60, "entry": False,
+                    "frame": True, "in_port": "lan", "flags": [], "head": ""} | more
+        tell({"data": {"count": 1}}, {"ready": True}, record("port-rx", 0, entry=True), record("crypto-submit", 100),
+             record("crypto-complete", 400), record("port-tx", 500))
+        time.sleep(0.5)
+        tell(record("crypto-enqueue", 200, lcore=2, role="crypto"), record("crypto-dequeue", 300, lcore=2, role="crypto"))
+        out, _ = p.communicate(timeout=15)
+        c.close()
+    nodes = re.findall(rb"(?:worker|crypto) \d +([\w-]+)", out)
+    assert p.returncode == 0 and nodes == [b"port-rx", b"crypto-submit", b"crypto-enqueue", b"crypto-dequeue", b"crypto-complete",
+                                           b"port-tx"], out
+
+
 def test_trace_of_what_a_tunnel_brings(sites):
     """ESP is followed into clear; a filter for what is inside finds it when it is opened."""
     with Looking(sites.a.router, "trace", "-n", "1", "--json", "esp and dst host", PLAN["a"]["wan"]) as t:
