@@ -53,7 +53,7 @@ table_name(const char *netdev, char name[static 64])
 }
 
 static int
-nft(const char *netdev, const char *commands)
+nft(const char *netdev, const char *commands, uint32_t level)
 {
 	struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
 	const char *text;
@@ -66,7 +66,8 @@ nft(const char *netdev, const char *commands)
 	ret = nft_run_cmd_from_buffer(ctx, commands) == 0 ? 0 : -EIO;
 	if (ret < 0) {
 		text = nft_ctx_get_error_buffer(ctx);
-		LOG(ERR, "netdev %s: nftables: %.*s", netdev, (int)strcspn(text, "\n"), text);
+		rte_log(level, cygnet_logtype, "cygnet: netdev %s: nftables: %.*s\n", netdev,
+			(int)strcspn(text, "\n"), text);
 	}
 	nft_ctx_free(ctx);
 	return ret;
@@ -103,7 +104,7 @@ ipv6_off(const char *netdev, bool off)
 }
 
 static int
-set_flags(struct nl_sock *sk, const char *netdev, bool deaf)
+set_flags(struct nl_sock *sk, const char *netdev, bool deaf, uint32_t level)
 {
 	struct rtnl_link *link = NULL, *change = NULL;
 	int err = rtnl_link_get_kernel(sk, 0, netdev, &link);
@@ -121,7 +122,7 @@ set_flags(struct nl_sock *sk, const char *netdev, bool deaf)
 		}
 	}
 	if (err < 0)
-		LOG(ERR, "netdev %s: %s", netdev, nl_geterror(err));
+		rte_log(level, cygnet_logtype, "cygnet: netdev %s: %s\n", netdev, nl_geterror(err));
 	rtnl_link_put(change);
 	rtnl_link_put(link);
 	return err < 0 ? -EIO : 0;
@@ -224,19 +225,20 @@ host_is_deaf(const char *netdev)
 }
 
 static int
-turn_off(const char *netdev)
+turn_off(const char *netdev, uint32_t level)
 {
 	struct nl_sock *sk;
 	int ret = ipv6_off(netdev, true);
 
 	if (ret < 0) {
-		LOG(ERR, "netdev %s: cannot turn IPv6 off: %s", netdev, strerror(-ret));
+		rte_log(level, cygnet_logtype, "cygnet: netdev %s: cannot turn IPv6 off: %s\n",
+			netdev, strerror(-ret));
 		return ret;
 	}
 	sk = host_setup_socket();
 	if (sk == NULL)
 		return -EIO;
-	ret = set_flags(sk, netdev, true);
+	ret = set_flags(sk, netdev, true, level);
 	if (ret == 0)
 		warn_of_addresses(sk, netdev);
 	nl_socket_free(sk);
@@ -244,13 +246,13 @@ turn_off(const char *netdev)
 }
 
 int
-host_deaf_make(const char *netdev)
+host_deaf_make(const char *netdev, uint32_t level)
 {
 	char table[64], commands[256];
 	int ret;
 
 	if (!name_ok(netdev) || if_nametoindex(netdev) == 0) {
-		LOG(ERR, "netdev %s: no such interface", netdev);
+		rte_log(level, cygnet_logtype, "cygnet: netdev %s: no such interface\n", netdev);
 		return -ENODEV;
 	}
 	/* Adding what is there already changes nothing: no moment without the chain. */
@@ -260,14 +262,14 @@ host_deaf_make(const char *netdev)
 		"add chain netdev %s " CHAIN " "
 		"{ type filter hook ingress device \"%s\" priority -500; policy drop; }\n",
 		table, table, netdev);
-	ret = nft(netdev, commands);
-	return ret == 0 ? turn_off(netdev) : ret;
+	ret = nft(netdev, commands, level);
+	return ret == 0 ? turn_off(netdev, level) : ret;
 }
 
 int
 host_deafen(const char *netdev)
 {
-	int ret = netdev != NULL ? host_deaf_make(netdev) : 0;
+	int ret = netdev != NULL ? host_deaf_make(netdev, RTE_LOG_ERR) : 0;
 
 	return ret == 0 && netdev != NULL ? host_deaf_keep(netdev) : ret;
 }
@@ -288,13 +290,13 @@ host_undeafen(const char *netdev)
 	/* The add makes the delete succeed when there is none. */
 	snprintf(commands, sizeof(commands), "add table netdev %s\ndelete table netdev %s\n", table,
 		table);
-	ret = nft(netdev, commands);
+	ret = nft(netdev, commands, RTE_LOG_ERR);
 	if (if_nametoindex(netdev) == 0)
 		return ret;
 	if (ipv6_off(netdev, false) < 0)
 		ret = -EIO;
 	sk = host_setup_socket();
-	if (sk == NULL || set_flags(sk, netdev, false) < 0)
+	if (sk == NULL || set_flags(sk, netdev, false, RTE_LOG_ERR) < 0)
 		ret = -EIO;
 	nl_socket_free(sk);
 	return ret;

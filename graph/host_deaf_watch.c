@@ -25,6 +25,7 @@ struct kept {
 	LIST_ENTRY(kept) next;
 	char netdev[IFNAMSIZ], called[IFNAMSIZ]; /* called: what it was last seen as */
 	uint32_t ifindex; /* 0: it is gone */
+	uint32_t failed; /* the interface that could not be made deaf, as was told; 0: none */
 };
 
 enum { WATCH_FILTERS, WATCH_LINKS, WATCH_STOP, WATCH_FDS };
@@ -64,6 +65,7 @@ host_deaf_keep(const char *netdev)
 	}
 	if (k != NULL) {
 		k->ifindex = if_nametoindex(netdev);
+		k->failed = 0;
 		memcpy(k->called, k->netdev, sizeof(k->called));
 	}
 	pthread_mutex_unlock(&watch.lock);
@@ -114,33 +116,38 @@ look_for_gone(struct kept *k)
 	}
 }
 
-static void
+/* Returns false if Linux hears it still: it is told once, and tried anew a second later. */
+static bool
 look(struct kept *k)
 {
 	uint32_t ifindex = if_nametoindex(k->netdev);
+	uint32_t level = ifindex == k->failed ? RTE_LOG_DEBUG : RTE_LOG_ERR;
 	bool done;
 
 	if (ifindex == 0) {
 		look_for_gone(k);
-		return;
+		return true;
 	}
 	memcpy(k->called, k->netdev, sizeof(k->called));
-	if (ifindex == k->ifindex && host_is_deaf(k->netdev))
-		return;
-	/* One that cannot be is told again a second later. */
-	done = host_deaf_make(k->netdev) == 0;
+	if (ifindex == k->ifindex && k->failed == 0 && host_is_deaf(k->netdev))
+		return true;
+	done = host_deaf_make(k->netdev, level) == 0;
+	if (done)
+		level = RTE_LOG_ERR;
 	if (ifindex != k->ifindex)
-		LOG(ERR,
-			"netdev %s is another interface now, which Linux heard: %s. Its "
-			"port needs a restart of the router",
+		rte_log(level, cygnet_logtype,
+			"cygnet: netdev %s is another interface now, which Linux heard: %s. Its "
+			"port needs a restart of the router\n",
 			k->netdev, done ? "made deaf" : "it still does");
 	else
-		LOG(ERR,
-			"netdev %s: its filter was taken away (nft flush ruleset?), and Linux "
-			"heard what came in: %s",
+		rte_log(level, cygnet_logtype,
+			"cygnet: netdev %s: its filter was taken away (nft flush ruleset?), and "
+			"Linux heard what came in: %s\n",
 			k->netdev, done ? "made anew" : "it still does");
 	if (done)
 		k->ifindex = ifindex;
+	k->failed = done ? 0 : ifindex;
+	return done;
 }
 
 /* What is told there matters not: all is looked at. */
@@ -159,16 +166,22 @@ static void *
 run(void *arg)
 {
 	struct kept *k;
+	bool done;
 
 	(void)arg;
 	do {
+		done = true;
 		drain(watch.fds[WATCH_FILTERS].fd);
 		drain(watch.fds[WATCH_LINKS].fd);
 		pthread_mutex_lock(&watch.lock);
 		LIST_FOREACH (k, &watch.netdevs, next)
-			look(k);
+			done &= look(k);
 		pthread_mutex_unlock(&watch.lock);
-		poll(watch.fds, WATCH_FDS, LOOK_MS);
+		/* The kernel tells of what was tried in vain, too: that is no reason to try at once. */
+		if (done)
+			poll(watch.fds, WATCH_FDS, LOOK_MS);
+		else
+			poll(&watch.fds[WATCH_STOP], 1, LOOK_MS);
 	} while (watch.fds[WATCH_STOP].revents == 0);
 	return NULL;
 }

@@ -115,8 +115,8 @@ struct host_tap *host_tap_of_port(struct host *h, uint16_t port_id);
 /* host_tap.c: a socket for questions with answers; NULL after a log line. Any thread. */
 struct nl_sock *host_setup_socket(void);
 
-/* host_deaf.c, any thread: as host_deafen(), once. */
-int host_deaf_make(const char *netdev);
+/* host_deaf.c, any thread: as host_deafen(), once. Why it fails is told at the level, RTE_LOG_... */
+int host_deaf_make(const char *netdev, uint32_t level);
 /* host_deaf_watch.c, any thread: one that shall stay deaf. */
 int host_deaf_keep(const char *netdev);
 

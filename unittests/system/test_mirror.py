@@ -10,7 +10,7 @@ from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
-from lab import wait_for
+from lab import run, wait_for
 from router import Drops, Router, config, port
 from wire import IP_ICMP, IP_UDP, Capture, Wire, is_ip, kind
 
@@ -111,6 +111,29 @@ def test_another_interface_of_that_name(lab):
     wait_for("no ARP", lambda: "NOARP" in flags(), 3)
     assert r.run("cat", "/proc/sys/net/ipv6/conf/v-in/disable_ipv6").stdout.strip() == "1"
     assert "netdev v-in is another interface now" in router.process.output()
+    assert router.stop() == 0
+
+
+def test_an_interface_that_cannot_be_made_deaf(lab):
+    """IPv6 cannot be turned off on the interface that came back, for /proc/sys is read-only: it is tried once a second, though each
+    try changes filters, and told once; and it is made deaf when that can be done."""
+    r, left = lab.ns("r"), lab.ns("left")
+    left.no_ipv6()
+    lab.veth(r, "v-in", left, "e0")
+    router = Router(r, config([port("in", ["10.1.0.1/24"])], ipsec={"static-only": True}))
+    router.start()
+    its_mounts = ["nsenter", "-t", router.process.pid, "-m"]
+    run(its_mounts + ["mount", "-o", "bind,ro", "/proc/sys", "/proc/sys"])
+    r.run("ip", "link", "del", "v-in")
+    wait_for("it to be missed", lambda: "netdev v-in is gone" in router.process.output(), 3)
+    lab.veth(r, "v-in", left, "e0")
+    wait_for("the first try", lambda: "it still does" in router.process.output(), 3)
+    time.sleep(3)
+    assert router.process.output().count("it still does") == 1
+    assert router.process.output().count("cannot turn IPv6 off") == 1
+    run(its_mounts + ["umount", "/proc/sys"])
+    wait_for("the interface", lambda: "which Linux heard: made deaf" in router.process.output(), 5)
+    assert r.run("cat", "/proc/sys/net/ipv6/conf/v-in/disable_ipv6").stdout.strip() == "1"
     assert router.stop() == 0
 
 
