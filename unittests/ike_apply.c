@@ -625,6 +625,21 @@ START_TEST(missing)
 }
 END_TEST
 
+/* A load of another takes its time: who looks meanwhile does not wait for it, and knows nothing. */
+START_TEST(missing_in_a_load)
+{
+	struct ike_state *other;
+	char what[64];
+
+	load_well(json("{'conns':{'a':" CONN("192.0.2.2", "'t':" CHILD("trap")) "}}"));
+	other = ike_state_open(&charon.v, true);
+	json_object_clear(charon.conns);
+	ck_assert_int_eq(ike_missing(&charon.v, what, sizeof(what)), 0);
+	ike_state_close(other);
+	ck_assert_int_eq(ike_missing(&charon.v, what, sizeof(what)), 1);
+}
+END_TEST
+
 static const char *const hang_ups[] = {
 	"load-conn cygnet-trial", "load-authority ca", "load-conn a", "unload-pool p"};
 
@@ -735,6 +750,7 @@ main(void)
 	tcase_add_test(tc, keys_taken_back);
 	tcase_add_test(tc, pool_with_leases);
 	tcase_add_test(tc, missing);
+	tcase_add_test(tc, missing_in_a_load);
 	tcase_add_loop_test(tc, charon_hangs_up, 0, sizeof(hang_ups) / sizeof(hang_ups[0]));
 	tcase_add_loop_test(tc, closed_by_charon, 0, 2);
 	tcase_add_loop_test(tc, patience, 0, 8);

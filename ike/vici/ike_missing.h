@@ -6,8 +6,8 @@
 
 /*
  * Whether charon still has what cygnetctl loaded into it last: others may have unloaded it, as "swanctl --load-all" does
- * with all that its own file does not have. Asks for names alone, and waits for a load that goes on. Returns 0 when all is
- * there, 1 with the first thing that is not in what ("gateway 'x'"), or -ENOTCONN.
+ * with all that its own file does not have. Asks for names alone. Returns 0 when all is there or a load goes on, which it
+ * does not wait for, 1 with the first thing that is not in what ("gateway 'x'"), or -ENOTCONN.
  */
 int ike_missing(struct vici *v, char *what, size_t size);
 

@@ -35,15 +35,18 @@ beside(const struct vici *v, const char *end)
 }
 
 static int
-lock_file(const char *path)
+lock_file(const char *path, bool wait)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return -1;
-	while (flock(fd, LOCK_EX) != 0)
+	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0)
 		if (errno != EINTR) {
+			int why = errno;
+
 			close(fd);
+			errno = why;
 			return -1;
 		}
 	return fd;
@@ -114,8 +117,8 @@ begin(struct ike_state *s)
 	return true;
 }
 
-struct ike_state *
-ike_state_open(const struct vici *v, bool write)
+static struct ike_state *
+open_state(const struct vici *v, bool write, bool wait)
 {
 	struct ike_state *s = calloc(1, sizeof(*s));
 	char *lock = beside(v, "lock");
@@ -126,9 +129,9 @@ ike_state_open(const struct vici *v, bool write)
 		mkdir(REMOTE_DIR, 0755);
 	if (good) {
 		s->path = beside(v, "loaded");
-		s->lock = write ? lock_file(lock) : -1;
+		s->lock = write ? lock_file(lock, wait) : -1;
 		good = s->path != NULL && (!write || s->lock >= 0);
-		if (!good)
+		if (!good && (wait || errno != EWOULDBLOCK))
 			fprintf(stderr, "cygnetctl: %s: %s\n", lock, strerror(errno));
 	}
 	if (good) {
@@ -141,6 +144,18 @@ ike_state_open(const struct vici *v, bool write)
 		return s;
 	ike_state_close(s);
 	return NULL;
+}
+
+struct ike_state *
+ike_state_open(const struct vici *v, bool write)
+{
+	return open_state(v, write, true);
+}
+
+struct ike_state *
+ike_state_try(const struct vici *v)
+{
+	return open_state(v, true, false);
 }
 
 bool

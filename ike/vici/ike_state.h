@@ -21,6 +21,8 @@ struct ike_state {
 
 /* Reads the state for the charon behind v. write: lock it against others, waiting. NULL after one line on stderr. */
 struct ike_state *ike_state_open(const struct vici *v, bool write);
+/* For writing, without waiting: NULL and no line when another has it. */
+struct ike_state *ike_state_try(const struct vici *v);
 /* False after one line on stderr. */
 bool ike_state_save(struct ike_state *s);
 void ike_state_close(struct ike_state *s);

@@ -3,6 +3,7 @@
 
 import copy
 import datetime
+import fcntl
 import json
 import re
 import signal
@@ -411,6 +412,18 @@ def test_watch_and_run(sites, ends, module_lab):
     assert service.stop() == 0
     assert watch.wait() == 3  # that one knows no charon but its own
     sites.wait_ping(30)
+
+
+def test_run_does_not_wait_for_a_load(ends, module_lab):
+    """Another's load may take its time, or stand still: run ends all the same."""
+    a, _ = ends
+    a.write(doc("a"))
+    service = module_lab.start([CYGNETCTL, "ike", "run", a.file, "--uri", a.site.charon.socket], "ike-run-beside")
+    wait_for("the file to be loaded", lambda: "1 added" in service.output(), 10)
+    with open(f"{a.site.charon.socket}.cygnet-lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        time.sleep(13)  # every ten seconds it looks whether charon has lost something
+        assert service.stop(timeout=3) == 0
 
 
 def test_secrets_appear_nowhere(sites, ends):
