@@ -177,6 +177,21 @@ look(struct watch *w)
 	}
 }
 
+/* False to end it: what nobody can read ends watch, and run goes on without. */
+static bool
+write_lines(struct watch *w)
+{
+	static const struct timespec rest = {.tv_sec = PING_SECONDS};
+
+	if (line_queue_write(w->lines, fileno(w->o->view.out), PING_SECONDS * 1000))
+		return true;
+	if (!w->loaded)
+		return false;
+	line_queue_drop(w->lines);
+	nanosleep(&rest, NULL);
+	return true;
+}
+
 /* Until charon is gone or has lost what was loaded, or a signal ends it. */
 static int
 watch(struct watch *w)
@@ -191,9 +206,7 @@ watch(struct watch *w)
 		if (!vici_listen(w->v, events[i], on_event, w))
 			return CTL_NO_ROUTER;
 	while (!ike_ended && !hung_up) {
-		if (!line_queue_write(w->lines, fileno(w->o->view.out), PING_SECONDS * 1000))
-			break;
-		if (ike_ended || hung_up)
+		if (!write_lines(w) || ike_ended || hung_up)
 			break;
 		answer = vici_call(w->v, "version", NULL, 30);
 		if (answer == NULL)

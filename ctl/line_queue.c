@@ -21,6 +21,7 @@ struct line_queue {
 	int wake; /* something was added */
 	size_t at, len; /* of text: written, and added */
 	unsigned long lost;
+	unsigned long telling; /* of lost: in the first line, of which nothing is written */
 	char text[QUEUE_BYTES];
 };
 
@@ -34,7 +35,7 @@ line_queue_new(const char *lost)
 	pthread_mutex_init(&q->lock, NULL);
 	q->lost_text = lost;
 	q->at = q->len = 0;
-	q->lost = 0;
+	q->lost = q->telling = 0;
 	q->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (q->wake >= 0)
 		return q;
@@ -97,6 +98,7 @@ take(struct line_queue *q, char piece[PIPE_BUF])
 		q->at = q->len = 0;
 	if (q->len == 0 && q->lost > 0) {
 		snprintf(line, sizeof(line), q->lost_text, q->lost);
+		q->telling = q->lost;
 		q->lost = 0;
 		add(q, line);
 	}
@@ -139,7 +141,21 @@ line_queue_write(struct line_queue *q, int fd, int ms)
 			return false;
 		pthread_mutex_lock(&q->lock);
 		q->at += n > 0 ? (size_t)n : 0;
+		q->telling = n > 0 ? 0 : q->telling;
 		pthread_mutex_unlock(&q->lock);
 	}
 	return true;
+}
+
+void
+line_queue_drop(struct line_queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	for (size_t i = q->at; i < q->len; i++)
+		q->lost += q->text[i] == '\n';
+	if (q->telling > 0)
+		q->lost += q->telling - 1; /* that line was no event */
+	q->telling = 0;
+	q->at = q->len = 0;
+	pthread_mutex_unlock(&q->lock);
 }

@@ -21,5 +21,7 @@ void line_queue_add(struct line_queue *q, const char *line);
 
 /* Writes what comes within ms milliseconds, or until a signal; false when fd takes no more. */
 bool line_queue_write(struct line_queue *q, int fd, int ms);
+/* What is there is lost, as the fd takes no more; it is told when one does. */
+void line_queue_drop(struct line_queue *q);
 
 #endif

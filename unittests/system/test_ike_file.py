@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """cygnetctl ike: tunnels from one YAML file, with real charons."""
 
+import contextlib
 import copy
 import datetime
 import fcntl
 import json
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -412,6 +414,32 @@ def test_watch_and_run(sites, ends, module_lab):
     assert service.stop() == 0
     assert watch.wait() == 3  # that one knows no charon but its own
     sites.wait_ping(30)
+
+
+def test_run_whose_output_takes_no_more(sites, ends, module_lab):
+    """It goes on, and does not load anew for it: systemd would hear of each load."""
+    a, b = ends
+    b.load(doc("b"))
+    a.write(doc("a"))
+    told = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        path = module_lab.dir / "notify"
+        heard.bind(str(path))
+        heard.setblocking(False)
+
+        def hear():
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    told.append(heard.recv(64))
+            return told
+
+        service = module_lab.start(["sh", "-c", 'exec "$@" >/dev/full', "sh", CYGNETCTL, "ike", "run", a.file, "--uri",
+                                    a.site.charon.socket], "ike-run-full", {"NOTIFY_SOCKET": str(path)})
+        wait_for("the file to be loaded", lambda: b"READY=1" in hear(), 10)
+        sites.wait_ping(15)  # which is an event
+        time.sleep(3)
+        assert hear() == [b"READY=1"] and service.alive()
+        service.stop(timeout=5)
 
 
 def test_run_does_not_wait_for_a_load(ends, module_lab):
