@@ -327,6 +327,8 @@ load_once(const struct ike_options *o, struct ike_session *s)
 		rc = refuse_foreign(o, s->plan);
 	if (rc == CTL_OK && !ike_plan_empty(s->plan))
 		rc = apply(o, s);
+	else if (rc == CTL_OK && s->plan->forgot && !ike_state_save(s->state))
+		rc = CTL_REFUSED;
 	return rc;
 }
 

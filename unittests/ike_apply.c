@@ -625,6 +625,38 @@ START_TEST(missing)
 }
 END_TEST
 
+/* What has left the file too is not missed, though no load had anything to do for it. */
+START_TEST(gone_from_both)
+{
+	struct ike_wanted w = {
+		.conns = json_object(), .pools = json_object(), .authorities = json_object()};
+	struct ike_state *s;
+	struct ike_plan *p;
+	char what[64];
+
+	load_well(json("{'pools':{'p':{'addrs':'10.3.0.0/24'}},'authorities':{'ca':{"
+		       "'cacert':'bytes'}},'conns':{'ghost':" CONN(
+			       "192.0.2.2", "'t':" CHILD("trap")) "}}"));
+	json_object_clear(charon.conns);
+	json_object_clear(charon.pools);
+	json_object_clear(charon.authorities);
+	s = ike_state_open(&charon.v, true);
+	json_object_set_new(s->json, "secrets", json_pack("[s]", "cygnet-ike-ghost-00"));
+	p = ike_plan_make(&charon.v, &w, s);
+	ck_assert(ike_plan_empty(p) && p->forgot);
+	ck_assert(ike_state_save(s));
+	ike_plan_free(p);
+	p = ike_plan_make(&charon.v, &w, s);
+	ck_assert(!p->forgot);
+	ike_plan_free(p);
+	ike_state_close(s);
+	ck_assert_int_eq(ike_missing(&charon.v, what, sizeof(what)), 0);
+	json_decref(w.conns);
+	json_decref(w.pools);
+	json_decref(w.authorities);
+}
+END_TEST
+
 /* A load of another takes its time: who looks meanwhile does not wait for it, and knows nothing. */
 START_TEST(missing_in_a_load)
 {
@@ -750,6 +782,7 @@ main(void)
 	tcase_add_test(tc, keys_taken_back);
 	tcase_add_test(tc, pool_with_leases);
 	tcase_add_test(tc, missing);
+	tcase_add_test(tc, gone_from_both);
 	tcase_add_test(tc, missing_in_a_load);
 	tcase_add_loop_test(tc, charon_hangs_up, 0, sizeof(hang_ups) / sizeof(hang_ups[0]));
 	tcase_add_loop_test(tc, closed_by_charon, 0, 2);

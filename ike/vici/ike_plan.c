@@ -192,6 +192,34 @@ plan_named(json_t *out, const json_t *want, const json_t *known, const json_t *l
 			json_object_set_new(out, name, entry("remove"));
 }
 
+/* What has left both the file and charon is nothing that charon has lost. */
+static void
+forget_named(struct ike_plan *p, json_t *known, const json_t *want, const json_t *have)
+{
+	const char *name;
+	json_t *e;
+	void *next;
+
+	json_object_foreach_safe (known, next, name, e)
+		if (json_object_get(want, name) == NULL && json_object_get(have, name) == NULL) {
+			json_object_del(known, name);
+			p->forgot = true;
+		}
+}
+
+static void
+forget_secrets(struct ike_plan *p, json_t *known, const json_t *want, const json_t *have)
+{
+	for (size_t i = json_array_size(known); i-- > 0;) {
+		const char *id = json_string_value(json_array_get(known, i));
+
+		if (json_object_get(want, id) == NULL && json_object_get(have, id) == NULL) {
+			json_array_remove(known, i);
+			p->forgot = true;
+		}
+	}
+}
+
 static bool
 plan_pools(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 {
@@ -203,6 +231,10 @@ plan_pools(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struc
 		json_object_set_new(loaded, json_string_value(e), json_true());
 	plan_named(p->pools, w->pools, ike_state_get(s, "pools"), pools);
 	plan_named(p->authorities, w->authorities, ike_state_get(s, "authorities"), loaded);
+	if (authorities != NULL && pools != NULL) {
+		forget_named(p, ike_state_get(s, "pools"), w->pools, pools);
+		forget_named(p, ike_state_get(s, "authorities"), w->authorities, loaded);
+	}
 	json_decref(loaded);
 	json_decref(authorities);
 	json_decref(pools);
@@ -257,6 +289,7 @@ plan_secrets(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, str
 	json_object_foreach (have, id, e)
 		if (json_object_get(want, id) == NULL)
 			json_array_append_new(p->secrets_remove, json_string(id));
+	forget_secrets(p, json_object_get(s->json, "secrets"), want, have);
 	json_decref(have);
 	json_decref(want);
 	return true;
@@ -313,6 +346,7 @@ ike_plan_make(struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 		ike_plan_free(p);
 		return NULL;
 	}
+	forget_named(p, known, w->conns, p->listed);
 	json_object_foreach (w->conns, name, e)
 		plan_conn(p, name, e, json_object_get(known, name));
 	json_object_foreach (p->listed, name, e) {

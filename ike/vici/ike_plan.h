@@ -19,6 +19,7 @@ struct ike_plan {
 	json_t *others; /* names of connections that neither the file nor we know */
 	json_t *listed; /* charon's own listing of each connection, as a hash, by name */
 	size_t added, changed, removed, unchanged; /* tunnels */
+	bool forgot; /* the state has lost names that neither the file nor charon has: save it */
 };
 
 /* NULL after one line on stderr. */

@@ -454,6 +454,20 @@ def test_run_does_not_wait_for_a_load(ends, module_lab):
         assert service.stop(timeout=3) == 0
 
 
+def test_a_load_forgets_what_is_nowhere(ends):
+    """A name that only the state has (a load that was cut off before charon heard of it) is not missed for ever."""
+    a, _ = ends
+    a.load(doc("a"))
+    path = a.site.charon.run / "charon.vici.cygnet-loaded"
+    state = json.loads(path.read_text())
+    state["conns"]["ghost"] = {"config": {}}
+    state.setdefault("pools", {})["ghost"] = {}
+    state["secrets"].append("cygnet-ike-ghost-00")
+    path.write_text(json.dumps(state))
+    assert "0 added, 0 changed, 0 removed, 1 unchanged" in a.load(doc("a")).stdout
+    assert "ghost" not in path.read_text() and "ike-gw-1" in path.read_text()
+
+
 def test_secrets_appear_nowhere(sites, ends):
     a, _ = ends
     secret = "never-to-be-seen-outside-4711"
