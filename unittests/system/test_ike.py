@@ -173,8 +173,11 @@ def test_sas_come_and_go_for_a_minute(sites):
         print(f"{mbits} Mbit/s each way, {rekeys} rekeyings, {stream.lost} of {stream.sent} lost")
     assert any(lost <= dropped for lost, dropped in seen), (seen, [s.router.drops() for s in sites])
     assert sum(s.usage("in")[0] for s in sites) > 0
+    wrong = {"esp-icv", "policy-no-sa", "none", "esp-replay"}
+    if not any(lost for lost, _ in seen):
+        wrong.add("esp-no-sa")  # in rings that overflow a packet waits for longer than its SA lingers
     for s in sites:
-        assert not [r for r in s.router.drops() if r in ("esp-icv", "esp-no-sa", "policy-no-sa", "none", "esp-replay")]
+        assert not wrong & set(s.router.drops()), s.router.drops()
     charons, routers = sites.stop()
     for s in sites:
         assert not re.search("Sanitizer|runtime error", s.router.process.output()), s.router.process.tail(60)
