@@ -29,7 +29,7 @@ def test_one_command_starts_a_site(lab):
     command = lab.dir / "site.sh"
     command.write_text(f"""#!/bin/sh
 export CYGNET={CYGNET} CYGNETCTL={CYGNETCTL} CHARON={charon.dir / "charon"}
-exec {REPO}/conf/cygnet-site -r {a.router.file} -k {ike.file} -u /run/charon.vici
+exec env --default-signal=INT {REPO}/conf/cygnet-site -r {a.router.file} -k {ike.file} -u /run/charon.vici
 """)
     command.chmod(0o755)
     charon.script = charon.script.replace(f"exec {charon.dir / 'charon'}", f"exec {command}")
