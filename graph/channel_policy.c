@@ -135,16 +135,6 @@ find_same(struct channel_core *c, const struct spd_policy_conf *conf)
 	return same;
 }
 
-/* Whether the SA's packets are those of that dead owner's policy. */
-static bool
-is_for(const struct sa *sa, const struct spd_policy_conf *orphan)
-{
-	uint32_t owner = sa_owner_tag(orphan->owner);
-
-	return (sa->owner == owner && sa->reqid == orphan->reqid) ||
-	       sa->lent == sa_for(owner, orphan->reqid);
-}
-
 /*
  * A policy takes the place of an orphan's. The peer goes on with the SAs that it has, until it has new ones: what comes by the
  * orphan's is for the new policy now, whose reqid is another owner's number.
@@ -162,8 +152,8 @@ borrow_sas(struct channel_core *c, const struct spd_policy_conf *conf,
 		const struct sa_conf *sa = &sad_cold(c->sad, slot)->conf;
 
 		next = sad_next_of_reqid(c->sad, SA_DIR_IN, orphan->reqid, slot);
-		if (is_for(sad_hot(c->sad, slot), orphan) && !owner_is_alive(c, sa->owner) &&
-			is_of_same_peer(conf, sa))
+		if (sa_is_for(sad_hot(c->sad, slot), sa_owner_tag(orphan->owner), orphan->reqid) &&
+			!owner_is_alive(c, sa->owner) && is_of_same_peer(conf, sa))
 			sad_lend(c->sad, slot, conf->owner, conf->reqid);
 	}
 }

@@ -234,6 +234,14 @@ struct sa {
 
 _Static_assert(offsetof(struct sa, native) == 4 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
 
+/* Whether what comes by an SA is for the policies of that owner and reqid: its own, or those that it is lent to. Any thread. */
+static inline bool
+sa_is_for(const struct sa *sa, uint32_t owner_tag, uint32_t reqid)
+{
+	return (sa->owner == owner_tag && sa->reqid == reqid) ||
+	       atomic_load_explicit(&sa->lent, memory_order_relaxed) == sa_for(owner_tag, reqid);
+}
+
 /* Written by one lcore alone, read by all; an SA's sum is over the workers. */
 struct sa_counters {
 	uint64_t packets, bytes;

@@ -30,11 +30,8 @@
 static inline bool
 spd_policy_takes(const struct spd_policy *policy, const struct sa *sa)
 {
-	if (likely(policy->reqid == sa->reqid &&
-		    (policy->owner == sa->owner || policy->owner == 0)))
-		return true;
-	return sa_for(policy->owner, policy->reqid) ==
-	       atomic_load_explicit(&sa->lent, memory_order_relaxed);
+	return (policy->owner == 0 && policy->reqid == sa->reqid) ||
+	       sa_is_for(sa, policy->owner, policy->reqid);
 }
 
 /* Policies that packets are looked up in. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "channel_world.h"
 
-#include "spd_batch.h"
-
 #define PEER "192.0.2.1"
 #define PEER2 "192.0.2.2"
 #define US "192.0.2.77"
@@ -552,11 +550,7 @@ add_in_policy(uint64_t owner, const char *net, uint32_t reqid, const char *peer)
 static bool
 is_for(uint32_t slot, uint64_t owner, uint32_t reqid)
 {
-	const struct sa *sa = sad_hot(w.c->sad, slot);
-
-	const struct spd_policy p = {.owner = sa_owner_tag(owner), .reqid = reqid};
-
-	return spd_policy_takes(&p, sa);
+	return sa_is_for(sad_hot(w.c->sad, slot), sa_owner_tag(owner), reqid);
 }
 
 /* A charon that was started again counts its reqids anew. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What operators look at: packet traces and captures, between two sites with a tunnel."""
 
+import contextlib
 import json
 import os
 import re
@@ -93,47 +94,48 @@ def test_trace_of_many_packets_at_once(sites):
     assert [w for w in ways if w != OUTBOUND] == [], sites.a.router.drops()
 
 
-def test_trace_tells_what_was_lost(sites):
-    """A router that loses records, played: the client says how many, and does not wait for packets that it has not heard of."""
-    path = sites.lab.dir / "lossy.sock"
-    first = {"packet": 1, "lcore": 1, "role": "worker", "node": "port-rx", "ns": 0, "burst": 1, "length": 60, "entry": True,
-             "frame": True, "in_port": "lan", "flags": [], "head": ""}
+@contextlib.contextmanager
+def played(sites, name, count):
+    """cygnetctl trace of a router that the test plays: the process, and what sends lines to it."""
+    path = sites.lab.dir / f"{name}.sock"
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(str(path))
         s.listen()
-        p = subprocess.Popen([CYGNETCTL, "--socket", path, "trace", "-n", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p = subprocess.Popen([CYGNETCTL, "--socket", path, "trace", "-n", str(count)], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
         c, _ = s.accept()
         c.recv(65536)
-        for line in {"data": {"count": 2}}, {"ready": True}, first, {"lost": 3}, {"lost": 17}:
-            c.sendall(json.dumps(line).encode() + b"\n")
-        out, err = p.communicate(timeout=15)
+
+        def tell(*lines):
+            for line in lines:
+                c.sendall(json.dumps(line).encode() + b"\n")
+        tell({"data": {"count": count}}, {"ready": True})
+        yield p, tell
         c.close()
+
+
+def played_record(node, ns, **more):
+    return {"packet": 1, "lcore": 1, "role": "worker", "node": node, "ns": ns, "burst": 1, "length": 60, "entry": False,
+            "frame": True, "in_port": "lan", "flags": [], "head": ""} | more
+
+
+def test_trace_tells_what_was_lost(sites):
+    """A router that loses records: the client says how many, and does not wait for packets that it has not heard of."""
+    with played(sites, "lossy", 2) as (p, tell):
+        tell(played_record("port-rx", 0, entry=True), {"lost": 3}, {"lost": 17})
+        out, err = p.communicate(timeout=15)
     assert p.returncode == 0 and b"packet 1\n" in out
     assert b"17 records were lost" in err and b"1 of 2 packets came" in err
 
 
 def test_trace_waits_for_what_the_crypto_lcore_did(sites):
-    """A router that is slow to tell, played: lcores are read in turn, and the client knows that something is still to come."""
-    path = sites.lab.dir / "slow.sock"
-    with socket.socket(socket.AF_UNIX) as s:
-        s.bind(str(path))
-        s.listen()
-        p = subprocess.Popen([CYGNETCTL, "--socket", path, "trace", "-n", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        c, _ = s.accept()
-        c.recv(65536)
-
-        def tell(*lines):
-            c.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
-
-        def record(node, ns, **more):
-            return {"packet": 1, "lcore": 1, "role": "worker", "node": node, "ns": ns, "burst": 1, "length": 60, "entry": False,
-                    "frame": True, "in_port": "lan", "flags": [], "head": ""} | more
-        tell({"data": {"count": 1}}, {"ready": True}, record("port-rx", 0, entry=True), record("crypto-submit", 100),
-             record("crypto-complete", 400), record("port-tx", 500))
+    """A router that is slow to tell: lcores are read in turn, and the client knows that something is still to come."""
+    with played(sites, "slow", 1) as (p, tell):
+        tell(played_record("port-rx", 0, entry=True), played_record("crypto-submit", 100), played_record("crypto-complete", 400),
+             played_record("port-tx", 500))
         time.sleep(0.5)
-        tell(record("crypto-enqueue", 200, lcore=2, role="crypto"), record("crypto-dequeue", 300, lcore=2, role="crypto"))
+        tell(*(played_record(node, ns, lcore=2, role="crypto") for node, ns in (("crypto-enqueue", 200), ("crypto-dequeue", 300))))
         out, _ = p.communicate(timeout=15)
-        c.close()
     nodes = re.findall(rb"(?:worker|crypto) \d +([\w-]+)", out)
     assert p.returncode == 0 and nodes == [b"port-rx", b"crypto-submit", b"crypto-enqueue", b"crypto-dequeue", b"crypto-complete",
                                            b"port-tx"], out
