@@ -96,8 +96,6 @@ stream(struct client *c, struct ctl_stream *s)
 
 	c->stream = s;
 	c->pump = event_new(bufferevent_get_base(c->bev), -1, EV_PERSIST, on_pump, c);
-	/* Who reads it may pause: what is kept for him has an end, and what comes then is lost and counted. */
-	bufferevent_set_timeouts(c->bev, NULL, NULL);
 	if (c->pump == NULL || event_add(c->pump, &every) != 0)
 		c->closing = true;
 }
@@ -152,9 +150,13 @@ on_write(struct bufferevent *bev, void *arg)
 static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
-	(void)bev;
-	(void)what; /* end of file, error, time-out: all the same */
-	client_free(arg);
+	struct client *c = arg;
+
+	/* Who reads a stream may pause: what is kept for him has an end, and what comes then is lost and counted. */
+	if (c->stream != NULL && what & BEV_EVENT_TIMEOUT)
+		bufferevent_enable(bev, what & BEV_EVENT_WRITING ? EV_WRITE : EV_READ);
+	else
+		client_free(c);
 }
 
 static bool
