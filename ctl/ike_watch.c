@@ -3,6 +3,7 @@
 
 #include "line_queue.h"
 
+#include "ike_file.h"
 #include "ike_missing.h"
 #include "ike_words.h"
 
@@ -310,14 +311,22 @@ int
 ike_run_command(const struct ike_options *o)
 {
 	struct watch w = {.o = o, .loaded = true};
-	bool ready = false;
-	int rc = CTL_OK;
+	struct ike_file *f;
+	bool loaded = false;
+	int rc = ike_open(o, &f);
 
+	/* A wrong file is told at once, and a charon that never comes is no reason to hold up a boot. */
+	if (rc != CTL_OK)
+		return rc;
+	ike_file_free(f);
 	if (!watch_begin(&w))
 		return CTL_REFUSED;
 	catch_signals();
-	while (!ike_ended && wait_for_charon(o)) {
-		if (ready)
+	while (!ike_ended) {
+		notify("READY=1\nSTATUS=waiting for charon");
+		if (!wait_for_charon(o))
+			break;
+		if (loaded)
 			notify("RELOADING=1");
 		hung_up = 0;
 		rc = ike_load_command(o);
@@ -330,12 +339,14 @@ ike_run_command(const struct ike_options *o)
 			continue;
 		}
 		/* A first file that is wrong ends it; a later one leaves what is there. */
-		if (rc != CTL_OK && !ready) {
+		if (rc != CTL_OK && !loaded) {
 			line_queue_free(w.lines);
 			return rc;
 		}
-		notify("READY=1");
-		ready = true;
+		notify(rc == CTL_OK
+				? "READY=1\nSTATUS=the file is loaded"
+				: "READY=1\nSTATUS=the file was refused: charon has what it had");
+		loaded = true;
 		fflush(o->view.out);
 		if (ike_connect(o, &w.v) != CTL_OK)
 			continue;

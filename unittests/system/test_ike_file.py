@@ -416,30 +416,55 @@ def test_watch_and_run(sites, ends, module_lab):
     sites.wait_ping(30)
 
 
-def test_run_whose_output_takes_no_more(sites, ends, module_lab):
-    """It goes on, and does not load anew for it: systemd would hear of each load."""
-    a, b = ends
-    b.load(doc("b"))
-    a.write(doc("a"))
+@contextlib.contextmanager
+def told_to_systemd(lab):
+    """A socket for NOTIFY_SOCKET, and what came there so far."""
     told = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
-        path = module_lab.dir / "notify"
+        path = lab.dir / "notify"
         heard.bind(str(path))
         heard.setblocking(False)
 
         def hear():
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    told.append(heard.recv(64))
+                    told.append(heard.recv(128).decode())
             return told
 
+        yield str(path), hear
+    path.unlink()
+
+
+def test_run_whose_output_takes_no_more(sites, ends, module_lab):
+    """It goes on, and does not load anew for it: systemd would hear of each load."""
+    a, b = ends
+    b.load(doc("b"))
+    a.write(doc("a"))
+    with told_to_systemd(module_lab) as (path, hear):
         service = module_lab.start(["sh", "-c", 'exec "$@" >/dev/full', "sh", CYGNETCTL, "ike", "run", a.file, "--uri",
-                                    a.site.charon.socket], "ike-run-full", {"NOTIFY_SOCKET": str(path)})
-        wait_for("the file to be loaded", lambda: b"READY=1" in hear(), 10)
+                                    a.site.charon.socket], "ike-run-full", {"NOTIFY_SOCKET": path})
+        told = ["READY=1\nSTATUS=waiting for charon", "READY=1\nSTATUS=the file is loaded"]
+        wait_for("the file to be loaded", lambda: hear() == told, 10)
         sites.wait_ping(15)  # which is an event
         time.sleep(3)
-        assert hear() == [b"READY=1"] and service.alive()
+        assert hear() == told and service.alive()
         service.stop(timeout=5)
+
+
+def test_run_without_charon(lab):
+    """The unit has started: a boot does not wait for a charon that does not come. But a wrong file is an error."""
+    file = lab.dir / "ike.yaml"
+    file.touch(0o600)
+    command = [CYGNETCTL, "ike", "run", file, "--uri", f"unix://{lab.dir}/no-charon"]
+    with told_to_systemd(lab) as (path, hear):
+        file.write_text("ipsec: {bogus: 1}")
+        service = lab.start(command, "ike-run-wrong", {"NOTIFY_SOCKET": path})
+        assert service.wait(10) == 1 and "bogus" in service.output() and hear() == []
+        file.write_text("ipsec: {}")
+        service = lab.start(command, "ike-run-alone", {"NOTIFY_SOCKET": path})
+        wait_for("systemd to hear of it", lambda: hear() == ["READY=1\nSTATUS=waiting for charon"], 10)
+        assert service.alive()
+        assert service.stop(timeout=5) == 0
 
 
 def test_run_does_not_wait_for_a_load(ends, module_lab):
