@@ -94,10 +94,9 @@ expect_export(const char *text, const char *want)
 }
 
 #define HEAD "# swanctl.conf, equivalent to the ike file that it was made from.\n"
-#define SECRETS                                                                                  \
-	"secrets {\n  ike-g1 {\n    id-1 = 192.0.2.1\n    id-2 = 192.0.2.2\n    # secret = … " \
-	"(left "                                                                                 \
-	"out: --with-secrets)\n  }\n}\n"
+#define SECRETS                                                                       \
+	"secrets {\n  ike-g1 {\n    id-1 = 192.0.2.2\n    # secret = … (left out: " \
+	"--with-secrets)\n  }\n}\n"
 
 START_TEST(smallest_file)
 {
@@ -326,7 +325,7 @@ START_TEST(ids_tell_secrets_apart)
 		FILE_OF(POLICY, CHILD, GATEWAY, TUNNEL),
 		FILE_OF("    - {name: p1, authentication: {pre-shared-key: " PSK "4}}\n", CHILD,
 			GATEWAY, TUNNEL),
-		FILE_OF("    - {name: p1, authentication: {local-id: x, pre-shared-key: " PSK
+		FILE_OF("    - {name: p1, authentication: {remote-id: x, pre-shared-key: " PSK
 			"}}\n",
 			CHILD, GATEWAY, TUNNEL),
 	};
@@ -341,6 +340,44 @@ START_TEST(ids_tell_secrets_apart)
 		ck_assert_uint_eq(strlen(ids[i]), 14 + 16);
 		for (unsigned int j = 0; j < i; j++)
 			ck_assert_str_ne(ids[i], ids[j]);
+		ike_wanted_free(w);
+	}
+}
+END_TEST
+
+/* charon takes a key for a peer when one of its owners is the peer or ourselves: we are, to all peers. */
+START_TEST(owners_of_a_key)
+{
+	static const struct {
+		const char *gateway, *owners;
+	} v[] = {
+		{"remote-address: 192.0.2.2", "[\"192.0.2.2\"]"},
+		{"remote-address: gw.example.org, authentication: {remote-id: b}", "[\"b\"]"},
+		{"connection-type: responder, authentication: {remote-id: b}", "[\"b\"]"},
+		{"connection-type: responder, authentication: {remote-id: '*.example.org'}",
+			"[\"*.example.org\"]"},
+		/* Called by no name: nothing but ourselves to find it by. */
+		{"remote-address: 192.0.2.2, authentication: {remote-id: '*.example.org'}",
+			"[\"a\",\"*.example.org\"]"},
+		{"remote-address: gw.example.org", "[\"a\",\"%any\"]"},
+		{"connection-type: responder", "[\"a\",\"%any\"]"},
+		{"connection-type: responder, authentication: {remote-id: '*'}", "[\"a\",\"*\"]"},
+	};
+	char text[1024], *owners;
+
+	for (unsigned int i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct ike_wanted *w;
+
+		snprintf(text, sizeof(text),
+			FILE_OF("    - {name: p1, authentication: {local-id: a, "
+				"pre-shared-key: " PSK "}}\n",
+				CHILD, "    - {name: g1, ike-policy: p1, %s}\n", TUNNEL),
+			v[i].gateway);
+		w = wanted(text, 0);
+		ck_assert_uint_eq(w->n_secrets, 1);
+		owners = json_dumps(w->secrets[0].owners, JSON_COMPACT);
+		ck_assert_str_eq(owners, v[i].owners);
+		free(owners);
 		ike_wanted_free(w);
 	}
 }
@@ -544,6 +581,7 @@ main(void)
 	tcase_add_test(tc, gateway_overrides);
 	tcase_add_test(tc, shunts_are_installed);
 	tcase_add_test(tc, ids_tell_secrets_apart);
+	tcase_add_test(tc, owners_of_a_key);
 	tcase_add_test(tc, secret_notations);
 	tcase_add_test(tc, no_overlap);
 	tcase_add_test(tc, names_and_transforms_agree);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_wanted.h"
 
+#include "ike_identity.h"
 #include "proposal.h"
 #include "selector.h"
 
@@ -103,48 +104,6 @@ put_certificates(struct ike_file *f, json_t *o, const char *key, size_t list)
 	json_decref(v);
 }
 
-/* The one address of a gateway's end, or NULL. */
-static const char *
-one_address(const struct ike_file *f, size_t gateway, const char *key)
-{
-	size_t node = ike_file_get(f, gateway, key), first;
-	struct selector host;
-
-	if (node == 0)
-		return NULL;
-	first = ike_file_each(f, node, 0);
-	if (first == 0 || ike_file_each(f, node, first) != 0 ||
-		!selector_host(f->t.nodes[first].value, &host))
-		return NULL;
-	return f->t.nodes[first].value;
-}
-
-struct identities {
-	char method[32], remote_method[32], local[512], remote[512];
-};
-
-static void
-read_identities(const struct ike_file *f, size_t g, struct identities *id)
-{
-	const char *address;
-
-	memset(id, 0, sizeof(*id));
-	if (ike_file_auth_value(f, g, "method", id->method, sizeof(id->method)) == NULL)
-		snprintf(id->method, sizeof(id->method), "psk");
-	if (ike_file_auth_value(
-		    f, g, "remote-method", id->remote_method, sizeof(id->remote_method)) == NULL)
-		snprintf(id->remote_method, sizeof(id->remote_method), "%s", id->method);
-	address = one_address(f, g, "local-address");
-	if (ike_file_auth_value(f, g, "local-id", id->local, sizeof(id->local)) == NULL &&
-		address != NULL && strcmp(id->method, "psk") == 0)
-		snprintf(id->local, sizeof(id->local), "%s", address);
-	address = one_address(f, g, "remote-address");
-	if (ike_file_auth_value(f, g, "remote-id", id->remote, sizeof(id->remote)) == NULL)
-		snprintf(id->remote, sizeof(id->remote), "%s",
-			address != NULL && strcmp(id->remote_method, "psk") == 0 ? address
-										 : "%any");
-}
-
 /* "pubkey" with the demands on signatures: they begin with a key type, or are added to it. */
 static void
 auth_word(const struct ike_file *f, size_t g, const char *method, char *out, size_t size)
@@ -165,10 +124,10 @@ static void
 put_auth(struct ike_file *f, json_t *conn, size_t g)
 {
 	json_t *local = json_object(), *remote = json_object();
-	struct identities id;
+	struct ike_identities id;
 	char buf[600];
 
-	read_identities(f, g, &id);
+	ike_identities(f, g, &id);
 	auth_word(f, g, id.method, buf, sizeof(buf));
 	put(local, "auth", buf);
 	if (*id.local != '\0')
@@ -326,18 +285,11 @@ add_secret(struct ike_file *f, struct ike_wanted *w, size_t g, const char *key, 
 static void
 add_secrets(struct ike_file *f, struct ike_wanted *w, size_t g, const unsigned char salt[32])
 {
-	struct identities id;
-	json_t *owners;
+	json_t *owners = ike_key_owners(f, g);
 	char ppk[512];
 
-	read_identities(f, g, &id);
-	if (strcmp(id.method, "psk") == 0 || strcmp(id.remote_method, "psk") == 0) {
-		owners = json_array();
-		if (*id.local != '\0')
-			json_array_append_new(owners, json_string(id.local));
-		json_array_append_new(owners, json_string(id.remote));
+	if (owners != NULL)
 		add_secret(f, w, g, "pre-shared-key", "IKE", owners, salt);
-	}
 	if (ike_file_auth_value(f, g, "ppk-id", ppk, sizeof(ppk)) != NULL)
 		add_secret(f, w, g, "ppk", "PPK", json_pack("[s]", ppk), salt);
 }

@@ -516,6 +516,33 @@ def test_secrets_appear_nowhere(sites, ends):
     assert a.run("load", a.file, "--allow-open-files").returncode == 0
 
 
+def test_a_peer_cannot_pose_as_another(sites, ends):
+    """Of two branches each has a key of its own: with it one is not let in as the other."""
+    a, b = ends
+    keys = {f"branch-{i}": f"the-key-of-branch-{i}-alone" for i in (1, 2)}
+
+    def branch(name, key):
+        d = doc("a", {"ipsec-tunnel-1": {"local-ts": f"10.1.{name[-1]}.0/24"}})
+        d["ipsec"]["ike-policies"][0]["authentication"].update(
+            {"local-id": name, "remote-id": "hub", "pre-shared-key": keys[key]})
+        return d
+
+    hub = doc("b", {n: {"gateway": n, "start-action": "none", "remote-ts": f"10.1.{n[-1]}.0/24"} for n in keys})
+    hub["ipsec"]["gateways"] = [
+        {"name": n, "ike-policy": "ike-policy-1", "local-address": PLAN["b"]["wan"], "connection-type": "responder",
+         "authentication": {"local-id": "hub", "remote-id": n, "pre-shared-key": key}} for n, key in keys.items()]
+    b.load(hub)
+    a.load(branch("branch-2", "branch-1"))
+    p = a.run("up", "ipsec-tunnel-1", check=False)
+    assert "authentication of 'branch-2' with pre-shared key successful" not in sites.b.charon.output()
+    assert p.returncode == 1 and "does not accept who we are" in p.stderr
+    for name in keys:
+        a.load({"ipsec": {}})
+        a.load(branch(name, name))
+        a.run("up", "ipsec-tunnel-1")
+        assert b.status()[name]["state"] == "up"
+
+
 def test_export_is_what_load_loads(sites, ends):
     """swanctl itself, fed with the export, makes charon list the same connection."""
     a, _ = ends
