@@ -132,3 +132,12 @@ def test_huge_pages_at_boot(tmp_path):
     assert setup("--boot", pages=3) == "" and setup("--boot") == "" and setup(pages=4) == ""
     assert file.read_text().endswith("\nvm.nr_hugepages = 3\n")
     assert setup("--boot", pages=4) != "" and file.read_text().endswith("\nvm.nr_hugepages = 4\n")
+    # Others reserve more, or less: none are taken from them, unless so many are asked for.
+    other = tmp_path / "10-database.conf"
+    for theirs, ours in (4096, 4096), (7, 1024):
+        file.unlink()
+        other.write_text(f"vm.swappiness = 10\nvm.nr_hugepages={theirs}\n")
+        assert f"{ours} huge pages of 2 MB at each boot" in setup("--boot")
+        assert file.read_text().endswith(f"\nvm.nr_hugepages = {ours}\n")
+    other.write_text("vm.nr_hugepages = 4096\n")
+    assert "3 huge pages of 2 MB" in setup("--boot", pages=3)
