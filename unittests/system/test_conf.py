@@ -103,6 +103,14 @@ def test_units_after_a_boot(name):
         assert "dpdk" in re.search(r"^RuntimeDirectory=(.*)$", text, re.M).group(1).split()
 
 
+def test_an_upgrade_restarts_each_unit():
+    """A unit that goes on with the old program is refused by the new ones."""
+    text = (REPO / "docs" / "operations.md").read_text()
+    block = re.search(r"## Upgrades\n.*?```\n(.*?)```", text, re.S).group(1)
+    restarted = re.findall(r"^systemctl restart ([\w-]+@)", block, re.M)
+    assert sorted(restarted) == sorted(name.replace(".service", "") for name in UNITS)
+
+
 def test_cache_is_where_setup_was_told(tmp_path):
     """CYGNET_CACHE of ci/setup counts for the build, too."""
     def setup(cache):
