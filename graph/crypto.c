@@ -190,7 +190,7 @@ create_on(struct crypto *c, const struct dev *dev, struct sa *sa, const struct s
 	struct rte_crypto_sym_xform xform[2], *first = transform_xforms(conf, key, xform);
 
 	if (dev->native) {
-		if (sa->crypto != SA_CRYPTO_AEAD || t->algo != RTE_CRYPTO_AEAD_AES_GCM)
+		if (t == NULL || t->crypto != SA_CRYPTO_AEAD || t->algo != RTE_CRYPTO_AEAD_AES_GCM)
 			return -ENOTSUP;
 		_Static_assert(sizeof(struct esp_gcm_key) == sizeof(sa->native), "native keys");
 		sa->session = sa->native;

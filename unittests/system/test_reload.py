@@ -303,6 +303,22 @@ def test_policy_of_another_reqid(lab):
     assert router.stop() == 0
 
 
+def test_ah_with_another_key(lab):
+    """An SA without encryption takes the place of another: it is tried on each crypto device first."""
+    ns, far = lab.ns("r"), lab.ns("far")
+    lab.veth(ns, "v-lan", far, "e0")
+    ah = {"protocol": "ah", "direction": "out", "reqid": 1, "source": "10.1.0.1", "destination": "10.1.0.2",
+          "integrity": "sha256", "integrity-key": key(1)}
+    sas = [ah | {"name": f"ah-{spi}", "spi": spi} for spi in (0x1001, 0x1002)]
+    router = Router(ns, config([port("lan", ["10.1.0.1/24"])], sas=sas)).start()
+    router.conf["sas"][0]["integrity-key"] = key(2)
+    router.write()
+    done = reload(router)
+    assert done.returncode == 0 and "~ SA ah-4097: made anew" in done.stdout, (done, router.process.tail())
+    assert spis(router) == {"0x00001001", "0x00001002"}
+    assert router.stop() == 0
+
+
 def test_no_room_for_both(lab):
     """SAs that take the place of others need slots of their own for a moment: without them nothing is changed, again and again."""
     ns, far = lab.ns("r"), lab.ns("far")
