@@ -329,7 +329,7 @@ START_TEST(a_lost_part_of_a_replay_is_told_again)
 	make_link();
 	fd = come_up();
 	link_lock(l);
-	desired_add_policy(d, &p, 0, &best);
+	desired_add_policy(d, &p, 0, 0, &best);
 	link_replay(l);
 	link_unlock(l);
 	until(fd, IKE_ADD_POLICY, &m);
@@ -505,7 +505,7 @@ START_TEST(policies_are_waited_for)
 		before = i > 0 ? added : ms_now();
 		added = ms_now();
 		link_lock(l);
-		desired_add_policy(d, &p, 0, &best);
+		desired_add_policy(d, &p, 0, 0, &best);
 		link_unlock(l);
 		after = ms_now();
 		n = packet(fd, &m, sizeof(m), 500);

@@ -62,16 +62,29 @@ policy(enum ike_dir dir, uint8_t net, uint32_t priority, uint32_t reqid, uint32_
 	return p;
 }
 
+/* As the CHILD_SA whose own SA in that direction has that SPI. */
+static enum desired_change
+add_for(struct ike_msg_policy p, uint32_t own_spi)
+{
+	return desired_add_policy(d, &p, AUTO, own_spi, &best);
+}
+
+static enum desired_change
+del_for(struct ike_msg_policy p, uint32_t own_spi)
+{
+	return desired_del_policy(d, &p, AUTO, own_spi, &best);
+}
+
 static enum desired_change
 add(struct ike_msg_policy p)
 {
-	return desired_add_policy(d, &p, AUTO, &best);
+	return add_for(p, 0);
 }
 
 static enum desired_change
 del(struct ike_msg_policy p)
 {
-	return desired_del_policy(d, &p, AUTO, &best);
+	return del_for(p, 0);
 }
 
 START_TEST(references_are_counted)
@@ -125,14 +138,14 @@ START_TEST(automatic_priority_decides_between_manual_ones)
 	struct ike_msg_policy sa = policy(IKE_DIR_OUT, 0, 42, 3, 0x1234);
 	struct ike_msg_policy trap = policy(IKE_DIR_OUT, 0, 42, 3, 0);
 
-	ck_assert_int_eq(desired_add_policy(d, &sa, 999, &best), DESIRED_SET);
-	ck_assert_int_eq(desired_add_policy(d, &trap, 1000, &best), DESIRED_SAME);
+	ck_assert_int_eq(desired_add_policy(d, &sa, 999, 0, &best), DESIRED_SET);
+	ck_assert_int_eq(desired_add_policy(d, &trap, 1000, 0, &best), DESIRED_SAME);
 	ck_assert_uint_eq(best.spi, 0x1234);
 	/* It is another reference under another automatic priority. */
-	ck_assert_int_eq(desired_del_policy(d, &sa, 1000, &best), DESIRED_UNKNOWN);
-	ck_assert_int_eq(desired_del_policy(d, &sa, 999, &best), DESIRED_SET);
+	ck_assert_int_eq(desired_del_policy(d, &sa, 1000, 0, &best), DESIRED_UNKNOWN);
+	ck_assert_int_eq(desired_del_policy(d, &sa, 999, 0, &best), DESIRED_SET);
 	ck_assert_uint_eq(best.spi, 0);
-	ck_assert_int_eq(desired_del_policy(d, &trap, 1000, &best), DESIRED_GONE);
+	ck_assert_int_eq(desired_del_policy(d, &trap, 1000, 0, &best), DESIRED_GONE);
 }
 END_TEST
 
@@ -160,6 +173,25 @@ START_TEST(rekey_changes_the_spi_alone)
 	ck_assert_int_eq(add(old), DESIRED_SET);
 	ck_assert_int_eq(del(old), DESIRED_SET);
 	ck_assert_uint_eq(best.spi, 0xb);
+}
+END_TEST
+
+/* charon destroys a CHILD_SA whose SAs could not be added, and with it policies that it never added: those of the one to be rekeyed. */
+START_TEST(a_failed_rekey_takes_no_policy_away)
+{
+	struct ike_msg_policy in = policy(IKE_DIR_IN, 0, 5, 1, 0);
+
+	ck_assert_int_eq(add_for(in, 0xa), DESIRED_SET);
+	ck_assert_int_eq(del_for(in, 0xb), DESIRED_UNKNOWN);
+	ck_assert_uint_eq(desired_policies(d), 1);
+	/* The next one: for the router it is one policy all the time. */
+	ck_assert_int_eq(add_for(in, 0xc), DESIRED_SAME);
+	ck_assert_int_eq(del_for(in, 0xa), DESIRED_SAME);
+	ck_assert_mem_eq(&best, &in, sizeof(in));
+	ck_assert_int_eq(add_for(in, 0xd), DESIRED_SAME);
+	ck_assert_int_eq(del_for(in, 0xd), DESIRED_SAME); /* the best goes */
+	ck_assert_int_eq(del_for(in, 0xa), DESIRED_UNKNOWN);
+	ck_assert_int_eq(del_for(in, 0xc), DESIRED_GONE);
 }
 END_TEST
 
@@ -215,7 +247,7 @@ END_TEST
 /* A second, plain book of the same calls: a list in the order of the calls, searched for its best. */
 struct booked {
 	struct ike_msg_policy p;
-	uint32_t auto_priority;
+	uint32_t auto_priority, own_spi;
 	unsigned int when;
 };
 
@@ -251,7 +283,7 @@ START_TEST(random_calls_agree_with_a_plain_list)
 	srandom(_i + 1);
 	for (unsigned int step = 0; step < 20000; step++) {
 		bool had = n > 0, adds = n == 0 || (random() % 2 == 0 && n < COUNT(book));
-		uint32_t auto_priority = 100 + random() % 2;
+		uint32_t auto_priority = 100 + random() % 2, own_spi = random() % 2;
 		enum desired_change change;
 		unsigned int at = 0;
 
@@ -263,16 +295,18 @@ START_TEST(random_calls_agree_with_a_plain_list)
 			/* Again what is there: it becomes the newest. */
 			for (unsigned int i = 0; i < n; i++)
 				if (memcmp(&book[i].p, &p, sizeof(p)) == 0 &&
-					book[i].auto_priority == auto_priority)
+					book[i].auto_priority == auto_priority &&
+					book[i].own_spi == own_spi)
 					book[i].when = step;
-			book[n++] = (struct booked){p, auto_priority, step};
-			change = desired_add_policy(d, &p, auto_priority, &best);
+			book[n++] = (struct booked){p, auto_priority, own_spi, step};
+			change = desired_add_policy(d, &p, auto_priority, own_spi, &best);
 		} else {
 			at = random() % n;
 			p = book[at].p;
 			auto_priority = book[at].auto_priority;
+			own_spi = book[at].own_spi;
 			book[at] = book[--n];
-			change = desired_del_policy(d, &p, auto_priority, &best);
+			change = desired_del_policy(d, &p, auto_priority, own_spi, &best);
 		}
 		if (n == 0) {
 			ck_assert_int_eq(change, DESIRED_GONE);
@@ -280,10 +314,12 @@ START_TEST(random_calls_agree_with_a_plain_list)
 		}
 		p = best_booked(book, n)->p;
 		ck_assert(memcmp(&p, &best, sizeof(p)) == 0);
-		/* Whatever changes the best one is said to; what is said may be the same in other clothes. */
+		/* Whatever changes the best one is said to, and nothing else. */
 		if (!had || memcmp(&p, &before, sizeof(p)) != 0) {
 			ck_assert_int_eq(change, DESIRED_SET);
 			changes++;
+		} else {
+			ck_assert_int_eq(change, DESIRED_SAME);
 		}
 	}
 	ck_assert_uint_gt(changes, 100);
@@ -632,6 +668,7 @@ main(void)
 		reqid_then_newest_decides_ties,
 		automatic_priority_decides_between_manual_ones,
 		rekey_changes_the_spi_alone,
+		a_failed_rekey_takes_no_policy_away,
 		drop_policies_stand_during_an_address_change,
 		selectors_are_told_apart,
 		replay_tells_each_best_policy_once,

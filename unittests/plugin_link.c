@@ -195,7 +195,7 @@ add_state(void)
 	desired_add_decap(fake.desired, htons(4500));
 	for (int i = 0; i < 10; i++) {
 		p.sel.dst.b[0] = i;
-		desired_add_policy(fake.desired, &p, 0, &best);
+		desired_add_policy(fake.desired, &p, 0, 0, &best);
 	}
 	link_unlock(fake.link);
 }
@@ -348,7 +348,7 @@ START_TEST(a_comparison_is_not_disturbed)
 	add_sas(EPOCH);
 	begin_comparison();
 	link_lock(fake.link);
-	desired_add_policy(fake.desired, &p, 0, &best);
+	desired_add_policy(fake.desired, &p, 0, 0, &best);
 	p.dir = IKE_DIR_OUT;
 	p.sel.src.b[0] = p.sel.dst.b[0] = 0;
 	p.mark = 1; /* another than those of add_state() */

@@ -200,8 +200,8 @@ policy(struct times *t, unsigned int i, uint32_t spi, enum ike_dir dir, bool add
 	sel->dst_plen = out ? 32 : 16;
 	sel->src_port_hi = sel->dst_port_hi = UINT16_MAX;
 	link_lock(scale.link);
-	change = add ? desired_add_policy(scale.desired, &p, p.priority, &best)
-		     : desired_del_policy(scale.desired, &p, p.priority, &best);
+	change = add ? desired_add_policy(scale.desired, &p, p.priority, spi, &best)
+		     : desired_del_policy(scale.desired, &p, p.priority, spi, &best);
 	if (change != DESIRED_SET && change != DESIRED_GONE) {
 		link_unlock(scale.link);
 		return -EINVAL;

@@ -222,6 +222,12 @@ priority(const struct ike_selector *sel, policy_priority_t class)
 	return number - (class != POLICY_PRIORITY_ROUTED);
 }
 
+uint32_t
+convert_own_spi(const kernel_ipsec_manage_policy_t *data)
+{
+	return data->sa->ah.use ? data->sa->ah.spi : data->sa->esp.spi;
+}
+
 bool
 convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_policy_t *data,
 	struct ike_msg_policy *out, uint32_t *auto_priority)
@@ -265,7 +271,7 @@ convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_pol
 	out->proto = data->sa->ah.use ? IPPROTO_AH : IPPROTO_ESP;
 	/* IN and FWD match by reqid: with an SPI each rekey would drop what the old SA still brings. */
 	if (id->dir == POLICY_OUT)
-		out->spi = data->sa->ah.use ? data->sa->ah.spi : data->sa->esp.spi;
+		out->spi = convert_own_spi(data);
 	return TRUE;
 }
 

@@ -18,6 +18,8 @@ bool convert_add_sa(const kernel_ipsec_sa_id_t *id, const kernel_ipsec_add_sa_t 
 /* auto_priority: what the priority is without manual_prio. */
 bool convert_policy(const kernel_ipsec_policy_id_t *id, const kernel_ipsec_manage_policy_t *data,
 	struct ike_msg_policy *out, uint32_t *auto_priority);
+/* The SPI of its CHILD_SA's SA in the policy's direction, also where that names none. */
+uint32_t convert_own_spi(const kernel_ipsec_manage_policy_t *data);
 /* The selector, direction, if_id and mark alone. */
 bool convert_policy_id(const kernel_ipsec_policy_id_t *id, struct ike_msg_policy *out);
 

@@ -15,6 +15,7 @@ struct candidate {
 	TAILQ_ENTRY(candidate) next;
 	struct ike_msg_policy policy;
 	uint32_t auto_priority;
+	uint32_t own_spi; /* of whose CHILD_SA it is; the router does not hear it */
 	unsigned int refs;
 };
 
@@ -187,24 +188,26 @@ goes_before(const struct candidate *a, const struct candidate *b)
 
 /* The same priorities, type and SA: another reference of it. */
 static bool
-same_candidate(const struct candidate *c, const struct ike_msg_policy *p, uint32_t auto_priority)
+same_candidate(const struct candidate *c, const struct ike_msg_policy *p, uint32_t auto_priority,
+	uint32_t own_spi)
 {
 	const struct ike_msg_policy *a = &c->policy;
 
 	return a->priority == p->priority && c->auto_priority == auto_priority &&
-	       a->action == p->action && a->spi == p->spi && a->reqid == p->reqid &&
-	       a->mode == p->mode && a->proto == p->proto &&
+	       c->own_spi == own_spi && a->action == p->action && a->spi == p->spi &&
+	       a->reqid == p->reqid && a->mode == p->mode && a->proto == p->proto &&
 	       memcmp(&a->src, &p->src, sizeof(a->src)) == 0 &&
 	       memcmp(&a->dst, &p->dst, sizeof(a->dst)) == 0;
 }
 
 static struct candidate *
-find_candidate(struct policy_entry *e, const struct ike_msg_policy *policy, uint32_t auto_priority)
+find_candidate(struct policy_entry *e, const struct ike_msg_policy *policy, uint32_t auto_priority,
+	uint32_t own_spi)
 {
 	struct candidate *c;
 
 	TAILQ_FOREACH (c, &e->list, next) {
-		if (same_candidate(c, policy, auto_priority))
+		if (same_candidate(c, policy, auto_priority, own_spi))
 			return c;
 	}
 	return NULL;
@@ -224,13 +227,24 @@ insert(struct policy_entry *e, struct candidate *new)
 	TAILQ_INSERT_TAIL(&e->list, new, next);
 }
 
+/* What became of a selector whose best policy was this one; *best is it now. */
+static enum desired_change
+changed(const struct policy_entry *e, const struct ike_msg_policy *was, struct ike_msg_policy *best)
+{
+	*best = TAILQ_FIRST(&e->list)->policy;
+	/* Of another CHILD_SA, as after each rekey, it may be the same for the router. */
+	return memcmp(best, was, sizeof(*best)) == 0 ? DESIRED_SAME : DESIRED_SET;
+}
+
 enum desired_change
 desired_add_policy(struct desired *d, const struct ike_msg_policy *policy, uint32_t auto_priority,
-	struct ike_msg_policy *best)
+	uint32_t own_spi, struct ike_msg_policy *best)
 {
-	struct candidate *was, *c;
+	struct ike_msg_policy was;
+	struct candidate *c;
 	struct policy_entry *e;
 	struct key key;
+	bool had;
 
 	make_key(&key, policy);
 	e = find_entry(d, &key);
@@ -238,8 +252,10 @@ desired_add_policy(struct desired *d, const struct ike_msg_policy *policy, uint3
 		e = make_entry(d, &key);
 	if (e == NULL)
 		return DESIRED_NO_MEMORY;
-	was = TAILQ_FIRST(&e->list);
-	c = find_candidate(e, policy, auto_priority);
+	had = !TAILQ_EMPTY(&e->list);
+	if (had)
+		was = TAILQ_FIRST(&e->list)->policy;
+	c = find_candidate(e, policy, auto_priority, own_spi);
 	if (c != NULL) {
 		/* Added again, it is the newest again. */
 		c->refs++;
@@ -247,48 +263,46 @@ desired_add_policy(struct desired *d, const struct ike_msg_policy *policy, uint3
 	} else {
 		c = calloc(1, sizeof(*c));
 		if (c == NULL) {
-			if (was == NULL)
+			if (!had)
 				free_entry(d, e);
 			return DESIRED_NO_MEMORY;
 		}
 		c->policy = *policy;
 		c->auto_priority = auto_priority;
+		c->own_spi = own_spi;
 		c->refs = 1;
 	}
 	insert(e, c);
-	*best = TAILQ_FIRST(&e->list)->policy;
-	return TAILQ_FIRST(&e->list) == was ? DESIRED_SAME : DESIRED_SET;
+	if (had)
+		return changed(e, &was, best);
+	*best = *policy;
+	return DESIRED_SET;
 }
 
 enum desired_change
 desired_del_policy(struct desired *d, const struct ike_msg_policy *policy, uint32_t auto_priority,
-	struct ike_msg_policy *best)
+	uint32_t own_spi, struct ike_msg_policy *best)
 {
-	struct candidate *c, *was;
+	struct ike_msg_policy was;
 	struct policy_entry *e;
-	bool best_goes;
+	struct candidate *c;
 	struct key key;
 
 	make_key(&key, policy);
 	e = find_entry(d, &key);
-	c = e != NULL ? find_candidate(e, policy, auto_priority) : NULL;
+	c = e != NULL ? find_candidate(e, policy, auto_priority, own_spi) : NULL;
 	if (c == NULL)
 		return DESIRED_UNKNOWN;
-	was = TAILQ_FIRST(&e->list);
-	*best = was->policy;
+	*best = was = TAILQ_FIRST(&e->list)->policy;
 	if (--c->refs > 0)
 		return DESIRED_SAME;
-	best_goes = c == was;
 	TAILQ_REMOVE(&e->list, c, next);
 	free(c);
 	if (TAILQ_EMPTY(&e->list)) {
 		free_entry(d, e);
 		return DESIRED_GONE;
 	}
-	if (!best_goes)
-		return DESIRED_SAME;
-	*best = TAILQ_FIRST(&e->list)->policy;
-	return DESIRED_SET;
+	return changed(e, &was, best);
 }
 
 bool

@@ -28,7 +28,7 @@ struct desired_sa {
 
 /* What a change means for the router. */
 enum desired_change {
-	DESIRED_SAME, /* the best policy of the selector stays as it is */
+	DESIRED_SAME, /* the best policy of the selector stays as it is, for the router */
 	DESIRED_SET, /* *best is the best one now */
 	DESIRED_GONE, /* none is left; *best is what was */
 	DESIRED_UNKNOWN, /* nothing to remove */
@@ -42,13 +42,15 @@ void desired_destroy(struct desired *d);
  * Adds a reference to a policy. Its priority is in it, and smaller wins; at a tie the smaller automatic
  * priority (a policy with SA before the trap of the same manual priority), then one with a reqid, then the
  * newest.
+ * own_spi is that of the CHILD_SA's SA in the policy's direction, also where the policy itself has none: charon takes back
+ * also what it never added, when the SAs of a rekey cannot be added, and that must not be the live CHILD_SA's.
  */
 enum desired_change desired_add_policy(struct desired *d, const struct ike_msg_policy *policy,
-	uint32_t auto_priority, struct ike_msg_policy *best);
+	uint32_t auto_priority, uint32_t own_spi, struct ike_msg_policy *best);
 
 /* Takes one reference of the policy with that selector, those priorities, action and SA back. */
 enum desired_change desired_del_policy(struct desired *d, const struct ike_msg_policy *policy,
-	uint32_t auto_priority, struct ike_msg_policy *best);
+	uint32_t auto_priority, uint32_t own_spi, struct ike_msg_policy *best);
 
 /* The best policy of the selector of this one; false: there is none. */
 bool desired_best(

@@ -63,7 +63,8 @@ METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this
 	if (!convert_policy(id, data, &policy, &auto_priority))
 		return FAILED;
 	link_lock(this->link);
-	change = desired_add_policy(this->desired, &policy, auto_priority, &best);
+	change = desired_add_policy(
+		this->desired, &policy, auto_priority, convert_own_spi(data), &best);
 	if (change == DESIRED_NO_MEMORY) {
 		link_unlock(this->link);
 		return FAILED;
@@ -74,7 +75,9 @@ METHOD(kernel_ipsec_t, add_policy, status_t, private_kernel_cygnet_ipsec_t *this
 		DBG1(DBG_KNL, "cygnet: policy %R === %R %N: %s", id->src_ts, id->dst_ts,
 			policy_dir_names, id->dir, strerror(-rc));
 		link_lock(this->link);
-		tell(this, desired_del_policy(this->desired, &policy, auto_priority, &best), &best);
+		change = desired_del_policy(
+			this->desired, &policy, auto_priority, convert_own_spi(data), &best);
+		tell(this, change, &best);
 		return FAILED;
 	}
 	if (change == DESIRED_SET)
@@ -110,7 +113,8 @@ METHOD(kernel_ipsec_t, del_policy, status_t, private_kernel_cygnet_ipsec_t *this
 	if (!convert_policy(id, data, &policy, &auto_priority))
 		return FAILED;
 	link_lock(this->link);
-	change = desired_del_policy(this->desired, &policy, auto_priority, &best);
+	change = desired_del_policy(
+		this->desired, &policy, auto_priority, convert_own_spi(data), &best);
 	/* A time-out makes a replay, which takes away what we no longer want. */
 	tell(this, change, &best);
 	if (change == DESIRED_SET || change == DESIRED_GONE)
