@@ -37,7 +37,7 @@ struct config_port {
 	unsigned int vlan; /* 802.1Q id; 0: it is a device */
 	unsigned int parent; /* of a VLAN: index of its device in ports */
 	char *devargs; /* NULL of a VLAN, as are netdev and workers */
-	char *netdev; /* the Linux interface under it (iface= of the devargs), or NULL */
+	char *netdev; /* the Linux interface under it (of the devargs, if it has one), or NULL */
 	unsigned int netdev_line; /* of the file, for messages; 0: there is none */
 	bool netdev_given; /* by its own key; else by the devargs */
 	char **addresses; /* "192.0.2.1/24", set on the tap */

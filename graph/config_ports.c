@@ -112,12 +112,55 @@ valid_port(const char *s)
 	       strcmp(s, "lo") != 0;
 }
 
+/*
+ * The interface under a device is the one that it opens, else another is made deaf, and this one is not. Of drivers that we do
+ * not know a netdev may be told freely.
+ */
+static int
+check_netdev(struct config_load *l, const struct config_where *w, struct config_port *p)
+{
+	static const char *const keys[] = {",iface=", ",rx_iface=", ",rx_iface_in=", ",tx_iface="};
+	bool pcap = strncmp(p->devargs, "net_pcap", 8) == 0;
+	bool known = pcap || strncmp(p->devargs, "net_af_packet", 13) == 0 ||
+		     strncmp(p->devargs, "net_af_xdp", 10) == 0;
+	const char *first = NULL;
+	size_t first_len = 0;
+
+	if (p->netdev != NULL && !valid_interface(p->netdev))
+		return config_fail(l, w, "netdev", "'%s' is no interface name", p->netdev);
+	for (unsigned int i = 0; i < (pcap ? RTE_DIM(keys) : 1); i++) {
+		const char *iface = strstr(p->devargs, keys[i]);
+		size_t len;
+
+		if (iface == NULL)
+			continue;
+		iface += strlen(keys[i]);
+		len = strcspn(iface, ",");
+		if (p->netdev != NULL && strlen(p->netdev) == len &&
+			strncmp(p->netdev, iface, len) == 0)
+			return 0;
+		if (first == NULL) {
+			first = iface;
+			first_len = len;
+		}
+	}
+	if (first == NULL || (p->netdev != NULL && !known))
+		return 0;
+	if (p->netdev != NULL)
+		return config_fail(l, w, "netdev", "'%s' is not what the device opens: '%.*s'",
+			p->netdev, (int)first_len, first);
+	p->netdev = strndup(first, first_len);
+	if (p->netdev == NULL)
+		return -ENOMEM;
+	if (!valid_interface(p->netdev))
+		return config_fail(l, w, "devargs", "iface=%s is no interface name", p->netdev);
+	return 0;
+}
+
 static int
 check_devargs(struct config_load *l, const struct config_where *w, struct config_port *p)
 {
-	const char *iface;
 	char path[48];
-	size_t len;
 
 	p->netdev_given = p->netdev != NULL;
 	snprintf(path, sizeof(path), "ports[%d].%s", w->index,
@@ -132,19 +175,7 @@ check_devargs(struct config_load *l, const struct config_where *w, struct config
 		return config_fail(l, w, "devargs",
 			"'%s' is neither a PCI address nor a device like net_af_packet0,iface=eth1",
 			p->devargs);
-	if (p->netdev == NULL && (iface = strstr(p->devargs, ",iface=")) != NULL) {
-		iface += strlen(",iface=");
-		len = strcspn(iface, ",");
-		p->netdev = strndup(iface, len);
-		if (p->netdev == NULL)
-			return -ENOMEM;
-		if (!valid_interface(p->netdev))
-			return config_fail(
-				l, w, "devargs", "iface=%s is no interface name", p->netdev);
-	} else if (p->netdev != NULL && !valid_interface(p->netdev)) {
-		return config_fail(l, w, "netdev", "'%s' is no interface name", p->netdev);
-	}
-	return 0;
+	return check_netdev(l, w, p);
 }
 
 /* Against the ports before it; their taps and netdevs live in one namespace. */

@@ -444,6 +444,34 @@ START_TEST(knows_aead)
 }
 END_TEST
 
+/* The interface that is made deaf, of those that the device opens; of an unknown device the one that is told. */
+START_TEST(finds_netdevs)
+{
+	static const char *const ports[][2] = {
+		{"'net_af_packet0,iface=eth1'", "eth1"},
+		{"'net_af_packet0,qpairs=1,iface=eth1', netdev: eth1", "eth1"},
+		{"'net_pcap0,iface=eth1'", "eth1"},
+		{"'net_pcap0,rx_iface=eth1,tx_iface=eth2'", "eth1"},
+		{"'net_pcap0,rx_iface_in=eth1,tx_iface=eth1'", "eth1"},
+		{"'net_pcap0,rx_iface_in=eth1,tx_iface=eth2', netdev: eth2", "eth2"},
+		{"'net_pcap0,rx_pcap=/a.pcap,tx_pcap=/b.pcap', netdev: eth2", "eth2"},
+		{"'net_tap0,iface=tap9', netdev: eth2", "eth2"},
+		{"'net_pcap0,rx_pcap=/a.pcap'", NULL},
+	};
+	char text[256];
+	struct config *c;
+
+	snprintf(text, sizeof(text), "name: a\n" LCORES "ports: [{name: w, devargs: %s}]\n",
+		ports[_i][0]);
+	c = load(text);
+	if (ports[_i][1] == NULL)
+		ck_assert_ptr_null(c->ports[0].netdev);
+	else
+		ck_assert_str_eq(c->ports[0].netdev, ports[_i][1]);
+	config_free(c);
+}
+END_TEST
+
 static char *
 eal_line(const struct config *c)
 {
@@ -741,6 +769,7 @@ main(void)
 	tcase_add_test(tc, knows_bypasses);
 	tcase_add_test(tc, selectors);
 	tcase_add_loop_test(tc, knows_aead, 0, RTE_DIM(ciphers));
+	tcase_add_loop_test(tc, finds_netdevs, 0, 9);
 	tcase_add_test(tc, makes_eal_arguments);
 	tcase_add_test(tc, plans);
 	tcase_add_test(tc, plans_packet_buffers);

@@ -134,6 +134,16 @@ static const struct refusal lcores_and_ports[] = {
 	{"name: a\n" LCORES "ports:\n" PORT("x", "'net_af_packet0,iface=eth7'")
 			PORT("y", "'net_af_packet1,iface=eth7'"),
 		"6: ports[1].netdev: 'eth7' is under ports[0] already"},
+	{"name: a\n" LCORES
+	 "ports:\n" PORT("x", "'net_af_packet0,iface=eth1,qpairs=1'") "    netdev: eth3\n",
+		"6: ports[0].netdev: 'eth3' is not what the device opens: 'eth1'"},
+	{"name: a\n" LCORES
+	 "ports:\n" PORT("x", "'net_pcap0,rx_iface_in=eth1,tx_iface=eth2'") "    "
+									    "netdev: eth3\n",
+		"6: ports[0].netdev: 'eth3' is not what the device opens: 'eth1'"},
+	{"name: a\n" LCORES "ports:\n" PORT("x", "'net_pcap0,rx_pcap=/a.pcap,tx_iface=eth1'")
+			PORT("y", "'net_af_packet0,iface=eth1'"),
+		"6: ports[1].netdev: 'eth1' is under ports[0] already"},
 	{"name: a\n" LCORES "ports:\n" PORT("x", "'net_af_packet0,iface=eth7,qpairs=4'"),
 		"4: ports[0].rx-queues: 1, and qpairs of the devargs is 4: the kernel spreads "
 		"packets over all of those, so they must be equal"},

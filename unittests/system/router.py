@@ -30,8 +30,7 @@ def port(name, addresses=(), mtu=1500, default_action="discard", workers=None, q
 
 def pcap_port(name, addresses=(), **more):
     """The same by libpcap: AF_PACKET's fanout has the kernel put fragments together before cygnet sees anything."""
-    return port(name, addresses, devargs=f"net_pcap_{name},rx_iface_in=v-{name},tx_iface=v-{name}",
-                netdev=f"v-{name}", **more)
+    return port(name, addresses, devargs=f"net_pcap_{name},rx_iface_in=v-{name},tx_iface=v-{name}", **more)
 
 
 def config(ports, workers=1, crypto=1, mode="dedicated", **more):

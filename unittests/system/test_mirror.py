@@ -163,7 +163,7 @@ def test_a_start_that_fails_gives_interfaces_back(lab):
     router = Router(r, config([port("in", ["10.1.0.1/24"])], ipsec={"static-only": True}))
     router.start()
     router.kill()
-    router.conf["ports"].append(port("out", devargs="net_pcap_out,rx_iface_in=nowhere,tx_iface=nowhere", netdev="v-out"))
+    router.conf["ports"].append(port("out", devargs="net_pcap_out,rx_pcap=/nowhere.pcap,tx_iface=v-out"))
     router.write()
     router.start(wait=False)
     assert router.process.wait(20) != 0
