@@ -238,8 +238,8 @@ print_crypto(const struct config *c, FILE *out)
 	fprintf(out, "\nipsec: to and from the router itself %s, policies complete %s",
 		action_names[c->local_action], c->static_only ? "at start" : "when charon says so");
 	if (!c->static_only)
-		fprintf(out, " (at most %u s), SAs of a dead owner %u s", c->policies_timeout,
-			c->orphan_grace);
+		fprintf(out, " (a warning after %u s), SAs of a dead owner %u s",
+			c->policies_timeout, c->orphan_grace);
 	fprintf(out, "\n");
 	for (unsigned int i = 0; i < c->n_sas; i++)
 		fprintf(out, "static SA %s: %s, SPI 0x%08x, reqid %u%s\n", c->sas[i].name,

@@ -523,6 +523,9 @@ START_TEST(plans)
 	ck_assert_ptr_nonnull(strstr(text, "\n  polls port w, rx queue 0\nlcore 2: crypto"));
 	ck_assert_ptr_nonnull(strstr(text, "port w: net_af_packet0,iface=lo, netdev lo,"));
 	ck_assert_ptr_nonnull(strstr(text, "table: 4096 SAs, "));
+	/* They are waited for without an end. */
+	ck_assert_ptr_nonnull(
+		strstr(text, "policies complete when charon says so (a warning after 60 s), "));
 	free(text);
 	config_free(c);
 }
