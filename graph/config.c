@@ -185,10 +185,10 @@ read_names(struct config_load *l)
 static int
 read_eal(struct config_load *l)
 {
-	/* What the configuration says elsewhere, or what cygnet cannot run with. */
+	/* What the configuration says elsewhere, or with what no secondary process attaches: charon's agent is one. */
 	static const char *const ours[] = {"-l", "-c", "-m", "--lcores", "--main-lcore",
 		"--file-prefix", "--proc-type", "--socket-mem", "--socket-limit", "--in-memory",
-		"--no-huge", "--iova-mode"};
+		"--no-huge", "--iova-mode", "--huge-unlink", "--no-shconf"};
 	struct config *c = l->config;
 	struct raw_eal *eal = l->raw->eal;
 	const struct config_where *w = AT("eal", -1);
@@ -208,7 +208,9 @@ read_eal(struct config_load *l)
 			if (strncmp(eal->options[i], ours[j], strlen(ours[j])) == 0 &&
 				(len == strlen(ours[j]) || ours[j][1] != '-'))
 				return config_fail(l, w, key,
-					"'%s' is cygnet's own: it follows from the other keys",
+					"'%s' is refused: it follows from the other keys, or "
+					"charon's "
+					"agent could not attach",
 					ours[j]);
 	}
 	c->eal.options = eal->options;

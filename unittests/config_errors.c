@@ -67,9 +67,16 @@ static const struct refusal shapes[] = {
 	{HEAD "socket: run.sock\n",
 		"4: socket: 'run.sock' is not an absolute path of at most 107 bytes"},
 	{HEAD "eal: {options: ['--log-level=8', '--lcores=0']}\n",
-		"4: eal.options[1]: '--lcores' is cygnet's own: it follows from the other keys"},
-	{HEAD "eal: {options: ['-l0-3']}\n",
-		"4: eal.options[0]: '-l' is cygnet's own: it follows from the other keys"},
+		"4: eal.options[1]: '--lcores' is refused: it follows from the other keys, or "
+		"charon's agent could not attach"},
+	{HEAD "eal: {options: ['-l0-3']}\n", "4: eal.options[0]: '-l' is refused: it follows from "
+					     "the other keys, or charon's agent could not attach"},
+	{HEAD "eal: {options: ['--no-shconf']}\n",
+		"4: eal.options[0]: '--no-shconf' is refused: it follows from the other keys, or "
+		"charon's agent could not attach"},
+	{HEAD "eal: {options: ['--huge-unlink=always']}\n",
+		"4: eal.options[0]: '--huge-unlink' is refused: it follows from the other keys, or "
+		"charon's agent could not attach"},
 	{HEAD "limits: {mbufs: 5}\n", "4: limits.mbufs: value 5 is out of range (2048..8388608)"},
 	{HEAD "ipsec: {keep-keys: true}\n",
 		"4: ipsec.keep-keys: 'true' is not one of: false, insecure"},
