@@ -9,6 +9,7 @@
 #define LCORES_MAX 32 /* of a role: workers know that many crypto lcores, and the other way round */
 #define QUEUES_MAX 32
 #define NODE_NAME_MAX 63 /* RTE_NODE_NAMESIZE */
+#define AF_PACKET_MTU 1500 /* its driver's max_rx_pktlen is RTE_ETHER_MAX_LEN */
 
 static int
 check_roles(struct config_load *l)
@@ -266,13 +267,17 @@ read_addresses(struct config_load *l, const struct config_where *w, struct raw_p
  * them, so what nobody polls would be lost, flow by flow, and without a word.
  */
 static int
-check_qpairs(struct config_load *l, const struct config_where *w, const struct config_port *p)
+check_af_packet(struct config_load *l, const struct config_where *w, const struct config_port *p)
 {
 	const char *arg = strstr(p->devargs, ",qpairs=");
 	unsigned int workers = 0, qpairs = 1;
 
 	if (strncmp(p->devargs, "net_af_packet", strlen("net_af_packet")) != 0)
 		return 0;
+	if (p->mtu > AF_PACKET_MTU)
+		return config_fail(l, w, "mtu",
+			"%u, and DPDK's net_af_packet takes %u at most; net_pcap takes more",
+			p->mtu, AF_PACKET_MTU);
 	if (arg != NULL)
 		qpairs = strtoul(arg + strlen(",qpairs="), NULL, 10);
 	for (unsigned int i = 0; i < l->config->n_lcores; i++)
@@ -433,7 +438,7 @@ config_read_ports(struct config_load *l)
 			return ret;
 		ret = check_devargs(l, w, p);
 		if (ret == 0)
-			ret = check_qpairs(l, w, p);
+			ret = check_af_packet(l, w, p);
 		if (ret == 0)
 			ret = check_others(l, w, p);
 		if (ret == 0)

@@ -149,35 +149,37 @@ START_TEST(reads_ports)
 	struct config *c = load("name: a\nlcores:\n" LCORE(0, 0, "control") LCORE(
 		3, 0, "worker") LCORE(5, 0,
 		"worker") "crypto: {mode: inline}\n"
-			  "ports:\n" PORT("x", "'net_af_packet0,iface=veth9,qpairs="
-					       "3'") "    rx-queues: 3\n    "
-						     "addresses: [192.0.2.1/24, "
-						     "'2001:db8::1/64']\n"
-						     "    default-action: bypass\n   "
-						     " mtu: 9216\n" PORT("y",
-							     "'0000:"
-							     "03:00."
-							     "1,foo="
-							     "1'") "    netdev: eth7\n" PORT("z",
-							     "net_null0") "    "
-									  "workers: "
-									  "[5]\n"
-									  "plugins: "
-									  "[{library:"
-									  " /x.so, "
-									  "node: "
-									  "dscp-"
-									  "count, "
-									  "edge: ' "
-									  "ip4-input-"
-									  ">ipsec-"
-									  "input-"
-									  "check "
-									  "'}]\n");
+			  "ports:\n" PORT("x",
+				  "'net_af_packet0,iface=veth9,qpairs="
+				  "3'") "    rx-queues: 3\n    "
+					"addresses: [192.0.2.1/24, "
+					"'2001:db8::1/64']\n"
+					"    default-action: bypass\n   "
+					" mtu: 1400\n" PORT("y",
+						"'0000:"
+						"03:00."
+						"1,foo="
+						"1'") "    netdev: eth7\n    mtu: 9216\n" PORT("z",
+						"net_null0") "    "
+							     "workers: "
+							     "[5]\n"
+							     "plugins: "
+							     "[{library:"
+							     " /x.so, "
+							     "node: "
+							     "dscp-"
+							     "count, "
+							     "edge: ' "
+							     "ip4-input-"
+							     ">ipsec-"
+							     "input-"
+							     "check "
+							     "'}]\n");
 	const struct config_port *p = c->ports;
 
 	ck_assert_str_eq(p[0].netdev, "veth9");
-	ck_assert_uint_eq(p[0].mtu, 9216);
+	ck_assert_uint_eq(p[0].mtu, 1400);
+	ck_assert_uint_eq(p[1].mtu, 9216);
 	ck_assert_int_eq(p[0].default_action, DEFAULT_BYPASS);
 	ck_assert_uint_eq(p[0].n_addresses, 2);
 	ck_assert_uint_eq(p[0].addrs[0].v4, inet_addr("192.0.2.1"));

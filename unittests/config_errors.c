@@ -167,6 +167,9 @@ static const struct refusal lcores_and_ports[] = {
 		"net_af_packet0,iface=eth1"},
 	{"name: a\n" LCORES "ports:\n" PORT("x", "net_null0") "    mtu: 70000\n",
 		"6: ports[0].mtu: value 70000 is out of range (68..9216)"},
+	{"name: a\n" LCORES "ports:\n" PORT("x", "'net_af_packet0,iface=eth1'") "    mtu: 1501\n",
+		"6: ports[0].mtu: 1501, and DPDK's net_af_packet takes 1500 at most; net_pcap "
+		"takes more"},
 	{"name: a\n" LCORES
 	 "ports:\n" PORT("x", "net_null0") "    addresses:\n    - 192.0.2.300/24\n",
 		"7: ports[0].addresses[0]: '192.0.2.300/24' is not an address with its prefix "
