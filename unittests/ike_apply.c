@@ -20,6 +20,7 @@ struct vici {
 static struct {
 	struct vici v;
 	json_t *conns, *pools, *authorities, *shared, *keys; /* what it has, by name */
+	json_t *installed; /* traps and bypasses: {connection: {tunnel: as it was installed}} */
 	json_t *leases; /* pools that it does not give up */
 	json_t *sas; /* list-sa messages */
 	char refuse[64], hang_up[64]; /* "command name" */
@@ -66,19 +67,78 @@ drop(json_t *from, const char *name)
 }
 
 static json_t *
+children(const json_t *conn)
+{
+	return json_object_get(conn, "children");
+}
+
+static bool
+same_but_for_children(json_t *a, json_t *b)
+{
+	json_t *v = json_copy(a), *w = json_copy(b);
+	bool same;
+
+	json_object_del(v, "children");
+	json_object_del(w, "children");
+	same = json_equal(v, w);
+	json_decref(v);
+	json_decref(w);
+	return same;
+}
+
+/*
+ * As charon does it: what leaves is uninstalled by its name, then what comes is installed, if there is none of the name;
+ * whether a tunnel of the same connection stays is seen by what it says, whatever its name.
+ */
+static void
+install(const char *conn, json_t *config)
+{
+	json_t *old = json_object_get(charon.conns, conn), *gone = json_copy(children(old)),
+	       *come = json_object(), *installed = json_object_get(charon.installed, conn), *v, *w;
+	const char *name, *other;
+	void *next;
+
+	if (installed == NULL) {
+		installed = json_object();
+		json_object_set_new(charon.installed, conn, installed);
+	}
+	json_object_foreach (children(config), name, v) {
+		bool found = false;
+
+		if (same_but_for_children(old, config))
+			json_object_foreach_safe (gone, next, other, w)
+				if (!found && json_equal(v, w)) {
+					found = true;
+					json_object_del(gone, other);
+				}
+		if (!found)
+			json_object_set(come, name, v);
+	}
+	json_object_foreach (gone, name, v)
+		json_object_del(installed, name);
+	json_object_foreach (come, name, v)
+		if (json_object_get(installed, name) == NULL)
+			json_object_set(installed, name, v);
+	json_decref(gone);
+	json_decref(come);
+	json_object_set(charon.conns, conn, config);
+}
+
+static json_t *
 answer_to(const char *command, const char *name, json_t *config)
 {
 	if (strcmp(command, "load-conn") == 0)
-		json_object_set(charon.conns, name, config);
+		install(name, config);
 	else if (strcmp(command, "load-pool") == 0)
 		json_object_set(charon.pools, name, config);
 	else if (strcmp(command, "load-authority") == 0)
 		json_object_set(charon.authorities, name, config);
 	else if (strcmp(command, "load-shared") == 0)
 		json_object_set_new(charon.shared, name, json_true());
-	else if (strcmp(command, "unload-conn") == 0)
+	else if (strcmp(command, "unload-conn") == 0) {
+		json_object_del(charon.installed, name);
 		return drop(charon.conns, name);
-	else if (strcmp(command, "unload-pool") == 0 && json_object_get(charon.leases, name))
+	} else if (strcmp(command, "unload-pool") == 0 && json_object_get(charon.leases, name))
 		return said("has online leases, unable to unload");
 	else if (strcmp(command, "unload-pool") == 0)
 		return drop(charon.pools, name);
@@ -221,6 +281,7 @@ setup(void)
 	memset(&charon, 0, sizeof(charon));
 	snprintf(charon.v.path, sizeof(charon.v.path), "%s/vici", dir);
 	charon.conns = json_object();
+	charon.installed = json_object();
 	charon.pools = json_object();
 	charon.authorities = json_object();
 	charon.shared = json_object();
@@ -241,6 +302,7 @@ teardown(void)
 	}
 	rmdir(dir);
 	json_decref(charon.conns);
+	json_decref(charon.installed);
 	json_decref(charon.pools);
 	json_decref(charon.authorities);
 	json_decref(charon.shared);
@@ -719,6 +781,60 @@ START_TEST(closed_by_charon)
 }
 END_TEST
 
+/* What charon has installed of a connection is what the connection says. */
+static void
+check_installed(const char *conn)
+{
+	json_t *installed = json_object_get(charon.installed, conn);
+	char *s = json_dumps(installed, 0);
+
+	ck_assert_msg(
+		json_equal(installed, children(json_object_get(charon.conns, conn))), "%s", s);
+	free(s);
+}
+
+/*
+ * t1 gets another name, and makes room for a new one; taken back, and with what others and a load that was cut off have
+ * left. Each is installed under its name in the end.
+ */
+START_TEST(renamed)
+{
+	static const char *const after[] = {
+		"'t2':" CHILD("trap"),
+		"'t1':" CHILD("none") ",'t2':" CHILD("trap"),
+		"'t2':" CHILD("trap") ",'keep':" CHILD("keep"),
+	};
+	const char *before = json("{'conns':{'a':" CONN("192.0.2.2",
+		"'t1':" CHILD("trap") ",'keep':" CHILD("keep")) ",'b':" CONN("192.0.2.3",
+		"'u':" CHILD("trap")) "}}");
+	struct load l = {};
+	char file[512];
+
+	load_well(before);
+	snprintf(file, sizeof(file), json("{'conns':{'a':" CONN("192.0.2.2", "%s") "}}"),
+		json(after[_i % 3]));
+	if (_i < 3) {
+		/* b is unloaded after that. */
+		strcpy(charon.refuse, "unload-conn b");
+		load(&l, file, false);
+		ck_assert_int_eq(l.rc, -ECANCELED);
+		ck_assert(l.a.restored);
+		done(&l);
+		check_installed("a");
+		ck_assert(has(json_object_get(charon.installed, "a"), "t1"));
+		charon.refuse[0] = '\0';
+	} else if (_i < 6) {
+		/* As a load that was cut off leaves it. */
+		l.s = ike_state_open(&charon.v, true);
+		json_object_del(json_object_get(ike_state_get(l.s, "conns"), "a"), "listed");
+		ck_assert(ike_state_save(l.s));
+		ike_state_close(l.s);
+	}
+	load_well(file);
+	check_installed("a");
+}
+END_TEST
+
 /* A silent name server is asked for each tunnel anew. */
 START_TEST(patience)
 {
@@ -786,6 +902,7 @@ main(void)
 	tcase_add_test(tc, missing_in_a_load);
 	tcase_add_loop_test(tc, charon_hangs_up, 0, sizeof(hang_ups) / sizeof(hang_ups[0]));
 	tcase_add_loop_test(tc, closed_by_charon, 0, 2);
+	tcase_add_loop_test(tc, renamed, 0, 9);
 	tcase_add_loop_test(tc, patience, 0, 8);
 	tcase_add_test(tc, remote_charons);
 	suite_add_tcase(s, tc);

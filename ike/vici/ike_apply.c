@@ -291,16 +291,12 @@ load_named(struct run *r, const json_t *plan, const json_t *want, const char *se
 	return true;
 }
 
-/* The same of a connection; old is what we know of it. */
+/* What becomes of its tunnels; old is what we know of it. */
 static void
-conn_done(struct run *r, const char *name, const json_t *e, json_t *old)
+conn_changes(struct run *r, const char *name, const json_t *e, const json_t *old)
 {
 	const json_t *ran = json_object_get(r->ran, name);
 
-	if (change_is(e, "add"))
-		later_undo(r, "unload-conn", by_key("name", name));
-	else if (old != NULL)
-		later_undo(r, "load-conn", named(name, old));
 	if (json_is_true(json_object_get(e, "foreign")) ||
 		json_is_true(json_object_get(e, "altered")))
 		r->lossy = true;
@@ -308,23 +304,98 @@ conn_done(struct run *r, const char *name, const json_t *e, json_t *old)
 	ike_closed(r->if_undone, e, json_object_get(r->a->w->conns, name), ran);
 }
 
+/*
+ * charon knows a tunnel again by what it says, not by its name: one that takes the place of another leaves a trap or
+ * bypass under a name that is no longer there, and does not start.
+ */
+static bool
+may_swap(const json_t *e)
+{
+	const json_t *tunnels = json_object_get(e, "tunnels");
+	size_t before = 0, after = 0;
+	const char *name;
+	json_t *v;
+
+	json_object_foreach ((json_t *)(uintptr_t)tunnels, name, v) {
+		before += !change_is(v, "add");
+		after += !change_is(v, "remove");
+	}
+	return before > 0 && after > 0 && json_object_size(tunnels) > 1;
+}
+
+/* A connection with those of its tunnels that stay as they are. */
+static json_t *
+unchanged_of(json_t *conn, const json_t *e)
+{
+	json_t *copy = json_copy(conn), *children = json_object(), *v;
+	const char *name;
+
+	json_object_foreach (json_object_get(conn, "children"), name, v)
+		if (json_object_get(json_object_get(e, "tunnels"), name) == NULL)
+			json_object_set(children, name, v);
+	json_object_set_new(copy, "children", children);
+	return copy;
+}
+
+/* What makes charon drop all that it would not tell from what is to come; no command where there is nothing of that. */
+static struct undo
+first_of(const struct run *r, const char *name, const json_t *e)
+{
+	json_t *want = json_object_get(r->a->w->conns, name);
+
+	if (json_is_true(json_object_get(e, "foreign")) ||
+		json_is_true(json_object_get(e, "altered")))
+		return (struct undo){"unload-conn", by_key("name", name)};
+	if (may_swap(e))
+		return (struct undo){"load-conn", json_pack("{so}", name, unchanged_of(want, e))};
+	return (struct undo){NULL, NULL};
+}
+
+static bool
+load_conn(struct run *r, const char *name, const json_t *e, json_t *old)
+{
+	struct undo first = first_of(r, name, e);
+	bool good = true;
+
+	if (first.command != NULL) {
+		/* That somebody else has unloaded it meanwhile is no failure. */
+		good = call_plain(r, first.command, json_incref(first.args), "gateway", name) ||
+		       (!r->lost && strcmp(first.command, "unload-conn") == 0);
+		if (good)
+			conn_changes(r, name, e, old);
+		if (good && old != NULL)
+			later_undo(r, "load-conn", named(name, old));
+	}
+	good = good && call_plain(r, "load-conn",
+			       named(name, json_object_get(r->a->w->conns, name)), "gateway", name);
+	if (good && change_is(e, "add"))
+		later_undo(r, "unload-conn", by_key("name", name));
+	else if (good && old != NULL && first.command == NULL)
+		later_undo(r, "load-conn", named(name, old));
+	else if (good && old != NULL)
+		later_undo(r, first.command, json_incref(first.args));
+	json_decref(first.args);
+	return good;
+}
+
 static bool
 load_conns(struct run *r)
 {
-	json_t *known = json_object_get(r->before, "conns"), *e;
+	json_t *known = json_object_get(r->before, "conns"), *e, *old;
 	const char *name;
 	bool good;
 
 	json_object_foreach (r->a->p->conns, name, e) {
-		if (change_is(e, "remove"))
-			good = call_plain(r, "unload-conn", by_key("name", name), "gateway", name);
-		else
-			good = call_plain(r, "load-conn",
-				named(name, json_object_get(r->a->w->conns, name)), "gateway",
-				name);
+		old = json_object_get(json_object_get(known, name), "config");
+		if (!change_is(e, "remove"))
+			good = load_conn(r, name, e, old);
+		else if ((good = call_plain(
+				  r, "unload-conn", by_key("name", name), "gateway", name)) &&
+			 old != NULL)
+			later_undo(r, "load-conn", named(name, old));
 		if (!good)
 			return false;
-		conn_done(r, name, e, json_object_get(json_object_get(known, name), "config"));
+		conn_changes(r, name, e, old);
 		if (!step(r))
 			return false;
 	}

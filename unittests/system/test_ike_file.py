@@ -734,6 +734,30 @@ def test_bypass_and_discard(sites, ends):
     assert not {shunts[n] for n in shunts} & policies(sites.b)
 
 
+def test_tunnels_get_other_names(sites, ends):
+    """They say the same as before: charon has them under the new names, also one that it is to start; and what leaves is gone."""
+    a, b = ends
+    net = {"local-ts": "10.1.5.0/24", "remote-ts": "10.2.5.0/24", "start-action": "start"}
+
+    def named(tunnel, bypass):
+        d = doc("a", {tunnel: net, **({bypass: {"child-policy": "open", "remote-ts": "10.8.0.0/16"}} if bypass else {})})
+        d["ipsec"]["child-policies"].append({"name": "open", "mode": "bypass", "local-ts": "10.7.0.0/16"})
+        return d
+
+    def bypassed():
+        return "10.8.0.0/16" in {p["destination"] for p in sites.a.router.json("policy")}
+
+    b.load(doc("b", {"t": {"local-ts": net["remote-ts"], "remote-ts": net["local-ts"], "start-action": "none"}}))
+    a.load(named("t1", "by1"))
+    wait_for("the tunnel", lambda: "t1" in a.spis(), 15, 0.2)
+    a.load(named("t2", "by2"))
+    assert bypassed() and "by2" in sites.a.charon.swanctl("--list-pols").stdout
+    wait_for("the tunnel under its new name", lambda: list(a.spis()) == ["t2"], 15, 0.2)
+    a.load(named("t2", None))
+    assert not bypassed() and "by" not in sites.a.charon.swanctl("--list-pols").stdout
+    assert list(a.spis()) == ["t2"]
+
+
 def test_without_charon(module_lab):
     p = run([CYGNETCTL, "ike", "status", "--uri", module_lab.dir / "nowhere"], check=False)
     assert p.returncode == 3 and "charon does not answer at" in p.stderr
