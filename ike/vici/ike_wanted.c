@@ -87,10 +87,8 @@ put_proposals(
 }
 
 static void
-put_certificates(struct ike_file *f, json_t *o, const char *key, size_t list)
+add_certificates(struct ike_file *f, json_t *v, size_t list)
 {
-	json_t *v = json_array();
-
 	for (size_t e = ike_file_each(f, list, 0); e != 0; e = ike_file_each(f, list, e)) {
 		char *pem = ike_certificate(f, e);
 
@@ -99,9 +97,37 @@ put_certificates(struct ike_file *f, json_t *o, const char *key, size_t list)
 				v, json_pack("{ssss}", "file", f->t.nodes[e].value, "pem", pem));
 		free(pem);
 	}
+}
+
+static void
+put_certificates(struct ike_file *f, json_t *o, const char *key, size_t list)
+{
+	json_t *v = json_array();
+
+	add_certificates(f, v, list);
 	if (json_array_size(v) > 0)
 		json_object_set(o, key, v);
 	json_decref(v);
+}
+
+/*
+ * Who may have signed the peer's certificate. It is always said: else charon accepts every authority that it has ever
+ * been told of, for another gateway or by a file of before.
+ */
+static void
+put_authorities(struct ike_file *f, json_t *remote, size_t g, const char *method)
+{
+	size_t list = ike_file_auth(f, g, "ca-certificates");
+	json_t *v;
+
+	put_certificates(f, remote, "cacerts", list);
+	if (list != 0 || ike_file_auth(f, g, "remote-certificates") != 0 || f->authorities.n == 0 ||
+		(strcmp(method, "pubkey") != 0 && strcmp(method, "eap-tls") != 0))
+		return;
+	v = json_array();
+	for (size_t i = 0; i < f->authorities.n; i++)
+		add_certificates(f, v, ike_file_get(f, f->authorities.nodes[i], "certificate"));
+	json_object_set_new(remote, "cacerts", v);
 }
 
 /* "pubkey" with the demands on signatures: they begin with a key type, or are added to it. */
@@ -137,7 +163,7 @@ put_auth(struct ike_file *f, json_t *conn, size_t g)
 	put(remote, "auth", buf);
 	put(remote, "id", id.remote);
 	put_certificates(f, remote, "certs", ike_file_auth(f, g, "remote-certificates"));
-	put_certificates(f, remote, "cacerts", ike_file_auth(f, g, "ca-certificates"));
+	put_authorities(f, remote, g, id.remote_method);
 	if (ike_file_auth_value(f, g, "revocation", buf, sizeof(buf)) != NULL)
 		put(remote, "revocation", buf);
 	if (ike_file_auth_value(f, g, "eap-id", buf, sizeof(buf)) != NULL) {

@@ -129,7 +129,8 @@ static const struct schema_key authentication[] = {
 	{.name = "ca-certificates",
 		.type = SCHEMA_FILE,
 		.flags = MANY,
-		.doc = "authorities that may have signed the peer's certificate"},
+		.doc = "authorities that may have signed the peer's certificate. Default: all of "
+		       "authorities"},
 	{.name = "remote-certificates",
 		.type = SCHEMA_FILE,
 		.flags = MANY,

@@ -603,6 +603,29 @@ def test_certificates(sites, ends, module_lab):
     assert "0 changed, 0 removed, 1 unchanged" in a.load().stdout
 
 
+def test_an_authority_that_has_left(sites, ends, module_lab):
+    """charon itself forgets none: the gateway says whom it trusts, by default the authorities of the file."""
+    a, b = ends
+    old = module_lab.dir / "old"
+    old.mkdir()
+    make_certificates(old)
+    make_certificates(module_lab.dir)
+    mine = certificate_doc("a")
+    auth = mine["ipsec"]["ike-policies"][0]["authentication"]
+    auth["ca-certificates"] = "old/ca.pem"
+    b.load(certificate_doc("b", "old/b"))
+    a.load(mine)
+    a.run("up", "ipsec-tunnel-1")
+    a.run("down", "ike-gw-1")
+    del auth["ca-certificates"]
+    mine["ipsec"]["authorities"] = [{"name": "ca", "certificate": "ca.pem"}]
+    a.load(mine)
+    p = a.run("up", "ipsec-tunnel-1", check=False)
+    assert p.returncode == 1, p.stdout
+    b.load(certificate_doc("b"))
+    a.run("up", "ipsec-tunnel-1")
+
+
 @pytest.mark.parametrize("kind", ["ecdsa-pkcs8", "rsa-traditional", "rsa-der"])
 def test_private_keys_with_a_passphrase(sites, ends, module_lab, kind):
     """Encrypted files as openssl and others write them; charon is given what is inside."""
