@@ -14,36 +14,88 @@
 #define PLUGIN_CONF "/etc/strongswan.d/charon/kernel-cygnet.conf"
 #define RELEASED 1735689600 /* 2025: a clock before this was never set */
 
+/* A number of the pages of that size. */
 static long
-field(const char *text, const char *name)
+pages(const struct doctor *d, const char *size, const char *name)
 {
-	const char *at = strstr(text, name);
+	char path[400], text[64];
 
-	return at != NULL ? strtol(at + strlen(name), NULL, 10) : -1;
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/%s/%s", size, name);
+	return doctor_read(d, path, text, sizeof(text)) ? strtol(text, NULL, 10) : 0;
+}
+
+/* Whether a hugetlbfs has pages of that size: DPDK takes no others. */
+static bool
+mounted(const struct doctor *d, unsigned long kb)
+{
+	char text[65536], *save = NULL;
+
+	if (!doctor_read(d, "/proc/mounts", text, sizeof(text)))
+		return false;
+	for (char *line = strtok_r(text, "\n", &save); line != NULL;
+		line = strtok_r(NULL, "\n", &save)) {
+		const char *size = strstr(line, "pagesize=");
+		unsigned long n = 0;
+		char unit = 'K';
+
+		if (strstr(line, " hugetlbfs ") == NULL || size == NULL ||
+			sscanf(size, "pagesize=%lu%c", &n, &unit) != 2)
+			continue;
+		if (unit == 'M')
+			n <<= 10;
+		else if (unit == 'G')
+			n <<= 20;
+		if (n == kb)
+			return true;
+	}
+	return false;
 }
 
 static void
 huge_pages(struct doctor *d)
 {
-	char text[8192];
-	long total, free_pages;
+	long total, free_pages, others = 0;
+	unsigned long kb, other_kb = 0;
+	unsigned int usable = 0;
+	char path[300];
+	struct dirent *e;
+	DIR *dir;
 
-	if (!doctor_read(d, "/proc/meminfo", text, sizeof(text)))
-		return;
-	total = field(text, "HugePages_Total:");
-	free_pages = field(text, "HugePages_Free:");
-	if (total <= 0)
+	snprintf(path, sizeof(path), "%s/sys/kernel/mm/hugepages", d->root);
+	dir = opendir(path);
+	while (dir != NULL && (e = readdir(dir)) != NULL) {
+		if (sscanf(e->d_name, "hugepages-%lukB", &kb) != 1)
+			continue;
+		total = pages(d, e->d_name, "nr_hugepages");
+		free_pages = pages(d, e->d_name, "free_hugepages");
+		if (total > 0 && !mounted(d, kb)) {
+			others = total;
+			other_kb = kb;
+		} else if (total > 0) {
+			usable++;
+			doctor_say(d, "huge pages", free_pages > 0 ? DOCTOR_OK : DOCTOR_NOTE,
+				free_pages > 0
+					? NULL
+					: "to start another router reserve more, or remove what a "
+					  "dead one left: cygnet -c FILE --cleanup",
+				"%ld pages of %lu kB are reserved, %ld are free", total, kb,
+				free_pages);
+		}
+	}
+	if (dir != NULL)
+		closedir(dir);
+	if (usable == 0 && others > 0)
+		doctor_say(d, "huge pages", DOCTOR_WRONG,
+			"ci/setup, or mount a hugetlbfs with pagesize= of that size: "
+			"docs/operations.md, With the machine",
+			"%ld pages of %lu kB are reserved, and no hugetlbfs is for these: no "
+			"router can start",
+			others, other_kb);
+	else if (usable == 0)
 		doctor_say(d, "huge pages", DOCTOR_WRONG,
 			"ci/setup --boot, or for now: echo 1024 > "
 			"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
 			"none are reserved: no router can start");
-	else
-		doctor_say(d, "huge pages", free_pages > 0 ? DOCTOR_OK : DOCTOR_NOTE,
-			free_pages > 0 ? NULL
-				       : "to start another router reserve more, or remove what a "
-					 "dead one left: cygnet -c FILE --cleanup",
-			"%ld pages of %ld kB are reserved, %ld are free", total,
-			field(text, "Hugepagesize:"), free_pages);
 }
 
 /* The hugetlbfs mounts, and who may look into them: keys lie there. */

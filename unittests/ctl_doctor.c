@@ -71,10 +71,14 @@ state(const char *check, const char *words)
 
 #define HAS(check, words, is) ck_assert_str_eq(state(check, words) ?: "-", is)
 
+#define PAGES_2M "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define PAGES_1G "/sys/kernel/mm/hugepages/hugepages-1048576kB/"
+
 START_TEST(a_machine_that_is_well)
 {
-	file("/proc/meminfo", "HugePages_Total:    1024\nHugePages_Free:      512\n"
-			      "Hugepagesize:       2048 kB\n");
+	file(PAGES_1G "nr_hugepages", "0\n");
+	file(PAGES_2M "nr_hugepages", "1024\n");
+	file(PAGES_2M "free_hugepages", "512\n");
 	file("/proc/mounts", "hugetlbfs /dev/hugepages hugetlbfs rw,pagesize=2M 0 0\n");
 	file("/dev/hugepages/x", "");
 	file("/sys/module/apparmor/parameters/enabled", "Y\n");
@@ -93,8 +97,7 @@ END_TEST
 
 START_TEST(a_machine_that_is_not)
 {
-	file("/proc/meminfo", "HugePages_Total:       0\nHugePages_Free:        0\n"
-			      "Hugepagesize:       2048 kB\n");
+	file(PAGES_2M "nr_hugepages", "0\n");
 	file("/proc/mounts", "proc /proc proc rw 0 0\n");
 	file("/sys/module/apparmor/parameters/enabled", "Y\n");
 	file("/sys/kernel/security/apparmor/profiles", "/usr/lib/ipsec/charon (enforce)\n");
@@ -110,14 +113,35 @@ END_TEST
 
 START_TEST(huge_pages_that_all_can_read)
 {
-	file("/proc/meminfo", "HugePages_Total:    4\nHugePages_Free:      0\n");
-	file("/proc/mounts", "none /mnt/huge hugetlbfs rw 0 0\n");
+	file(PAGES_2M "nr_hugepages", "4\n");
+	file(PAGES_2M "free_hugepages", "0\n");
+	file("/proc/mounts", "none /mnt/huge hugetlbfs rw,relatime,pagesize=2M 0 0\n");
 	file("/mnt/huge/x", "");
 	chmod(strcat(strcpy((char[300]){0}, root), "/mnt/huge"), 01777);
 	doctor_machine(&d);
 	HAS("hugetlbfs", "open to others than root (mode 1777)", "wrong");
 	HAS("huge pages", "0 are free", "note");
 	HAS("AppArmor", "not in force", "ok");
+}
+END_TEST
+
+/* systemd mounts a hugetlbfs for the default size alone. */
+START_TEST(huge_pages_of_another_size)
+{
+	file("/proc/meminfo", "HugePages_Total:    0\nHugePages_Free:      0\n"
+			      "Hugepagesize:       1048576 kB\n");
+	file(PAGES_1G "nr_hugepages", "0\n");
+	file(PAGES_2M "nr_hugepages", "1024\n");
+	file(PAGES_2M "free_hugepages", "1000\n");
+	file("/proc/mounts", "hugetlbfs /dev/hugepages hugetlbfs rw,pagesize=1024M 0 0\n");
+	doctor_machine(&d);
+	HAS("huge pages", "1024 pages of 2048 kB are reserved, and no hugetlbfs is for these",
+		"wrong");
+	json_array_clear(d.findings);
+	file("/proc/mounts", "hugetlbfs /dev/hugepages hugetlbfs rw,pagesize=1024M 0 0\n"
+			     "hugetlbfs /dev/hugepages-2M hugetlbfs rw,pagesize=2M 0 0\n");
+	doctor_machine(&d);
+	HAS("huge pages", "1024 pages of 2048 kB are reserved, 1000 are free", "ok");
 }
 END_TEST
 
@@ -415,6 +439,7 @@ doctor_case(void)
 	tcase_add_test(t, a_machine_that_is_well);
 	tcase_add_test(t, a_machine_that_is_not);
 	tcase_add_test(t, huge_pages_that_all_can_read);
+	tcase_add_test(t, huge_pages_of_another_size);
 	tcase_add_test(t, long_files_of_the_kernel);
 	tcase_add_test(t, charons_files);
 	tcase_add_test(t, charons_interfaces);

@@ -149,3 +149,16 @@ def test_huge_pages_at_boot(tmp_path):
         assert file.read_text().endswith(f"\nvm.nr_hugepages = {ours}\n")
     other.write_text("vm.nr_hugepages = 4096\n")
     assert "3 huge pages of 2 MB" in setup("--boot", pages=3)
+
+
+def test_huge_pages_of_another_size():
+    """Where systemd has mounted a hugetlbfs for the default size of 1 GB, those of 2 MB get one of their own."""
+    if not Path("/sys/kernel/mm/hugepages/hugepages-1048576kB").exists():
+        pytest.skip("this kernel has no huge pages of 1 GB")
+    there = Path("/dev/hugepages-2M").exists()
+    mounts = ("umount -a -t hugetlbfs && mount -t hugetlbfs -o mode=0700,pagesize=1G hugetlbfs /dev/hugepages && "
+              '"$@" && "$@" && grep -c "hugetlbfs.*pagesize=2M" /proc/mounts')
+    p = run(["unshare", "-m", "sh", "-c", mounts, "sh", REPO / "ci" / "setup"], timeout=120, env={**os.environ, "HUGEPAGES": "3"})
+    assert p.stdout == "setup: mounted hugetlbfs at /dev/hugepages-2M\n1\n"
+    if not there:
+        os.rmdir("/dev/hugepages-2M")
