@@ -162,3 +162,44 @@ def test_huge_pages_of_another_size():
     assert p.stdout == "setup: mounted hugetlbfs at /dev/hugepages-2M\n1\n"
     if not there:
         os.rmdir("/dev/hugepages-2M")
+
+
+STUBS = {
+    # All are there but those of a file's list.
+    "dpkg-query": """[ "$3" != '${db:Status-Status} ${Package}\\n' ] || { shift 3; printf '%s\\n' "$@" | grep -vxFf "$STUBS/missing" |
+sed 's/^/installed /'; exit; }
+exec /usr/bin/dpkg-query "$@"
+""",
+    "apt-get": """[ "$1" = install ] || exit 0
+cp "$STUBS/policy-rc.d" "$STUBS/policy-then"
+case $APT in cut) kill -KILL $PPID ;; *) exit $APT ;; esac
+""",
+    "systemctl": 'echo "$*" >>"$STUBS/systemctl-said"\n',
+}
+
+
+@pytest.mark.parametrize("apt, own", [("0", True), ("1", True), ("cut", True), ("1", False)])
+def test_services_of_packages(tmp_path, apt, own):
+    """What comes with the packages is neither started nor enabled, however ci/setup ended."""
+    policy, said = tmp_path / "policy-rc.d", tmp_path / "systemctl-said"
+    for name, text in STUBS.items():
+        (tmp_path / name).write_text("#!/bin/sh\n" + text)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "missing").write_text("strongswan-starter\napparmor\n")
+    (tmp_path / "setup").write_text((REPO / "ci" / "setup").read_text().replace("/usr/sbin/policy-rc.d", str(policy)))
+    if not own:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+
+    def setup():
+        return run(["bash", tmp_path / "setup"], check=False, timeout=120,
+                   env={**os.environ, "HUGEPAGES": "3", "STUBS": str(tmp_path), "APT": apt, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    p = setup()
+    assert p.returncode == {"0": 0, "1": 1, "cut": -9}[apt], p
+    assert "exit 101" in (tmp_path / "policy-then").read_text()
+    if apt == "cut":
+        assert not said.exists() and os.access(policy, os.X_OK)
+        (tmp_path / "missing").write_text("none\n")
+        p = setup()
+        assert p.returncode == 0 and "cut off" in p.stdout
+    assert said.read_text() == "disable strongswan-starter.service\ndisable apparmor.service\n"
+    assert policy.exists() != own
