@@ -192,10 +192,8 @@ create_on(struct crypto *c, const struct dev *dev, struct sa *sa, const struct s
 	if (dev->native) {
 		if (t == NULL || t->crypto != SA_CRYPTO_AEAD || t->algo != RTE_CRYPTO_AEAD_AES_GCM)
 			return -ENOTSUP;
-		_Static_assert(sizeof(struct esp_gcm_key) == sizeof(sa->native), "native keys");
 		sa->session = sa->native;
-		esp_gcm_init(sa->session, key, conf->enc_key_len - t->salt_len, sa->salt,
-			sa->icv_len, sa->flags & SA_F_ESN);
+		esp_gcm_init(sa, key, conf->enc_key_len - t->salt_len);
 		sa->sync = SA_SYNC_NATIVE;
 		return 0;
 	}

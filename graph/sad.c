@@ -125,7 +125,7 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 	sad->slots = slots;
 	sad->view.mask = slots - 1;
 	sad->view.spi_min = conf->spi_min;
-	sad->view.sas = rte_zmalloc("sas", slots * sizeof(struct sa), RTE_CACHE_LINE_SIZE);
+	sad->view.sas = rte_zmalloc("sas", slots * sizeof(struct sa), SA_ALIGN);
 	sad->view.awaited = calloc(slots, sizeof(*sad->view.awaited));
 	sad->cold = calloc(slots, sizeof(*sad->cold));
 	sad->free = calloc(slots + 1, sizeof(*sad->free));

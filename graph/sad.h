@@ -186,13 +186,15 @@ enum sa_sync {
 };
 
 /*
- * The hot half: what a packet needs, by cache lines.
+ * The hot half: what a packet needs, by cache lines. With many SAs none of it is in a cache, and what counts then is how many pairs of
+ * lines a packet touches: processors fetch memory by pairs.
  */
-#define SA_NATIVE_LEN (9 * RTE_CACHE_LINE_SIZE)
+#define SA_ALIGN (2 * RTE_CACHE_LINE_SIZE)
+#define SA_NATIVE_LEN (8 * RTE_CACHE_LINE_SIZE)
 
 struct sa {
 	/* Line 1: read for each packet. */
-	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t spi; /* network order; 0: not for packets */
+	_Alignas(SA_ALIGN) _Atomic uint32_t spi; /* network order; 0: not for packets */
 	uint16_t flags; /* SA_F_* */
 	uint8_t icv_len;
 	uint8_t iv_len;
@@ -202,7 +204,8 @@ struct sa {
 	uint8_t dir;
 	_Atomic uint8_t active; /* which template counts */
 	uint8_t sync; /* enum sa_sync */
-	uint8_t reserved[2];
+	uint8_t rounds; /* NATIVE: 10, 12 or 14 */
+	uint8_t reserved[1];
 	uint32_t slot;
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */
@@ -213,9 +216,7 @@ struct sa {
 	_Atomic uint16_t
 		mtu; /* outbound: of the path to the peer, layer 3, ESP included; 0: not known */
 	uint32_t if_id, mark; /* of the packets that it opens: for policies */
-	/* Lines 2 and 3: one in use, the other for sad_update(). */
-	struct sa_template template[2];
-	/* Line 4: changes with traffic. */
+	/* Line 2: changes with traffic. */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t sqn; /* outbound: last number given */
 	_Atomic uint64_t sqn_limit; /* outbound: last number that may be given now */
 	uint64_t sqn_max; /* and ever: the limit, but where numbers are reserved in a file */
@@ -225,14 +226,15 @@ struct sa {
 	struct ip_addr peer;
 	_Atomic uint64_t
 		lent; /* inbound: sa_for() other policies, too, as its owner is dead; 0: none */
-	/*
-	 * Lines 5 to 13: the key of native crypto, a struct esp_gcm_key. With many SAs none of all this is in a cache, and lines
-	 * of one page are there sooner than lines of several.
-	 */
-	_Alignas(RTE_CACHE_LINE_SIZE) uint8_t native[SA_NATIVE_LEN];
+	/* Lines 3 and 4: one in use, the other for sad_update(). */
+	struct sa_template template[2];
+	/* Lines 5 to 12: the key of native crypto, a struct esp_gcm_key. */
+	_Alignas(SA_ALIGN) uint8_t native[SA_NATIVE_LEN];
 };
 
-_Static_assert(offsetof(struct sa, native) == 4 * RTE_CACHE_LINE_SIZE, "the hot half of an SA");
+_Static_assert(offsetof(struct sa, template) == 2 * RTE_CACHE_LINE_SIZE &&
+		       offsetof(struct sa, native) == 4 * RTE_CACHE_LINE_SIZE,
+	"the hot half of an SA");
 
 /* Whether what comes by an SA is for the policies of that owner and reqid: its own, or those that it is lent to. Any thread. */
 static inline bool

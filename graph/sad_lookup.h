@@ -109,13 +109,11 @@ sad_at(const struct sad *sad, uint32_t slot)
 
 /* Fetches what sealing reads and writes of an SA: with many SAs it is in no cache. Any data-plane lcore. */
 static inline void
-sad_prefetch_out(const struct sad *sad, uint32_t slot)
+sad_prefetch_out(const struct sa *sa)
 {
-	const struct sa *sa = &((const struct sad_view *)sad)->sas[slot];
-
 	rte_prefetch0(sa);
-	rte_prefetch0(&sa->template[0]);
 	rte_prefetch0(&sa->sqn);
+	rte_prefetch0(&sa->template[0]);
 }
 
 /*

@@ -65,6 +65,8 @@ spd_bind(struct spd *spd, struct spd_policy *p, uint32_t slot)
 	if (slot != SPD_NO_SA)
 		LIST_INSERT_HEAD(&spd->of_sa[slot], p, of_sa);
 	atomic_store_explicit(&p->sa, slot, memory_order_release);
+	/* Lcores keep SAs that they found by policies. */
+	spd_changed(&spd->view[SPD_OUT][SPD_FAMILY4]);
 }
 
 /* One of the configuration that names no SPI takes the newest SA of its reqid; one of charon's is a trap. */

@@ -52,7 +52,7 @@ crypto_sync_prefetch(const struct crypto_sync *c, const struct sa *sa)
 	const uint8_t *session = sa->session, *end = session + c->session_len[sa->dev];
 
 	if (likely(sa->sync == SA_SYNC_NATIVE)) {
-		esp_gcm_prefetch(sa->session);
+		esp_gcm_prefetch(sa);
 		return;
 	}
 	for (unsigned int i = 0; i < 5; i++)

@@ -310,6 +310,7 @@ seal_unjudged_run(struct worker *w, void **objs, uint16_t n)
 		if (unlikely(ivs == NULL))
 			return 0;
 	}
+	rte_prefetch0(&w->sa_counters[sa->slot]); /* for esp-encrypt-finish */
 	sqn = shared ? sa_take_numbers(sa, &n) : sa_next_numbers(sa, &n);
 	if (likely(sa->iv_len == sizeof(uint64_t)))
 		n = seal_plain(objs, n, sa, t, limit, sqn, sizeof(uint64_t), NULL);

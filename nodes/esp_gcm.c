@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "esp_gcm.h"
 
-#include "sad.h"
-
 #include <immintrin.h>
 #include <string.h>
 
@@ -179,9 +177,10 @@ far_counters(uint32_t reg)
  * the processor.
  */
 INLINE void
-key_stream(const struct esp_gcm_key *k, struct stream_at *at, __m512i *ks, const unsigned int n,
+key_stream(const struct sa *sa, struct stream_at *at, __m512i *ks, const unsigned int n,
 	struct hashing *h, const unsigned int n_hash)
 {
+	const struct esp_gcm_key *k = esp_gcm_key(sa);
 	bool near = likely(at->reg + n <= NEAR);
 
 	for (unsigned int j = 0; j < n; j++)
@@ -203,17 +202,17 @@ key_stream(const struct esp_gcm_key *k, struct stream_at *at, __m512i *ks, const
 	ROUND(7)
 	ROUND(8)
 	ROUND(9)
-	if (k->rounds > 10) {
+	if (sa->rounds > 10) {
 		ROUND(10)
 		ROUND(11)
 	}
-	if (k->rounds > 12) {
+	if (sa->rounds > 12) {
 		ROUND(12)
 		ROUND(13)
 	}
 #undef ROUND
 	for (unsigned int j = 0; j < n; j++)
-		ks[j] = _mm512_aesenclast_epi128(ks[j], round_key(k, k->rounds));
+		ks[j] = _mm512_aesenclast_epi128(ks[j], round_key(k, sa->rounds));
 }
 
 /* What goes from chunk to chunk of a packet. */
@@ -248,8 +247,8 @@ hashed(struct state *s)
  * chunk, what is opened at once: its sum stays, for the last chunk's is not yet all.
  */
 INLINE void
-chunk(const struct esp_gcm_key *k, struct state *s, uint8_t *data, const unsigned int n,
-	const bool first, __mmask64 last, const bool seal)
+chunk(const struct sa *sa, struct state *s, uint8_t *data, const unsigned int n, const bool first,
+	__mmask64 last, const bool seal)
 {
 	__m512i ks[CHUNK_REGS], in[CHUNK_REGS];
 
@@ -260,7 +259,7 @@ chunk(const struct esp_gcm_key *k, struct state *s, uint8_t *data, const unsigne
 			hashed(s);
 		to_hash(s, in, n, first);
 	}
-	key_stream(k, &s->at, ks, n, &s->h, !seal ? n : first ? 0 : CHUNK_REGS);
+	key_stream(sa, &s->at, ks, n, &s->h, !seal ? n : first ? 0 : CHUNK_REGS);
 	if (first)
 		s->mask = _mm512_castsi512_si128(ks[0]);
 	for (unsigned int j = 0; j < n; j++) {
@@ -281,12 +280,12 @@ chunk(const struct esp_gcm_key *k, struct state *s, uint8_t *data, const unsigne
 
 /* The last n registers, and what ends the hash: the lengths. */
 INLINE void
-last_chunk(const struct esp_gcm_key *k, struct state *s, uint8_t *data, const unsigned int n,
+last_chunk(const struct sa *sa, struct state *s, uint8_t *data, const unsigned int n,
 	const bool first, __mmask64 last, const uint8_t *power, const bool seal)
 {
 	if (!seal)
 		s->h.power = power;
-	chunk(k, s, data, n, first, last, seal);
+	chunk(sa, s, data, n, first, last, seal);
 	s->h.power = power;
 	for (unsigned int j = 0; seal && j < n; j += 2)
 		hash_registers(&s->h, j, n);
@@ -294,36 +293,38 @@ last_chunk(const struct esp_gcm_key *k, struct state *s, uint8_t *data, const un
 
 /* Key stream and hash over a packet; returns its ICV in full. */
 INLINE __m128i
-process(const struct esp_gcm_key *k, const struct crypto_item *item, const bool seal)
+process(const struct sa *sa, const struct crypto_item *item, const bool seal)
 {
-	uint32_t clear = item->len - BLOCK - k->icv_len; /* header and IV are a block */
+	const struct esp_gcm_key *k = esp_gcm_key(sa);
+	const uint32_t aad_len = sa->flags & SA_F_ESN ? 12 : 8;
+	uint32_t clear = item->len - BLOCK - sa->icv_len; /* header and IV are a block */
 	uint32_t blocks = 1 + (clear + BLOCK - 1) / BLOCK;
 	uint32_t bytes = BLOCK + clear;
 	uint8_t *data = item->esp;
-	const __m128i lengths = _mm_set_epi64x(k->aad_len * 8, (int64_t)clear * 8);
+	const __m128i lengths = _mm_set_epi64x(aad_len * 8, (int64_t)clear * 8);
 	const uint8_t *power;
 	struct state s = {.mask = _mm_setzero_si128(), .h.power = k->power[ESP_GCM_POWERS - CHUNK]};
 	bool first = true;
 	__mmask64 last;
 
-	s.hash = reverse_block(_mm_maskz_loadu_epi8((1u << k->aad_len) - 1, item->aad));
+	s.hash = reverse_block(_mm_maskz_loadu_epi8((1u << aad_len) - 1, item->aad));
 	s.at.base = _mm512_xor_si512(round_key(k, 0),
 		_mm512_broadcast_i32x4(
-			_mm_set_epi32(0, (int)(item->iv >> 32), (int)item->iv, (int)k->salt)));
+			_mm_set_epi32(0, (int)(item->iv >> 32), (int)item->iv, (int)sa->salt)));
 	for (; blocks > CHUNK; blocks -= CHUNK, bytes -= CHUNK * BLOCK, data += CHUNK * BLOCK) {
 		if (first)
-			chunk(k, &s, data, CHUNK_REGS, true, ~0ull, seal);
+			chunk(sa, &s, data, CHUNK_REGS, true, ~0ull, seal);
 		else
-			chunk(k, &s, data, CHUNK_REGS, false, ~0ull, seal);
+			chunk(sa, &s, data, CHUNK_REGS, false, ~0ull, seal);
 		first = false;
 	}
 	power = k->power[ESP_GCM_POWERS - blocks - 1];
 	last = ~0ull >> (-bytes % REG);
-#define TAIL(n)                                                       \
-	if (first)                                                    \
-		last_chunk(k, &s, data, n, true, last, power, seal);  \
-	else                                                          \
-		last_chunk(k, &s, data, n, false, last, power, seal); \
+#define TAIL(n)                                                        \
+	if (first)                                                     \
+		last_chunk(sa, &s, data, n, true, last, power, seal);  \
+	else                                                           \
+		last_chunk(sa, &s, data, n, false, last, power, seal); \
 	break
 	switch ((bytes + REG - 1) / REG) {
 	case 1:
@@ -344,18 +345,18 @@ INLINE void
 prefetch_key(const struct crypto_item *item, const struct crypto_item *end)
 {
 	if (item + AHEAD < end && item[AHEAD].sa != item[AHEAD - 1].sa)
-		esp_gcm_prefetch(item[AHEAD].sa->session);
+		esp_gcm_prefetch(item[AHEAD].sa);
 }
 
 void
 esp_gcm_seal(const struct crypto_item *item, uint16_t n)
 {
 	for (const struct crypto_item *end = item + n; item < end; item++) {
-		const struct esp_gcm_key *k = item->sa->session;
+		const struct sa *sa = item->sa;
 
 		prefetch_key(item, end);
-		_mm_mask_storeu_epi8(item->esp + item->len - k->icv_len, (1u << k->icv_len) - 1,
-			process(k, item, true));
+		_mm_mask_storeu_epi8(item->esp + item->len - sa->icv_len, (1u << sa->icv_len) - 1,
+			process(sa, item, true));
 	}
 }
 
@@ -366,16 +367,16 @@ esp_gcm_open(const struct crypto_item *item, uint16_t n)
 	uint64_t wrong = 0;
 
 	for (uint16_t i = 0; i < n; i++, item++) {
-		const struct esp_gcm_key *k = item->sa->session;
-		const __mmask16 icv = (1u << k->icv_len) - 1;
+		const struct sa *sa = item->sa;
+		const __mmask16 icv = (1u << sa->icv_len) - 1;
 		__m128i is;
 
 		prefetch_key(item, end);
-		is = _mm_maskz_loadu_epi8(icv, item->esp + item->len - k->icv_len);
+		is = _mm_maskz_loadu_epi8(icv, item->esp + item->len - sa->icv_len);
 
-		wrong |=
-			(uint64_t)(_mm_mask_cmpneq_epi8_mask(icv, is, process(k, item, false)) != 0)
-			<< i;
+		wrong |= (uint64_t)(_mm_mask_cmpneq_epi8_mask(icv, is, process(sa, item, false)) !=
+				    0)
+			 << i;
 	}
 	return wrong;
 }
@@ -384,12 +385,11 @@ esp_gcm_open(const struct crypto_item *item, uint16_t n)
 static void
 expand_key(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len)
 {
-	unsigned int words = key_len / 4;
+	unsigned int words = key_len / 4, rounds = words + 6;
 	uint8_t *w = k->round[0], constant = 1;
 
-	k->rounds = words + 6;
 	memcpy(w, key, key_len);
-	for (unsigned int i = words; i < 4 * (k->rounds + 1); i++) {
+	for (unsigned int i = words; i < 4 * (rounds + 1); i++) {
 		uint32_t t, before;
 
 		memcpy(&t, w + 4 * (i - 1), sizeof(t));
@@ -409,9 +409,9 @@ expand_key(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len)
 }
 
 void
-esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_t salt,
-	uint8_t icv_len, bool esn)
+esp_gcm_init(struct sa *sa, const uint8_t *key, uint8_t key_len)
 {
+	struct esp_gcm_key *k = (struct esp_gcm_key *)(void *)sa->native;
 	struct stream_at at = {.reg = 0};
 	__m512i cipher;
 	__m128i power;
@@ -419,12 +419,10 @@ esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_
 
 	memset(k, 0, sizeof(*k));
 	expand_key(k, key, key_len);
-	k->icv_len = icv_len;
-	k->aad_len = esn ? 12 : 8;
-	k->salt = salt;
+	sa->rounds = key_len / 4 + 6;
 	/* The hash key is the cipher of zeros, so the first counters are taken out before they come in; times x. */
 	at.base = _mm512_xor_si512(round_key(k, 0), _mm512_load_si512(counters));
-	key_stream(k, &at, &cipher, 1, NULL, 0);
+	key_stream(sa, &at, &cipher, 1, NULL, 0);
 	_mm_storeu_si128((__m128i *)(void *)h, _mm512_castsi512_si128(reverse(cipher)));
 	carry = h[1] >> 63;
 	h[1] = (h[1] << 1 | h[0] >> 63) ^ (-carry & POLY_HIGH);
@@ -444,8 +442,7 @@ esp_gcm_works(void)
 	static const uint8_t icv[] = {0x0c, 0x65, 0x66, 0xdf, 0xd8, 0xa2, 0x50, 0x83, 0x51, 0x5d,
 		0xd9, 0x1d, 0x91, 0x39, 0xaf, 0x5f};
 	uint8_t key[16], packet[BLOCK + 600 + sizeof(icv)];
-	struct esp_gcm_key k;
-	const struct sa sa = {.session = &k};
+	struct sa sa = {.salt = rte_cpu_to_be_32(0x40414243), .icv_len = sizeof(icv)};
 	struct crypto_item item = {.sa = &sa, .esp = packet, .len = sizeof(packet)};
 	bool right;
 
@@ -459,7 +456,7 @@ esp_gcm_works(void)
 		packet[BLOCK + i] = i;
 	memcpy(item.aad, packet, BLOCK / 2);
 	memcpy(&item.iv, packet + BLOCK / 2, sizeof(item.iv));
-	esp_gcm_init(&k, key, sizeof(key), rte_cpu_to_be_32(0x40414243), sizeof(icv), false);
+	esp_gcm_init(&sa, key, sizeof(key));
 	esp_gcm_seal(&item, 1);
 	right = memcmp(packet + BLOCK + 600, icv, sizeof(icv)) == 0 && esp_gcm_open(&item, 1) == 0;
 	for (unsigned int i = 0; i < 600; i++)

@@ -3,6 +3,7 @@
 #define CYGNET_ESP_GCM_H
 
 #include "crypto_frame.h"
+#include "sad.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,27 +21,30 @@
 #define ESP_GCM_ROUNDS_MAX 14
 #define ESP_GCM_POWERS 17
 
+/* An SA's key, in its native. What else there is to know says the SA itself. */
 struct esp_gcm_key {
-	_Alignas(RTE_CACHE_LINE_SIZE) uint32_t rounds; /* 10, 12 or 14 */
-	uint32_t salt; /* as it stands in the nonce */
-	uint8_t icv_len;
-	uint8_t aad_len; /* 8, or 12 with extended sequence numbers */
-	uint8_t reserved[6];
+	/* The hash key to the 17th power down to itself. What follows is read with it, and multiplied by zeros. */
+	uint8_t power[ESP_GCM_POWERS][16];
 	uint8_t round[ESP_GCM_ROUNDS_MAX + 1][16];
-	/* The hash key to the 17th power down to itself; what follows is read with it, and multiplied by zeros. */
-	uint8_t power[ESP_GCM_POWERS + 3][16];
 };
 
-_Static_assert(sizeof(struct esp_gcm_key) == 9 * RTE_CACHE_LINE_SIZE, "keys of many SAs");
+_Static_assert(sizeof(struct esp_gcm_key) == SA_NATIVE_LEN, "a key fills its place");
 
-/* What a short packet needs of a key that may be in no cache: all but the high powers. */
-static inline void
-esp_gcm_prefetch(const struct esp_gcm_key *k)
+static inline const struct esp_gcm_key *
+esp_gcm_key(const struct sa *sa)
 {
-	for (size_t at = 0; at < sizeof(*k); at += RTE_CACHE_LINE_SIZE)
-		if (at < offsetof(struct esp_gcm_key, round[11]) ||
-			at > offsetof(struct esp_gcm_key, power[ESP_GCM_POWERS - 10]))
-			rte_prefetch0((const uint8_t *)k + at);
+	return (const struct esp_gcm_key *)(const void *)sa->native;
+}
+
+/*
+ * What a short packet needs of a key that may be in no cache: all but the high powers. They are the first pair of lines; a pair
+ * is there as soon as a line is.
+ */
+static inline void
+esp_gcm_prefetch(const struct sa *sa)
+{
+	for (size_t at = 2 * RTE_CACHE_LINE_SIZE; at < SA_NATIVE_LEN; at += RTE_CACHE_LINE_SIZE)
+		rte_prefetch1(sa->native + at);
 }
 
 /* Whether this processor can. All that follows is only to be called where it can. */
@@ -61,14 +65,13 @@ esp_gcm_possible(void)
 #endif
 }
 
-/* key: of 16, 24 or 32 bytes; icv_len: 8, 12 or 16. Any thread. */
-void esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_t salt,
-	uint8_t icv_len, bool esn);
+/* Fills in the SA's native and rounds. key: of 16, 24 or 32 bytes. Any thread. */
+void esp_gcm_init(struct sa *sa, const uint8_t *key, uint8_t key_len);
 
 /* Whether a known packet becomes what it must, and itself again. Any thread. */
 bool esp_gcm_works(void);
 
-/* Seals n packets, of one SA or of many: a struct esp_gcm_key is the session of each. Any lcore. */
+/* Seals n packets, of one SA or of many; read of an SA are its key, rounds, salt, icv_len (8, 12 or 16) and flags (ESN). Any lcore. */
 void esp_gcm_seal(const struct crypto_item *item, uint16_t n);
 
 /* Opens n packets, at most 64; returns a bit for each whose ICV is not right. Any lcore. */

@@ -6,10 +6,9 @@
 /* In the place of esp_gcm.c on other architectures: esp_gcm_possible() is false there, so nobody comes here. */
 
 void
-esp_gcm_init(struct esp_gcm_key *k, const uint8_t *key, uint8_t key_len, uint32_t salt,
-	uint8_t icv_len, bool esn)
+esp_gcm_init(struct sa *sa, const uint8_t *key, uint8_t key_len)
 {
-	(void)k, (void)key, (void)key_len, (void)salt, (void)icv_len, (void)esn;
+	(void)sa, (void)key, (void)key_len;
 	rte_panic("no AES-GCM of our own here\n");
 }
 

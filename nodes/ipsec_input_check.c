@@ -114,7 +114,8 @@ check(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_poli
 		reason = verdict(w, p, policy);
 	if (unlikely(reason == DROP_POLICY_MISMATCH) && may_answer(w, m, p, policy))
 		reason = DROP_NONE;
-	if (policy != NULL)
+	/* What protects is used by what it protected: else who knocks in clear, or by another SA, keeps a dead peer alive for charon. */
+	if (policy != NULL && !ike && (reason == DROP_NONE || policy->action != SPD_PROTECT))
 		spd_batch_used(w, policy);
 	if (unlikely(reason != DROP_NONE)) {
 		p->drop = reason;
@@ -174,7 +175,7 @@ ipsec_input_check_process(struct rte_graph *graph, struct rte_node *node, void *
 			continue;
 		spd_batch_lookup(w, &b, SPD_FWD, SPD_IN, &objs[at], n - at);
 		for (uint16_t k = 0, from = at; k < b.n_keys; from = at + b.end[k++])
-			check_run(w, &s, from, at + b.end[k], b.policy[k]);
+			check_run(w, &s, from, at + b.end[k], spd_answer_policy(b.answer[k]));
 	}
 	return stream_end(&s, n);
 }

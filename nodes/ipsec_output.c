@@ -69,6 +69,16 @@ sa_of(const struct worker *w, const struct spd_policy *policy)
 	return likely(slot != SPD_NO_SA) ? sad_at(w->sad, slot) : NULL;
 }
 
+/* The packet's policy as of now, or NULL. */
+static __rte_noinline struct spd_policy *
+find_policy(const struct worker *w, const struct rte_mbuf *m)
+{
+	struct spd_key key;
+
+	spd_batch_key(w, m, &key);
+	return spd_batch_find(w, SPD_OUT, &key);
+}
+
 /*
  * The policy's SA is not there. If a lcore was held up since it looked, the policy may lead to another by now, or another policy be
  * there: a rekeying loses nothing.
@@ -76,11 +86,8 @@ sa_of(const struct worker *w, const struct spd_policy *policy)
 static __rte_noinline struct sa *
 look_again(const struct worker *w, const struct rte_mbuf *m)
 {
-	const struct spd_policy *now;
-	struct spd_key key;
+	const struct spd_policy *now = find_policy(w, m);
 
-	spd_batch_key(w, m, &key);
-	now = spd_batch_find(w, SPD_OUT, &key);
 	return now != NULL && now->action == SPD_PROTECT ? sa_of(w, now) : NULL;
 }
 
@@ -123,7 +130,6 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		return output_error(w, m, p, policy);
 	if (policy == NULL)
 		return likely(default_bypass(w, p)) ? pass(m) : drop(p, DROP_POLICY_DEFAULT);
-	spd_batch_used(w, policy);
 	if (policy->action == SPD_BYPASS)
 		return pass(m);
 	if (policy->action == SPD_DISCARD)
@@ -138,27 +144,6 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 	return seal(p->sa);
 }
 
-/* The SAs of a batch's keys, once each that differs from the one before. */
-static inline void
-prefetch_sas(struct worker *w, const struct spd_batch *b)
-{
-	const struct spd_policy *last = NULL;
-
-	for (uint16_t i = 0; i < b->n_keys; i++) {
-		const struct spd_policy *p = b->policy[i];
-		uint32_t slot;
-
-		if (p == NULL || p == last)
-			continue;
-		last = p;
-		slot = atomic_load_explicit(&p->sa, memory_order_relaxed);
-		if (slot == SPD_NO_SA)
-			continue;
-		sad_prefetch_out(w->sad, slot);
-		rte_prefetch0(&w->sa_counters[slot]);
-	}
-}
-
 static inline rte_edge_t
 judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_policy *policy,
 	bool looked)
@@ -171,24 +156,26 @@ judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_poli
 }
 
 /*
- * Packets from one to end, which are a run: where a policy has an SA, and they are not perhaps IKE, all take its way, and none is
+ * Packets from one to end, which are a run: where there is an SA for them, and they are not perhaps IKE, all take its way, and none is
  * looked at.
  */
 static inline void
 output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uint16_t end,
-	struct spd_policy *policy)
+	spd_answer answer)
 {
-	if (likely(policy != NULL && policy->action == SPD_PROTECT && complete &&
-		    !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
-		struct sa *sa = sa_of(w, policy);
+	struct spd_policy *policy = spd_answer_policy(answer);
 
-		if (likely(sa != NULL)) {
-			spd_batch_used(w, policy);
+	if (likely(answer & SPD_ANSWER_SA)) {
+		struct sa *sa = spd_answer_sa(answer);
+
+		if (likely(complete && !(pkt(s->objs[from])->flags & PKT_F_OWN_L2) &&
+			    atomic_load_explicit(&sa->spi, memory_order_acquire) != 0)) {
 			for (uint16_t i = from; i < end; i++)
 				pkt(s->objs[i])->sa = sa;
-			stream_put(s, from, seal(sa));
+			stream_put(s, from, answer & SPD_ANSWER_AH ? EDGE_AH : EDGE_ENCRYPT);
 			return;
 		}
+		policy = find_policy(w, s->objs[from]);
 	}
 	for (uint16_t i = from; i < end; i++)
 		stream_put(s, i, judge(w, complete, s->objs[i], policy, true));
@@ -210,9 +197,11 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 		if (b.n > 0)
 			continue;
 		spd_batch_lookup(w, &b, SPD_OUT, SPD_OUT, &objs[at], n - at);
-		prefetch_sas(w, &b);
+		for (uint16_t k = 0; k < b.n_keys; k++)
+			if (likely(b.answer[k] & SPD_ANSWER_SA))
+				sad_prefetch_out(spd_answer_sa(b.answer[k]));
 		for (uint16_t k = 0, from = at; k < b.n_keys; from = at + b.end[k++])
-			output_run(w, &s, complete, from, at + b.end[k], b.policy[k]);
+			output_run(w, &s, complete, from, at + b.end[k], b.answer[k]);
 	}
 	return stream_end(&s, n);
 }

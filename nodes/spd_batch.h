@@ -38,7 +38,7 @@ spd_policy_takes(const struct spd_policy *policy, const struct sa *sa)
 struct spd_batch_view {
 	enum spd_dir dir;
 	const struct spd_sight *sight;
-	uint64_t state;
+	uint64_t when; /* the state of the policies, and the second */
 	uint32_t places; /* spd_recent.h */
 };
 
@@ -47,7 +47,7 @@ struct spd_batch {
 	/* A bit for each key: of IPv6; of packets that are ours; to be looked up: the others' are not filled in. */
 	uint64_t six, local, missed;
 	uint16_t end[SPD_BATCH]; /* of each key's run: of the next one it is the first packet */
-	struct spd_policy *policy[SPD_BATCH];
+	spd_answer answer[SPD_BATCH];
 	struct spd_recent
 		*place[SPD_BATCH]; /* where it may have been found of late; NULL: of IPv6 */
 	struct spd_seen seen[SPD_BATCH];
@@ -147,7 +147,7 @@ spd_batch_see(struct worker *w, struct spd_batch *b, uint16_t k, const struct rt
 	uint32_t mark, if_id;
 
 	spd_batch_tag(w, pkt(m), &mark, &if_id);
-	b->seen[k] = spd_seen(look->addrs, (uint8_t)look->others, mark, if_id, v->sight, v->state);
+	b->seen[k] = spd_seen(look->addrs, (uint8_t)look->others, mark, if_id, v->sight, v->when);
 	b->place[k] = spd_recent_place(w, v->dir, &b->seen[k], v->places);
 	rte_prefetch0(b->place[k]);
 }
@@ -196,7 +196,7 @@ spd_batch_fill(struct worker *w, struct spd_batch *b, void **objs, uint16_t n,
 	b->n_keys = k;
 }
 
-/* The policies that were found of late; of the other keys what policies see of a packet in full. */
+/* What was found of late; of the other keys what policies see of a packet in full. */
 static inline void
 spd_batch_recall(struct worker *w, struct spd_batch *b, void **objs)
 {
@@ -208,7 +208,7 @@ spd_batch_recall(struct worker *w, struct spd_batch *b, void **objs)
 							: NULL;
 
 		if (likely(found != NULL))
-			b->policy[k] = found->policy;
+			b->answer[k] = found->answer;
 		else
 			missed |= 1ull << k;
 	}
@@ -228,14 +228,16 @@ spd_batch_keep(struct worker *w, const struct spd_batch *b)
 	for (uint64_t left = b->missed & ~b->six; left != 0; left &= left - 1) {
 		unsigned int k = __builtin_ctzll(left);
 
-		spd_recent_keep(w, b->place[k], &b->seen[k], b->policy[k]);
+		spd_recent_keep(w, b->place[k], &b->seen[k], b->answer[k]);
 	}
 }
 
-static inline uint64_t
-spd_batch_all(const struct spd_batch *b)
+/* Notes that the policy was used; one write a second is enough. */
+static inline void
+spd_batch_used(const struct worker *w, struct spd_policy *p)
 {
-	return UINT64_MAX >> (64 - b->n_keys);
+	if (atomic_load_explicit(&p->used, memory_order_relaxed) != w->seconds)
+		atomic_store_explicit(&p->used, w->seconds, memory_order_relaxed);
 }
 
 /* The policies of those keys alone, which are of one family. Returns whether one is narrow (spd.h). */
@@ -260,19 +262,22 @@ spd_batch_lookup_some(
 		narrow = spd_lookup6(w->spd, dir, keys, n, found);
 	else
 		narrow = spd_lookup4(w->spd, dir, keys, n, found);
-	for (unsigned int i = 0; i < n; i++)
-		b->policy[at[i]] = found[i];
+	for (unsigned int i = 0; i < n; i++) {
+		b->answer[at[i]] = (spd_answer)found[i];
+		if (dir != SPD_OUT || found[i] == NULL)
+			continue;
+		/* Later it may not be seen any more: its SA is. */
+		spd_batch_used(w, found[i]);
+		b->answer[at[i]] = spd_answer_of(w->sad, found[i]);
+	}
 	return narrow != 0;
 }
 
 static inline bool
 spd_batch_lookup_which(struct worker *w, enum spd_dir dir, struct spd_batch *b, uint64_t which)
 {
-	bool narrow;
+	bool narrow = spd_batch_lookup_some(w, dir, b, which & ~b->six, false);
 
-	if (likely(b->six == 0 && which == spd_batch_all(b)))
-		return spd_lookup4(w->spd, dir, b->ptr, b->n_keys, b->policy) != 0;
-	narrow = spd_batch_lookup_some(w, dir, b, which & ~b->six, false);
 	return spd_batch_lookup_some(w, dir, b, which & b->six, true) || narrow;
 }
 
@@ -295,13 +300,13 @@ spd_batch_view(const struct worker *w, enum spd_dir dir)
 {
 	struct spd_batch_view v = {.dir = dir, .sight = spd_sight4(w->spd, dir)};
 
-	v.state = spd_state4(w->spd, dir); /* after the sight: spd.h */
+	v.when = spd_state4(w->spd, dir) << 16 | (uint16_t)w->seconds; /* after the sight: spd.h */
 	v.places = spd_recent_used(w, spd_count4(w->spd, dir));
 	return v;
 }
 
 /*
- * The policies of the next packets, b->n of them: those of a packet that is ours are in the direction ours, the others' in dir.
+ * The answers for the next packets, b->n of them (an SA in SPD_OUT alone): those of a packet that is ours are in the direction ours, the others' in dir.
  */
 static inline void
 spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum spd_dir ours,
@@ -326,14 +331,6 @@ spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum s
 	spd_batch_fill(w, b, objs, b->n, NULL);
 	spd_batch_recall(w, b, objs);
 	spd_batch_lookup_keys(w, b, dir, ours);
-}
-
-/* Notes that the policy was used; one write a second is enough. */
-static inline void
-spd_batch_used(const struct worker *w, struct spd_policy *p)
-{
-	if (atomic_load_explicit(&p->used, memory_order_relaxed) != w->seconds)
-		atomic_store_explicit(&p->used, w->seconds, memory_order_relaxed);
 }
 
 /*

@@ -2,6 +2,7 @@
 #ifndef CYGNET_SPD_RECENT_H
 #define CYGNET_SPD_RECENT_H
 
+#include "sad_lookup.h"
 #include "spd.h"
 #include "worker.h"
 
@@ -9,9 +10,9 @@
 #include <rte_hash_crc.h>
 
 /*
- * The policies that a worker has found of late, for IPv4: what policies see of a packet (spd_sight4()) leads to one place of a table,
- * which answers as long as no policy has changed since. So traffic of many SAs, packet by packet in turn, takes no lookup.
- * What is narrow (spd.h) is not in it.
+ * What a worker has found of late, for IPv4: what policies see of a packet (spd_sight4()) leads to one place of a table, which
+ * answers within the same second and as long as no policy, and no SA of one, has changed since. So traffic of many SAs, packet by
+ * packet in turn, takes no lookup, and each policy that is in use notes so each second. What is narrow (spd.h) is not in it.
  *
  * A place is a line, with two of them. There are as many as the configuration allows policies; few policies use few, near each other.
  */
@@ -32,7 +33,44 @@ spd_recent_used(const struct worker *w, uint32_t n_policies)
 	return RTE_MIN(spd_recent_places(2 * n_policies), w->n_recent);
 }
 
-/* What policies see of an IPv4 packet: those that agree in it have one policy. when: the state of the policies. */
+/*
+ * An answer is a policy, NULL without one, or, where that has its packets sealed, their SA: with a bit that no pointer has, and another for
+ * AH. So the policy is in no hand any more, nor is the SA before it is at its turn: with many of them each is a line of
+ * memory. The SA may be used as one from the policy, for whoever ends it takes it from its policies before (spd_unbind_sa()).
+ */
+#define SPD_ANSWER_SA ((spd_answer)1)
+#define SPD_ANSWER_AH ((spd_answer)2)
+
+static inline spd_answer
+spd_answer_of(const struct sad *sad, const struct spd_policy *policy)
+{
+	struct sa *sa;
+	uint32_t slot;
+
+	if (policy == NULL || policy->action != SPD_PROTECT)
+		return (spd_answer)policy;
+	slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
+	sa = slot != SPD_NO_SA ? sad_at(sad, slot) : NULL;
+	if (sa == NULL)
+		return (spd_answer)policy;
+	return (spd_answer)sa | SPD_ANSWER_SA | (sa->flags & SA_F_AH ? SPD_ANSWER_AH : 0);
+}
+
+/* Of one that is an SA. */
+static inline struct sa *
+spd_answer_sa(spd_answer a)
+{
+	return (struct sa *)(a & ~(SPD_ANSWER_SA | SPD_ANSWER_AH));
+}
+
+/* Of one that is none. */
+static inline struct spd_policy *
+spd_answer_policy(spd_answer a)
+{
+	return (struct spd_policy *)a;
+}
+
+/* What policies see of an IPv4 packet: those that agree in it have one answer, as long as when is the same. */
 static inline struct spd_seen
 spd_seen(uint64_t addrs, uint8_t proto, uint32_t mark, uint32_t if_id,
 	const struct spd_sight *sight, uint64_t when)
@@ -69,10 +107,10 @@ spd_recent_find(const struct spd_recent *r, const struct spd_seen *seen)
 	return spd_recent_is(&r->found[1], seen) ? &r->found[1] : NULL;
 }
 
-/* Keeps a policy where one of another state is, or in turn. */
+/* Keeps an answer where one of another time is, or in turn. */
 static inline void
-spd_recent_keep(struct worker *w, struct spd_recent *r, const struct spd_seen *seen,
-	struct spd_policy *policy)
+spd_recent_keep(
+	struct worker *w, struct spd_recent *r, const struct spd_seen *seen, spd_answer answer)
 {
 	unsigned int at = w->recent_turn++ & 1;
 
@@ -80,7 +118,7 @@ spd_recent_keep(struct worker *w, struct spd_recent *r, const struct spd_seen *s
 		at = 0;
 	else if (r->found[1].seen.when >> 8 != seen->when >> 8)
 		at = 1;
-	r->found[at] = (struct spd_found){*seen, policy};
+	r->found[at] = (struct spd_found){*seen, answer};
 }
 
 #endif

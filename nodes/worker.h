@@ -31,14 +31,17 @@
 struct spd_seen {
 	uint64_t addrs; /* as they stand in the header */
 	uint64_t tag; /* mark and interface id */
-	uint64_t when; /* state of the policies, and the protocol in the low byte */
+	uint64_t when; /* spd_batch_view's, and the protocol in the low byte */
 };
 
-/* Policies that were found for those that have this place. */
+/* What is to be done with a packet: its policy, or at once the SA that it leads to (spd_recent.h). */
+typedef uintptr_t spd_answer;
+
+/* Answers that were found for those that have this place. */
 struct spd_recent {
 	_Alignas(RTE_CACHE_LINE_SIZE) struct spd_found {
 		struct spd_seen seen;
-		struct spd_policy *policy; /* NULL: none */
+		spd_answer answer;
 	} found[2];
 };
 

@@ -57,21 +57,29 @@ openssl_seal(const uint8_t *key, unsigned int key_len, uint32_t salt,
 
 /* Keys of all kinds, the first as said. */
 static void
-random_keys(struct esp_gcm_key *k, uint8_t key[RUN][32], unsigned int key_len[RUN],
-	uint32_t salt[RUN], unsigned int icv_len, bool esn)
+random_keys(struct sa *sas, uint8_t key[RUN][32], unsigned int key_len[RUN], unsigned int icv_len,
+	bool esn)
 {
 	static const uint8_t icv_lens[] = {16, 12, 8};
 
 	for (unsigned int i = 0; i < RUN; i++) {
 		random_bytes(key[i], 32);
-		random_bytes(&salt[i], sizeof(salt[i]));
+		random_bytes(&sas[i], sizeof(sas[i]));
 		if (i > 0) {
 			key_len[i] = 16 + random_byte() % 3 * 8;
 			icv_len = icv_lens[random_byte() % 3];
 			esn = random_byte() & 1;
 		}
-		esp_gcm_init(&k[i], key[i], key_len[i], salt[i], icv_len, esn);
+		sas[i].icv_len = icv_len;
+		sas[i].flags = esn ? SA_F_ESN : SA_F_TUNNEL;
+		esp_gcm_init(&sas[i], key[i], key_len[i]);
 	}
+}
+
+static unsigned int
+aad_len(const struct sa *sa)
+{
+	return sa->flags & SA_F_ESN ? 12 : 8;
 }
 
 /*
@@ -84,27 +92,25 @@ try(unsigned int first_len, unsigned int len, unsigned int icv_len, bool esn)
 	unsigned int key_len[RUN] = {first_len}, wrong = random_byte() % RUN, at;
 	bool many = random_byte() & 1;
 	struct crypto_item items[RUN];
-	struct esp_gcm_key k[RUN];
-	const struct esp_gcm_key *of;
 	struct sa sas[RUN];
+	const struct sa *of;
 	uint8_t key[RUN][32];
-	uint32_t salt[RUN];
 
 	random_bytes(packets, sizeof(packets));
 	memcpy(expected, packets, sizeof(packets));
-	random_keys(k, key, key_len, salt, icv_len, esn);
+	random_keys(sas, key, key_len, icv_len, esn);
 	for (unsigned int i = 0; i < RUN; i++) {
 		unsigned int which = many && i > 0 ? random_byte() % RUN : 0;
 		unsigned int clear =
 			i == 0 ? len : (unsigned int)(random_byte() << 8 | random_byte()) % LONGEST;
 
 		random_bytes(&items[i], sizeof(items[i]));
-		sas[which].session = &k[which];
 		items[i].sa = &sas[which];
 		items[i].esp = packets[i] + i * 9 % AROUND;
-		items[i].len = 16 + clear + k[which].icv_len;
-		openssl_seal(key[which], key_len[which], salt[which], &items[i], k[which].aad_len,
-			expected[i] + i * 9 % AROUND, clear, k[which].icv_len);
+		items[i].len = 16 + clear + sas[which].icv_len;
+		openssl_seal(key[which], key_len[which], sas[which].salt, &items[i],
+			aad_len(&sas[which]), expected[i] + i * 9 % AROUND, clear,
+			sas[which].icv_len);
 	}
 	esp_gcm_seal(items, RUN);
 	for (unsigned int i = 0; i < RUN; i++)
@@ -119,13 +125,13 @@ try(unsigned int first_len, unsigned int len, unsigned int icv_len, bool esn)
 	esp_gcm_seal(items, RUN);
 	ck_assert_mem_eq(packets, expected, sizeof(packets));
 	/* One bit of ciphertext, ICV or additional data. */
-	of = items[wrong].sa->session;
+	of = items[wrong].sa;
 	at = (unsigned int)(random_byte() << 8 | random_byte()) %
-	     (items[wrong].len - 16 + of->aad_len);
-	if (at < of->aad_len)
+	     (items[wrong].len - 16 + aad_len(of));
+	if (at < aad_len(of))
 		((uint8_t *)items[wrong].aad)[at] ^= 1 << (random_byte() & 7);
 	else
-		items[wrong].esp[16 + at - of->aad_len] ^= 1 << (random_byte() & 7);
+		items[wrong].esp[16 + at - aad_len(of)] ^= 1 << (random_byte() & 7);
 	ck_assert_uint_eq(esp_gcm_open(items, RUN), 1ull << wrong);
 }
 
