@@ -330,6 +330,31 @@ static const struct refusal auths[] = {
 		"3: ipsec.authorities[0].certificate: good is not a certificate (PEM or DER)\n"},
 };
 
+/* Of two gateways with a key each; the second is on line 8. */
+#define KEYS(first, second)                                                          \
+	FILE_OF("    - {name: p1, authentication: {local-id: a}}\n", CHILD,          \
+		"    - {name: g1, ike-policy: p1, " first "}\n"                      \
+		"    - {name: g2, ike-policy: p1, " second "}\n",                    \
+		TUNNEL "    - {name: t2, gateway: g2, child-policy: c1, remote-ts: " \
+		       "10.9.0.0/16}\n")
+#define KEY "pre-shared-key: " PSK
+#define OTHER KEY "-4"
+#define NAMED(name, key) "remote-address: " name ", authentication: {" key "}"
+
+static const struct refusal keys[] = {
+	{KEYS(NAMED("gw1.example.org", KEY), NAMED("gw2.example.org", OTHER)),
+		"8: ipsec.gateways[1].authentication.remote-id: is missing: its key cannot be told "
+		"from that of gateway 'g1'\n"},
+	{KEYS("connection-type: responder, authentication: {" KEY "}",
+		 "connection-type: responder, authentication: {" OTHER "}"),
+		"8: ipsec.gateways[1].authentication.remote-id: is missing: its key cannot be told "
+		"from that of gateway 'g1'\n"},
+	{KEYS(NAMED("192.0.2.1", KEY ", remote-id: b"), NAMED("192.0.2.2", OTHER ", remote-id: b")),
+		"8: ipsec.gateways[1].authentication.remote-id: is not its alone: its key cannot "
+		"be "
+		"told from that of gateway 'g1'\n"},
+};
+
 /* Of nothing, and encrypted with a passphrase that nobody needs. */
 static const char locked_key[] =
 	"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
@@ -389,6 +414,28 @@ LOOP(references)
 LOOP(algorithms)
 LOOP(selectors)
 LOOP(auths)
+LOOP(keys)
+
+START_TEST(keys_that_can_be_told_apart)
+{
+	static const char *const good[] = {
+		KEYS(NAMED("gw1.example.org", KEY), NAMED("gw2.example.org", KEY)),
+		KEYS(NAMED("192.0.2.1", KEY), NAMED("192.0.2.2", OTHER)),
+		KEYS(NAMED("gw1.example.org", KEY ", remote-id: b"),
+			NAMED("gw2.example.org", OTHER ", remote-id: c")),
+		KEYS(NAMED("gw1.example.org", KEY),
+			NAMED("gw2.example.org", OTHER ", local-id: b")),
+	};
+
+	for (unsigned int i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		int ret;
+		struct ike_file *f = ike_test_load(good[i], &ret);
+
+		ck_assert_msg(ret == 0, "%u: %s", i, f->n_errors > 0 ? f->errors[0].text : "");
+		ike_file_free(f);
+	}
+}
+END_TEST
 
 START_TEST(refuses_file_that_others_read)
 {
@@ -443,6 +490,8 @@ ike_errors_case(void)
 	ADD(tc, algorithms);
 	ADD(tc, selectors);
 	ADD(tc, auths);
+	ADD(tc, keys);
+	tcase_add_test(tc, keys_that_can_be_told_apart);
 	tcase_add_test(tc, refuses_file_that_others_read);
 	tcase_add_test(tc, tells_all_errors_by_line);
 	return tc;

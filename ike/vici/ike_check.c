@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_file.h"
+#include "ike_identity.h"
 #include "ike_overlap.h"
 #include "proposal.h"
 
@@ -398,5 +399,8 @@ ike_check(struct ike_file *f)
 		if (node != 0 && f->t.nodes[node].kind == CONFIG_SCALAR)
 			free(ike_certificate(f, node));
 	}
+	/* Of files that cannot be read it is said once. */
+	if (f->t.errors == 0)
+		ike_check_keys(f);
 	ike_check_overlaps(f);
 }

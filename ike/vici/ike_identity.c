@@ -82,3 +82,64 @@ ike_key_owners(const struct ike_file *f, size_t gateway)
 	json_array_append_new(owners, json_string(id.remote));
 	return owners;
 }
+
+static bool
+same_key(struct ike_file *f, size_t a, size_t b)
+{
+	unsigned char *v, *w = NULL;
+	size_t len, w_len = 0;
+	bool same;
+
+	/* What cannot be read was told. */
+	if (ike_secret(f, a, "pre-shared-key", false, &v, &len) != 0)
+		return true;
+	same = ike_secret(f, b, "pre-shared-key", false, &w, &w_len) != 0 ||
+	       (len == w_len && memcmp(v, w, len) == 0);
+	explicit_bzero(v, len);
+	free(v);
+	if (w != NULL)
+		explicit_bzero(w, w_len);
+	free(w);
+	return same;
+}
+
+/* first: owners, as text, to the first gateway that has them. */
+static void
+check_key(struct ike_file *f, json_t *first, size_t g)
+{
+	json_t *owners = ike_key_owners(f, g);
+	char *who = owners != NULL ? json_dumps(owners, JSON_COMPACT) : NULL;
+	size_t other;
+
+	json_decref(owners);
+	if (who == NULL)
+		return;
+	other = (size_t)json_integer_value(json_object_get(first, who));
+	if (other == 0)
+		json_object_set_new(first, who, json_integer((json_int_t)g));
+	else if (!same_key(f, g, other))
+		ike_file_fail_key(f, g, "authentication.remote-id",
+			"%s: its key cannot be told from that of gateway '%s'",
+			ike_file_auth(f, g, "remote-id") == 0 ? "is missing" : "is not its alone",
+			ike_file_text(f, other, "name"));
+	free(who);
+}
+
+void
+ike_check_keys(struct ike_file *f)
+{
+	json_t *first = json_object(), *seen = json_object();
+
+	for (size_t i = 0; i < f->tunnels.n; i++) {
+		const char *name = ike_file_text(f, f->tunnels.nodes[i], "gateway");
+		size_t g = ike_file_named(&f->gateways, name);
+
+		if (g == 0 || json_object_get(seen, name) != NULL ||
+			!ike_file_true(f, f->tunnels.nodes[i], "enable", true))
+			continue;
+		json_object_set_new(seen, name, json_true());
+		check_key(f, first, g);
+	}
+	json_decref(first);
+	json_decref(seen);
+}

@@ -17,4 +17,7 @@ void ike_identities(const struct ike_file *f, size_t gateway, struct ike_identit
  */
 json_t *ike_key_owners(const struct ike_file *f, size_t gateway);
 
+/* Tells of each loaded gateway whose pre-shared key charon could not tell from another's. */
+void ike_check_keys(struct ike_file *f);
+
 #endif

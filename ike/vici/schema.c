@@ -97,9 +97,8 @@ static const struct schema_key authentication[] = {
 		       "local address, or the subject of the certificate"},
 	{.name = "remote-id",
 		.type = SCHEMA_TEXT,
-		.doc = "the peer's identity; may have wildcards (\\*.example.org). Default: the "
-		       "remote address, or "
-		       "any with certificates"},
+		.doc = "the peer's identity; may have wildcards (\\*.example.org). Default: with "
+		       "a pre-shared key the remote address, if it is a single one; else any"},
 	{.name = "pre-shared-key",
 		.type = SCHEMA_SECRET,
 		.doc = "text, 0x and hexadecimal digits, or 0s and Base64"},
