@@ -18,7 +18,6 @@
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
-#include <nftables/libnftables.h>
 
 /*
  * A port on a shared netdev: Linux sees the same packets and would answer and forward them beside us. A
@@ -28,8 +27,10 @@
  */
 
 #define CHAIN "ingress"
+#define PRIORITY (-500)
+#define BATCH 4
 
-/* Only what can stand in a quoted string of nft and in a path. */
+/* Only what can stand in a path and, perhaps in hex, in a name of nftables. */
 static bool
 name_ok(const char *netdev)
 {
@@ -52,25 +53,122 @@ table_name(const char *netdev, char name[static 64])
 			(unsigned char)*p);
 }
 
-static int
-nft(const char *netdev, const char *commands, uint32_t level)
+/*
+ * Messages of our own: libnftables waits with select(), which ends a process that has more than 1024 descriptors, and EAL
+ * has one for each huge page.
+ */
+static struct nl_msg *
+nft_msg(int type, int flags)
 {
-	struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
-	const char *text;
-	int ret;
+	struct nfgenmsg nfg = {.nfgen_family = NFPROTO_NETDEV,
+		.version = NFNETLINK_V0,
+		.res_id = htons(NFNL_SUBSYS_NFTABLES)};
+	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
 
-	if (ctx == NULL)
-		return -ENOMEM;
-	nft_ctx_buffer_output(ctx);
-	nft_ctx_buffer_error(ctx);
-	ret = nft_run_cmd_from_buffer(ctx, commands) == 0 ? 0 : -EIO;
-	if (ret < 0) {
-		text = nft_ctx_get_error_buffer(ctx);
-		rte_log(level, cygnet_logtype, "cygnet: netdev %s: nftables: %.*s\n", netdev,
-			(int)strcspn(text, "\n"), text);
+	if (msg != NULL && nlmsg_append(msg, &nfg, sizeof(nfg), NLMSG_ALIGNTO) == 0)
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+static struct nl_msg *
+table_msg(int type, int flags, const char *table)
+{
+	struct nl_msg *msg = nft_msg(NFNL_SUBSYS_NFTABLES << 8 | type, flags);
+
+	if (msg != NULL && nla_put_string(msg, NFTA_TABLE_NAME, table) == 0)
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+static struct nl_msg *
+chain_msg(int type, int flags, const char *table)
+{
+	struct nl_msg *msg = nft_msg(NFNL_SUBSYS_NFTABLES << 8 | type, flags);
+
+	if (msg != NULL && nla_put_string(msg, NFTA_CHAIN_TABLE, table) == 0 &&
+		nla_put_string(msg, NFTA_CHAIN_NAME, CHAIN) == 0)
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+/* The chain that drops what comes in by the device. */
+static struct nl_msg *
+drop_msg(const char *table, const char *netdev)
+{
+	struct nl_msg *msg = chain_msg(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_ACK, table);
+	struct nlattr *hook;
+
+	if (msg != NULL && nla_put_string(msg, NFTA_CHAIN_TYPE, "filter") == 0 &&
+		nla_put_u32(msg, NFTA_CHAIN_POLICY, htonl(NF_DROP)) == 0 &&
+		(hook = nla_nest_start(msg, NFTA_CHAIN_HOOK)) != NULL &&
+		nla_put_u32(msg, NFTA_HOOK_HOOKNUM, htonl(NF_NETDEV_INGRESS)) == 0 &&
+		nla_put_u32(msg, NFTA_HOOK_PRIORITY, htonl(PRIORITY)) == 0 &&
+		nla_put_string(msg, NFTA_HOOK_DEV, netdev) == 0) {
+		nla_nest_end(msg, hook);
+		return msg;
 	}
-	nft_ctx_free(ctx);
-	return ret;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+static int
+take_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *error)
+{
+	(void)from;
+	*(int *)error = e->error;
+	return NL_STOP;
+}
+
+/* Sends n messages as one, and takes the first answer. Returns a negative errno, the kernel's too. */
+static int
+nft_ask(struct nl_msg *msgs[], unsigned int n, nl_recvmsg_msg_cb_t on_answer, void *arg)
+{
+	struct nl_sock *sk = nl_socket_alloc();
+	struct iovec iov[BATCH];
+	int rc = 0;
+
+	if (sk == NULL)
+		return -ENOMEM;
+	nl_socket_disable_auto_ack(sk);
+	nl_socket_disable_seq_check(sk);
+	nl_socket_modify_err_cb(sk, NL_CB_CUSTOM, take_error, &rc);
+	if (on_answer != NULL)
+		nl_socket_modify_cb(sk, NL_CB_VALID, NL_CB_CUSTOM, on_answer, arg);
+	errno = EIO;
+	if (nl_connect(sk, NETLINK_NETFILTER) < 0)
+		rc = -errno;
+	for (unsigned int i = 0; rc == 0 && i < n; i++) {
+		if (msgs[i] == NULL) {
+			rc = -ENOMEM;
+			break;
+		}
+		nl_complete_msg(sk, msgs[i]);
+		iov[i].iov_base = nlmsg_hdr(msgs[i]);
+		iov[i].iov_len = NLMSG_ALIGN(nlmsg_hdr(msgs[i])->nlmsg_len);
+	}
+	if (rc == 0 && (nl_send_iovec(sk, msgs[0], iov, n) < 0 || nl_recvmsgs_default(sk) < 0))
+		rc = rc < 0 ? rc : -EIO; /* the kernel said why, or nothing */
+	nl_socket_free(sk);
+	return rc;
+}
+
+/* Two changes: both are made, or none. The second asks for an answer. Frees them. */
+static int
+nft_change(const char *netdev, struct nl_msg *first, struct nl_msg *second, uint32_t level)
+{
+	struct nl_msg *batch[BATCH] = {
+		nft_msg(NFNL_MSG_BATCH_BEGIN, 0), first, second, nft_msg(NFNL_MSG_BATCH_END, 0)};
+	int rc = nft_ask(batch, BATCH, NULL, NULL);
+
+	if (rc < 0)
+		rte_log(level, cygnet_logtype, "cygnet: netdev %s: nftables: %s\n", netdev,
+			strerror(-rc));
+	for (unsigned int i = 0; i < BATCH; i++)
+		nlmsg_free(batch[i]);
+	return rc;
 }
 
 static int
@@ -181,7 +279,7 @@ on_device(struct nlattr *hook, const char *netdev)
 }
 
 static int
-chain_msg(struct nl_msg *msg, void *arg)
+on_chain(struct nl_msg *msg, void *arg)
 {
 	struct chain *chain = arg;
 	struct nlattr *tb[NFTA_CHAIN_MAX + 1];
@@ -194,33 +292,20 @@ chain_msg(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-/* One question to the kernel: libnftables would read its whole table of rules first. */
 bool
 host_is_deaf(const char *netdev)
 {
-	struct nfgenmsg nfg = {.nfgen_family = NFPROTO_NETDEV, .version = NFNETLINK_V0};
 	struct chain chain = {.netdev = netdev};
-	struct nl_sock *sk;
 	struct nl_msg *msg;
 	char table[64];
 
 	if (netdev == NULL || !name_ok(netdev))
 		return false;
 	table_name(netdev, table);
-	sk = nl_socket_alloc();
-	msg = nlmsg_alloc_simple(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, 0);
-	if (sk != NULL && msg != NULL && nl_connect(sk, NETLINK_NETFILTER) == 0 &&
-		nlmsg_append(msg, &nfg, sizeof(nfg), NLMSG_ALIGNTO) == 0 &&
-		nla_put_string(msg, NFTA_CHAIN_TABLE, table) == 0 &&
-		nla_put_string(msg, NFTA_CHAIN_NAME, CHAIN) == 0) {
-		nl_socket_disable_auto_ack(sk);
-		nl_socket_modify_cb(sk, NL_CB_VALID, NL_CB_CUSTOM, chain_msg, &chain);
-		/* Without such a chain the answer is an error. */
-		if (nl_send_auto(sk, msg) >= 0)
-			nl_recvmsgs_default(sk);
-	}
+	msg = chain_msg(NFT_MSG_GETCHAIN, 0, table);
+	/* Without such a chain the answer is an error. */
+	nft_ask(&msg, 1, on_chain, &chain);
 	nlmsg_free(msg);
-	nl_socket_free(sk);
 	return chain.drops;
 }
 
@@ -248,7 +333,7 @@ turn_off(const char *netdev, uint32_t level)
 int
 host_deaf_make(const char *netdev, uint32_t level)
 {
-	char table[64], commands[256];
+	char table[64];
 	int ret;
 
 	if (!name_ok(netdev) || if_nametoindex(netdev) == 0) {
@@ -257,12 +342,8 @@ host_deaf_make(const char *netdev, uint32_t level)
 	}
 	/* Adding what is there already changes nothing: no moment without the chain. */
 	table_name(netdev, table);
-	snprintf(commands, sizeof(commands),
-		"add table netdev %s\n"
-		"add chain netdev %s " CHAIN " "
-		"{ type filter hook ingress device \"%s\" priority -500; policy drop; }\n",
-		table, table, netdev);
-	ret = nft(netdev, commands, level);
+	ret = nft_change(netdev, table_msg(NFT_MSG_NEWTABLE, NLM_F_CREATE, table),
+		drop_msg(table, netdev), level);
 	return ret == 0 ? turn_off(netdev, level) : ret;
 }
 
@@ -277,7 +358,7 @@ host_deafen(const char *netdev)
 int
 host_undeafen(const char *netdev)
 {
-	char table[64], commands[192];
+	char table[64];
 	struct nl_sock *sk;
 	int ret;
 
@@ -288,9 +369,8 @@ host_undeafen(const char *netdev)
 	host_deaf_forget(netdev);
 	table_name(netdev, table);
 	/* The add makes the delete succeed when there is none. */
-	snprintf(commands, sizeof(commands), "add table netdev %s\ndelete table netdev %s\n", table,
-		table);
-	ret = nft(netdev, commands, RTE_LOG_ERR);
+	ret = nft_change(netdev, table_msg(NFT_MSG_NEWTABLE, NLM_F_CREATE, table),
+		table_msg(NFT_MSG_DELTABLE, NLM_F_ACK, table), RTE_LOG_ERR);
 	if (if_nametoindex(netdev) == 0)
 		return ret;
 	if (ipv6_off(netdev, false) < 0)

@@ -16,7 +16,7 @@
 /*
  * Netdevs that were made deaf stay deaf: the filter goes with `nft flush ruleset`, which every restart of the nftables
  * service begins with, and with the interface itself, whose successor of the same name hears. A thread of its own looks when
- * the kernel tells of a change of filters or links, and once a second for what was not told: libnftables waits.
+ * the kernel tells of a change of filters or links, and once a second for what was not told: a change of filters waits for the kernel.
  */
 
 #define LOOK_MS 1000

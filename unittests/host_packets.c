@@ -2,9 +2,11 @@
 #include "host_mirror.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -501,6 +503,25 @@ START_TEST(deaf)
 }
 END_TEST
 
+/* As with many huge pages, of each of which EAL keeps the descriptor. */
+START_TEST(deaf_by_a_high_descriptor)
+{
+	const struct rlimit many = {2048, 2048};
+
+	run("ip link add wire type veth peer name under.0");
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &many), 0);
+	ck_assert_int_ge(fcntl(0, F_DUPFD_CLOEXEC, 1024), 1024);
+	for (int fd = 0; fd < 1024;) {
+		fd = fcntl(0, F_DUPFD_CLOEXEC, 3);
+		ck_assert_int_ge(fd, 0);
+	}
+	ck_assert_int_eq(host_deafen("under.0"), 0);
+	ck_assert(host_is_deaf("under.0"));
+	ck_assert_int_eq(host_undeafen("under.0"), 0);
+	ck_assert(!host_is_deaf("under.0"));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -527,6 +548,7 @@ main(void)
 	tcase_add_test(tc, name_taken);
 	tcase_add_test(tc, tap_vanishes);
 	tcase_add_test(tc, deaf);
+	tcase_add_test(tc, deaf_by_a_high_descriptor);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
