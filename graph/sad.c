@@ -43,9 +43,7 @@ struct sad {
 		uint32_t next, before;
 	} * free;
 	uint32_t n_free;
-	/* Retired SAs that still take packets, oldest first: a ring. [slots] */
-	uint32_t *retired;
-	uint32_t first_retired, n_retired;
+	TAILQ_HEAD(, sa_cold) retired; /* that still take packets, oldest first */
 	uint32_t tick_at;
 	uint32_t count[SA_DYING + 1];
 	LIST_HEAD(, sa_cold) * of_reqid; /* [slots]: by the low bits of the reqid */
@@ -116,6 +114,7 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 		return NULL;
 	sad->conf = *conf;
 	sad->crypto = *crypto;
+	TAILQ_INIT(&sad->retired);
 	if (slots > 1u << 20 || conf->spi_max <= conf->spi_min ||
 		(conf->spi_max - conf->spi_min) / slots < 255) {
 		LOG(ERR, "%u SAs do not fit into the SPI range 0x%08x..0x%08x", slots,
@@ -129,13 +128,12 @@ sad_create(const struct sad_conf *conf, const struct sad_crypto *crypto)
 	sad->view.awaited = calloc(slots, sizeof(*sad->view.awaited));
 	sad->cold = calloc(slots, sizeof(*sad->cold));
 	sad->free = calloc(slots + 1, sizeof(*sad->free));
-	sad->retired = calloc(slots, sizeof(*sad->retired));
 	sad->of_reqid = calloc(slots, sizeof(*sad->of_reqid));
 	sad->counters = calloc(conf->workers, sizeof(*sad->counters));
 	sad->keys = conf->keep_keys ? calloc(slots, sizeof(*sad->keys)) : NULL;
-	if (sad->view.sas == NULL || sad->retired == NULL || sad->cold == NULL ||
-		sad->of_reqid == NULL || sad->free == NULL || sad->counters == NULL ||
-		sad->view.awaited == NULL || (conf->keep_keys && sad->keys == NULL))
+	if (sad->view.sas == NULL || sad->cold == NULL || sad->of_reqid == NULL ||
+		sad->free == NULL || sad->counters == NULL || sad->view.awaited == NULL ||
+		(conf->keep_keys && sad->keys == NULL))
 		goto nomem;
 	for (unsigned int i = 0; i < conf->workers; i++) {
 		sad->counters[i] = rte_zmalloc(
@@ -192,7 +190,6 @@ sad_destroy(struct sad *sad)
 	for (unsigned int i = 0; sad->counters != NULL && i < sad->conf.workers; i++)
 		rte_free(sad->counters[i]);
 	free(sad->counters);
-	free(sad->retired);
 	free(sad->of_reqid);
 	free(sad->free);
 	free(sad->cold);
@@ -391,7 +388,8 @@ list_reqid(struct sad *sad, struct sa_cold *cold)
 static bool
 is_of_reqid(const struct sad *sad, const struct sa_cold *cold, uint8_t dir, uint32_t reqid)
 {
-	return reqid_of(sad, cold) == reqid && cold->conf.dir == dir && !cold->hard_sent;
+	return reqid_of(sad, cold) == reqid && cold->conf.dir == dir && cold->state == SA_LIVE &&
+	       !cold->hard_sent;
 }
 
 uint32_t
@@ -413,6 +411,41 @@ sad_lend(struct sad *sad, uint32_t slot, uint64_t owner, uint32_t reqid)
 	atomic_store_explicit(&sad->view.sas[slot].lent, sa_for(sa_owner_tag(owner), reqid),
 		memory_order_relaxed);
 	list_reqid(sad, &sad->cold[slot]);
+}
+
+/* No lcore finds it any more; the slot comes back after the grace period. */
+static void
+unlink_sa(struct sad *sad, uint32_t slot)
+{
+	atomic_store_explicit(&sad->view.sas[slot].spi, 0, memory_order_release);
+	LIST_REMOVE(&sad->cold[slot], of_reqid);
+	index_del(sad, slot);
+	rcu_defer(sad->conf.rcu, free_slot, sad, (void *)(uintptr_t)slot);
+}
+
+static void
+end_retired(struct sad *sad, struct sa_cold *cold)
+{
+	TAILQ_REMOVE(&sad->retired, cold, next_retired);
+	unlink_sa(sad, cold - sad->cold);
+}
+
+/* When no inbound SA of that owner and reqid is live any more, the retired ones end: the reqid may be another peer's next. */
+static void
+end_siblings(struct sad *sad, uint64_t owner, uint32_t reqid)
+{
+	struct sa_cold *cold, *next;
+	uint32_t slot = SAD_NO_SLOT;
+
+	while ((slot = sad_next_of_reqid(sad, SA_DIR_IN, reqid, slot)) != SAD_NO_SLOT)
+		if (sad->cold[slot].conf.owner == owner && sad->cold[slot].conf.reqid == reqid)
+			return;
+	for (cold = LIST_FIRST(&sad->of_reqid[reqid & sad->view.mask]); cold != NULL; cold = next) {
+		next = LIST_NEXT(cold, of_reqid);
+		if (cold->state == SA_DYING && cold->conf.owner == owner &&
+			cold->conf.reqid == reqid)
+			end_retired(sad, cold);
+	}
 }
 
 /* Of the route, or what an ICMP error told, for as long as that holds and is less. */
@@ -551,6 +584,7 @@ sad_update(struct sad *sad, uint32_t slot, const struct sa_end_points *to, const
 		LIST_REMOVE(cold, of_reqid);
 		sa->reqid = new.reqid;
 		list_reqid(sad, cold);
+		end_siblings(sad, old.owner, old.reqid);
 	}
 	sa->flags = to->encap ? sa->flags | SA_F_UDP : sa->flags & ~SA_F_UDP;
 	sa->peer = new.src;
@@ -596,18 +630,13 @@ sad_last_number(uint32_t flags)
 	return flags & IKE_SA_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
 }
 
-/* No lcore finds it any more; the slot comes back after the grace period. */
-static void
-unlink_sa(struct sad *sad, uint32_t slot)
-{
-	atomic_store_explicit(&sad->view.sas[slot].spi, 0, memory_order_release);
-	index_del(sad, slot);
-	rcu_defer(sad->conf.rcu, free_slot, sad, (void *)(uintptr_t)slot);
-}
-
 int
 sad_del(struct sad *sad, uint32_t slot)
 {
+	uint64_t owner;
+	uint32_t reqid;
+	uint8_t dir;
+
 	if (slot >= sad->slots)
 		return -ENOENT;
 	if (sad->cold[slot].state == SA_LARVAL) {
@@ -616,9 +645,13 @@ sad_del(struct sad *sad, uint32_t slot)
 	}
 	if (sad->cold[slot].state != SA_LIVE)
 		return -ENOENT;
-	LIST_REMOVE(&sad->cold[slot], of_reqid);
+	owner = sad->cold[slot].conf.owner;
+	reqid = sad->cold[slot].conf.reqid;
+	dir = sad->cold[slot].conf.dir;
 	set_state(sad, slot, SA_DYING);
 	unlink_sa(sad, slot);
+	if (dir == SA_DIR_IN)
+		end_siblings(sad, owner, reqid);
 	return 0;
 }
 
@@ -630,29 +663,25 @@ sad_retire(struct sad *sad, uint32_t slot)
 	if (slot >= sad->slots)
 		return -ENOENT;
 	cold = &sad->cold[slot];
-	/* A hard lifetime is no matter of the peer's. */
+	/* A hard lifetime is no matter of the peer's, and what is lent has no policies of its own. */
 	if (cold->state != SA_LIVE || cold->hard_sent || cold->conf.dir != SA_DIR_IN ||
-		!spi_is_ours(sad, cold->conf.spi, slot))
+		sad->view.sas[slot].lent != 0 || !spi_is_ours(sad, cold->conf.spi, slot))
 		return sad_del(sad, slot);
-	LIST_REMOVE(cold, of_reqid);
 	set_state(sad, slot, SA_DYING);
 	cold->retired = now_ns();
-	sad->retired[(sad->first_retired + sad->n_retired++) & sad->view.mask] = slot;
+	TAILQ_INSERT_TAIL(&sad->retired, cold, next_retired);
+	end_siblings(sad, cold->conf.owner, cold->conf.reqid); /* itself among them */
 	return 0;
 }
 
 void
 sad_end_retired(struct sad *sad, uint64_t now)
 {
-	while (sad->n_retired > 0) {
-		uint32_t slot = sad->retired[sad->first_retired];
+	struct sa_cold *cold;
 
-		if (now - sad->cold[slot].retired < SAD_LINGER_MS * (NSEC / 1000))
-			return;
-		unlink_sa(sad, slot);
-		sad->first_retired = (sad->first_retired + 1) & sad->view.mask;
-		sad->n_retired--;
-	}
+	while ((cold = TAILQ_FIRST(&sad->retired)) != NULL &&
+		now - cold->retired >= SAD_LINGER_MS * (NSEC / 1000))
+		end_retired(sad, cold);
 }
 
 void

@@ -302,7 +302,8 @@ struct sa_cold {
 	bool updating; /* the inactive template may still be read */
 	uint16_t path_mtu; /* outbound: learned from an ICMP error; 0: nothing is */
 	uint64_t path_mtu_until; /* CLOCK_MONOTONIC nanoseconds */
-	LIST_ENTRY(sa_cold) of_reqid; /* live */
+	LIST_ENTRY(sa_cold) of_reqid; /* live, or retired */
+	TAILQ_ENTRY(sa_cold) next_retired;
 };
 
 struct sad;
@@ -379,8 +380,9 @@ int sad_del(struct sad *sad, uint32_t slot);
 /*
  * The same for an SA that its peers have agreed to end: an inbound one whose SPI names its slot is gone for the control side
  * at once, but lcores still take its packets for SAD_LINGER_MS. A DELETE overtakes packets in networks and in peers that
- * seal beside their IKE, and those were sent in good faith. Policies decide about them as about all others, so none
- * gets through when the last SA of its policies has gone. All other SAs end as by sad_del(). Control thread.
+ * seal beside their IKE, and those were sent in good faith. So it is while another of its owner and reqid is live, as one is
+ * where it was replaced: when the last of them goes, all end at once, as charon gives the reqid to the next peer then, whose
+ * policies are none of theirs. All other SAs end as by sad_del(). Control thread.
  */
 #define SAD_LINGER_MS 500
 int sad_retire(struct sad *sad, uint32_t slot);

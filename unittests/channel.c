@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "channel_world.h"
 
+#include "sad_lookup.h"
+
 #define PEER "192.0.2.1"
 #define PEER2 "192.0.2.2"
 #define US "192.0.2.77"
@@ -294,6 +296,58 @@ START_TEST(life_of_an_inbound_sa)
 	m.hdr.type = IKE_DEL_SA;
 	m.body.sa_id.spi = out.body.sa_id.spi;
 	ck_assert_int_eq(ask(&m, NULL), 0);
+}
+END_TEST
+
+/* Takes an inbound SPI and adds its SA; SPI in network order. */
+static uint32_t
+add_reserved(uint32_t reqid, const char *peer)
+{
+	struct ike_msg m = request(IKE_GET_SPI, OWNER_A), out;
+
+	m.body.sa_id.proto = 50;
+	addr(&m.body.sa_id.dst, US);
+	ck_assert_int_eq(ask(&m, &out), 0);
+	m = sa_request(OWNER_A, IKE_DIR_IN, out.body.sa_id.spi, reqid, US);
+	addr(&m.body.add_sa.id.src, peer);
+	m.body.add_sa.flags = IKE_SA_UPDATE;
+	fill_slot(3, 1);
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	return m.body.add_sa.id.spi;
+}
+
+static int
+del_inbound(uint32_t spi)
+{
+	struct ike_msg m = request(IKE_DEL_SA, OWNER_A);
+
+	m.body.sa_id = (struct ike_msg_sa_id){.spi = spi, .proto = 50};
+	addr(&m.body.sa_id.dst, US);
+	return ask(&m, NULL);
+}
+
+/* charon gives the reqid of a CHILD_SA that is gone to the next one, whoever that one's peer is. */
+START_TEST(a_reqid_that_is_given_again_is_not_the_old_peers)
+{
+	struct ike_msg m;
+	uint32_t a, b;
+
+	say_hello(OWNER_A, 100);
+	a = add_reserved(5, PEER);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_IN, NET, 0, 5), 0);
+	m = policy_request(IKE_DEL_POLICY, OWNER_A, IKE_DIR_IN, NET, 0, 5, "192.0.2.1");
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_int_eq(del_inbound(a), 0);
+	b = add_reserved(5, PEER2);
+	ck_assert_int_eq(add_policy(OWNER_A, IKE_DIR_IN, "10.3.0.0", 0, 5), 0);
+	ck_assert_ptr_null(sad_lookup(w.c->sad, a, 50));
+	/* One that is replaced may be late, as its successor's policies are its own. */
+	a = add_reserved(5, PEER2);
+	ck_assert_int_eq(del_inbound(b), 0);
+	ck_assert_ptr_nonnull(sad_lookup(w.c->sad, b, 50));
+	ck_assert_int_eq(del_inbound(a), 0);
+	ck_assert_ptr_null(sad_lookup(w.c->sad, a, 50));
+	ck_assert_ptr_null(sad_lookup(w.c->sad, b, 50));
 }
 END_TEST
 
@@ -997,6 +1051,7 @@ main(void)
 		an_old_add_sa_is_refused,
 		slots_of_a_dead_agent_are_wiped,
 		life_of_an_inbound_sa,
+		a_reqid_that_is_given_again_is_not_the_old_peers,
 		policies_find_their_sas,
 		a_policy_of_the_file_uses_what_is_left,
 		policies_are_checked,

@@ -169,8 +169,10 @@ END_TEST
 START_TEST(late_packets_are_taken)
 {
 	uint32_t spi = reserve(), slot = must_add_reserved(spi), other, out;
-	struct sa_conf conf, foreign = sa_in(4711);
+	struct sa_conf conf = sa_in(999), foreign = sa_in(4711);
 
+	conf.reqid = spi;
+	must_add(&conf); /* its successor */
 	pass(1000);
 	ck_assert_int_eq(sad_retire(sad, slot), 0);
 	/* Lcores find it, the control side does not. */
@@ -183,7 +185,7 @@ START_TEST(late_packets_are_taken)
 	ck_assert_uint_eq(sad_count(sad, SA_DYING), 1);
 	pass(100);
 	ck_assert_ptr_null(lookup(spi));
-	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS - 1);
 	/* All others go at once: outbound ones, whose SPI another chose, whose lifetime is over. */
 	conf = sa_out(1000, "192.0.2.1");
 	out = must_add(&conf);
@@ -191,11 +193,12 @@ START_TEST(late_packets_are_taken)
 	ck_assert_ptr_null(sad_at(sad, out));
 	slot = must_add(&foreign); /* lies where an SPI of ours would */
 	foreign = sa_in(4711 + SLOTS);
+	foreign.reqid = 4711;
 	ck_assert_int_eq(sad_retire(sad, must_add(&foreign)), 0);
 	ck_assert_ptr_null(lookup(4711 + SLOTS));
 	ck_assert_int_eq(sad_del(sad, slot), 0);
 	rcu_poll(rcu);
-	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS - 1);
 	spi = reserve();
 	conf = sa_in(spi);
 	conf.life.time_hard = 10;
@@ -204,19 +207,80 @@ START_TEST(late_packets_are_taken)
 	expect(1, true);
 	ck_assert_int_eq(sad_retire(sad, slot), 0);
 	rcu_poll(rcu);
-	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+	ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS - 1);
 }
 END_TEST
 
-/* One after another, round the ring, each for its own time. */
+/* An inbound SA of that reqid, of an SPI of ours; its slot. */
+static uint32_t
+add_of_reqid(uint32_t reqid, uint32_t *spi)
+{
+	struct sa_conf conf;
+	uint32_t slot;
+
+	*spi = reserve();
+	conf = sa_in(*spi);
+	conf.reqid = reqid;
+	ck_assert_int_eq(add(&conf, true, &slot), 0);
+	return slot;
+}
+
+/* With its last SA a reqid is free, and another peer's next. */
+START_TEST(none_is_late_after_the_last)
+{
+	struct sa_conf conf = sa_in(1000);
+	uint32_t spi[4], a, b, c, d;
+
+	/* Neither an SA of another owner nor an outbound one is a successor. */
+	conf.reqid = 5;
+	conf.owner = OWNER + 1;
+	must_add(&conf);
+	conf = sa_out(1000, "192.0.2.1");
+	conf.reqid = 5;
+	must_add(&conf);
+	a = add_of_reqid(5, &spi[0]);
+	ck_assert_int_eq(sad_retire(sad, a), 0);
+	ck_assert_ptr_null(lookup(spi[0]));
+	for (unsigned int how = 0; how < 3; how++) {
+		a = add_of_reqid(5, &spi[0]);
+		b = add_of_reqid(5, &spi[1]);
+		c = add_of_reqid(5 + SLOTS, &spi[2]); /* listed beside them */
+		d = add_of_reqid(5, &spi[3]);
+		ck_assert_int_eq(sad_retire(sad, a), 0);
+		ck_assert_int_eq(sad_retire(sad, b), 0);
+		ck_assert_ptr_nonnull(lookup(spi[0]));
+		ck_assert_ptr_nonnull(lookup(spi[1]));
+		if (how == 0) {
+			ck_assert_int_eq(sad_retire(sad, d), 0);
+		} else if (how == 1) {
+			ck_assert_int_eq(sad_del(sad, d), 0);
+		} else {
+			struct sa_end_points to = {
+				.src = ip("192.0.2.1"), .dst = ip("192.0.2.2"), .reqid = 6};
+
+			ck_assert_int_eq(sad_update(sad, d, &to, &why), 0);
+			ck_assert_ptr_nonnull(lookup(spi[3]));
+			ck_assert_int_eq(sad_del(sad, d), 0);
+		}
+		for (unsigned int i = 0; i < 4; i++)
+			ck_assert(i == 2 || lookup(spi[i]) == NULL);
+		ck_assert_ptr_nonnull(lookup(spi[2]));
+		ck_assert_int_eq(sad_del(sad, c), 0);
+		pass(SAD_LINGER_MS);
+		ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS - 2);
+	}
+}
+END_TEST
+
+/* One after another, each for its own time. */
 START_TEST(many_linger)
 {
-	uint32_t spi[SLOTS];
+	uint32_t spi[SLOTS], last;
 
+	add_of_reqid(7, &last);
 	for (unsigned int round = 0; round < 3; round++) {
 		for (unsigned int i = 0; i < SLOTS - 3; i++) {
-			spi[i] = reserve();
-			ck_assert_int_eq(sad_retire(sad, must_add_reserved(spi[i])), 0);
+			ck_assert_int_eq(sad_retire(sad, add_of_reqid(7, &spi[i])), 0);
 			if (i == SLOTS / 2)
 				pass(200);
 		}
@@ -224,11 +288,11 @@ START_TEST(many_linger)
 		ck_assert_ptr_null(lookup(spi[SLOTS / 2]));
 		ck_assert_ptr_nonnull(lookup(spi[SLOTS / 2 + 1]));
 		pass(200);
-		ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS);
+		ck_assert_uint_eq(sad_count(sad, SA_FREE), SLOTS - 1);
 	}
 	/* Some are there when the table goes. */
 	for (unsigned int i = 0; i < 3; i++)
-		ck_assert_int_eq(sad_retire(sad, must_add_reserved(reserve())), 0);
+		ck_assert_int_eq(sad_retire(sad, add_of_reqid(7, &spi[i])), 0);
 }
 END_TEST
 
@@ -435,6 +499,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup_clock, teardown);
 	tcase_add_test(tc, late_packets_are_taken);
+	tcase_add_test(tc, none_is_late_after_the_last);
 	tcase_add_test(tc, many_linger);
 	tcase_add_test(tc, a_reservation_expires);
 	tcase_add_test(tc, a_failed_add_does_not_prolong_a_reservation);
