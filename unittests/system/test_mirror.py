@@ -72,7 +72,7 @@ def test_kernel_is_deaf(discard, forward, flush):
     if flush:
         net.r.run("nft", "flush", "ruleset")
         wait_for("new filters", lambda: deaf(net.router) == [True, True], 3)
-        assert "netdev v-in: its filter was taken away" in net.router.process.output()
+        wait_for("a word of it", lambda: "netdev v-in: its filter was taken away" in net.router.process.output(), 3)
     for dev in "v-in", "v-out":
         assert net.r.run("cat", f"/proc/sys/net/ipv6/conf/{dev}/disable_ipv6").stdout.strip() == "1"
     net.r.sysctl("net.ipv4.ip_forward", forward)
@@ -105,12 +105,12 @@ def test_another_interface_of_that_name(lab):
     wait_for("it to be missed", lambda: "netdev v-in is gone" in router.process.output(), 3)
     lab.veth(r, "v-in", left, "e0")
     wait_for("the filter", lambda: deaf(router) == [True], 3)
+    wait_for("a word of it", lambda: "netdev v-in is another interface now" in router.process.output(), 3)
 
     def flags():
         return json.loads(r.run("ip", "-j", "link", "show", "v-in").stdout)[0]["flags"]
     wait_for("no ARP", lambda: "NOARP" in flags(), 3)
     assert r.run("cat", "/proc/sys/net/ipv6/conf/v-in/disable_ipv6").stdout.strip() == "1"
-    assert "netdev v-in is another interface now" in router.process.output()
     assert router.stop() == 0
 
 
