@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import BUILD, STATE, Failed, run, wait_for
+from lab import BUILD, STATE, Failed, dead_huge_mb, run, wait_for
 
 CYGNET = BUILD / "cygnet"
 FREE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
@@ -65,13 +65,16 @@ class Router:
         return self.ns.run(self.binary, "-c", self.file, "--check", check=False, **kw)
 
     def reserve(self):
-        """If there are huge pages enough for it: the lock, while which is open nobody else takes them."""
-        lock = open(STATE / "hugepages.lock", "w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if self.conf["eal"]["memory"] <= 2 * int(FREE_PAGES.read_text()):
-            return lock
-        lock.close()
-        return None
+        """Waits for huge pages enough for it, which other labs may have at the moment: the lock, while which is open nobody else
+        takes them."""
+        def look():
+            lock = open(STATE / "hugepages.lock", "w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.conf["eal"]["memory"] <= 2 * int(FREE_PAGES.read_text()) + dead_huge_mb():
+                return lock
+            lock.close()
+            return None
+        return wait_for("huge pages", look, 225, 0.2)
 
     def has_memory(self):
         try:
@@ -81,10 +84,7 @@ class Router:
         return 2 * maps.count("/dev/hugepages/") >= self.conf["eal"]["memory"] or not self.process.alive()
 
     def start(self, wait=True, env=None):
-        lock = contextlib.nullcontext()
-        with contextlib.suppress(Failed):  # other labs may have them at the moment
-            lock = wait_for("huge pages", self.reserve)
-        with lock:
+        with self.reserve():
             self.process = self.ns.start(self.binary, "-c", self.file, name=f"cygnet-{self.ns.short}", env=env)
             with contextlib.suppress(Failed):
                 wait_for("its memory", self.has_memory, 5, 0.01)

@@ -125,7 +125,8 @@ def test_device_that_dpdk_refuses(site):
     conf = good()
     conf["ports"][1]["devargs"] = "net_nosuchdriver0"
     router = Router(site, conf)
-    proc = site.run(CYGNET, "-c", router.file, check=False)
+    with router.reserve():
+        proc = site.run(CYGNET, "-c", router.file, check=False)
     assert proc.returncode == 2 and "net_nosuchdriver0" in proc.stderr, proc.stderr
     assert not leftovers(router.name)
 

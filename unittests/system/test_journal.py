@@ -34,7 +34,8 @@ def test_lines_have_fields(lab):
     ns = lab.ns("r")
     router = Router(ns, config([port("lan", ["10.1.0.1/24"], devargs="net_null_lan,no-rx=1")], ipsec={"static-only": True}))
     lines = lab.dir / "journal.json"
-    run(["unshare", "-m", "bash", "-c", SERVICE, "bash", router.binary, router.file, router.socket, lines, ns.name], timeout=60)
+    with router.reserve():
+        run(["unshare", "-m", "bash", "-c", SERVICE, "bash", router.binary, router.file, router.socket, lines, ns.name], timeout=60)
     entries = [json.loads(line) for line in lines.read_text().splitlines()]
     ours = [e for e in entries if e.get("CYGNET_ROUTER") == router.name]
     assert ours, entries

@@ -33,8 +33,9 @@ exec env --default-signal=INT {REPO}/conf/cygnet-site -r {a.router.file} -k {ike
 """)
     command.chmod(0o755)
     charon.script = charon.script.replace(f"exec {charon.dir / 'charon'}", f"exec {command}")
-    charon.start(wait=False)
-    wait_for("the tunnel to be loaded", lambda: "1 added" in charon.process.output(), 40)
+    with a.router.reserve():
+        charon.start(wait=False)
+        wait_for("the tunnel to be loaded", lambda: "1 added" in charon.process.output(), 40)
     a.add_route()
     sites.wait_ping(20)
     # What does not end by itself does not hold up the rest.
