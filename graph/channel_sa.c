@@ -222,10 +222,10 @@ channel_query_sa(struct channel_core *c, const struct owner *o, const struct ike
 
 	if (rc < 0)
 		return rc;
-	/* One that sends from an address that its owner has left has missed a change: it is not what its owner believes in. */
+	/* One from another address than its owner says, or of another reqid, has missed a change: it is not what that believes in. */
 	conf = &sad_cold(c->sad, slot)->conf;
 	channel_addr_from_wire(&src, &id->src);
-	if (conf->dir == SA_DIR_OUT && !same_end(&conf->src, &src))
+	if (!same_end(&conf->src, &src) || (id->reqid != 0 && id->reqid != conf->reqid))
 		return -ENOENT;
 	sad_set_session(c->sad, slot, o->session);
 	sad_usage(c->sad, slot, &sum);

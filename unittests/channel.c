@@ -739,6 +739,37 @@ START_TEST(an_sa_moves_and_keeps_its_numbers)
 }
 END_TEST
 
+/* charon tells only once that its peer has moved: when the request is lost, the SA is not what charon believes in. */
+START_TEST(an_inbound_sa_that_missed_a_change_is_not_there)
+{
+	struct ike_msg m = request(IKE_UPDATE_SA, OWNER_A), q = request(IKE_QUERY_SA, OWNER_A);
+	uint32_t spi;
+
+	say_hello(OWNER_A, 100);
+	spi = add_reserved(5, PEER);
+	q.body.sa_id = (struct ike_msg_sa_id){.spi = spi, .proto = 50, .reqid = 5};
+	addr(&q.body.sa_id.dst, US);
+	addr(&q.body.sa_id.src, PEER);
+	ck_assert_int_eq(ask(&q, NULL), 0);
+	addr(&q.body.sa_id.src, PEER2); /* the change that was lost */
+	ck_assert_int_eq(ask(&q, NULL), -ENOENT);
+	addr(&q.body.sa_id.src, PEER);
+	q.body.sa_id.reqid = 6; /* the same, of a selector */
+	ck_assert_int_eq(ask(&q, NULL), -ENOENT);
+	/* The change comes. */
+	m.body.update_sa.id = q.body.sa_id;
+	addr(&m.body.update_sa.new_src, PEER2);
+	addr(&m.body.update_sa.new_dst, US);
+	m.body.update_sa.new_reqid = 6;
+	ck_assert_int_eq(ask(&m, NULL), 0);
+	ck_assert_int_eq(ask(&q, NULL), -ENOENT);
+	addr(&q.body.sa_id.src, PEER2);
+	ck_assert_int_eq(ask(&q, NULL), 0);
+	q.body.sa_id.reqid = 0; /* charon itself does not say it */
+	ck_assert_int_eq(ask(&q, NULL), 0);
+}
+END_TEST
+
 START_TEST(after_the_grace_time_orphans_discard)
 {
 	struct ike_msg m;
@@ -1064,6 +1095,7 @@ main(void)
 		an_orphan_to_another_peer_is_not_used,
 		a_number_that_the_peer_gives_again_replaces_the_orphan,
 		an_sa_moves_and_keeps_its_numbers,
+		an_inbound_sa_that_missed_a_change_is_not_there,
 		after_the_grace_time_orphans_discard,
 		an_agent_that_is_started_again_keeps_all,
 		what_is_not_replayed_goes,

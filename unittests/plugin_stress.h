@@ -19,7 +19,7 @@
 struct stress_sa {
 	uint32_t spi;
 	struct ike_addr src, dst;
-	bool larval, outbound;
+	bool larval;
 	uint32_t session; /* in which its owner named it last */
 };
 

@@ -47,17 +47,15 @@ add_sa(const struct ike_msg_add_sa *m)
 		if (sa == NULL || !sa->larval)
 			return sa == NULL ? -ENOENT : -EEXIST;
 		sa->larval = false;
+		sa->src = m->id.src;
 		sa->session = session;
 		return 0;
 	}
 	if (sa != NULL)
 		return -EEXIST;
 	ck_assert_uint_lt(stress.n_sas, STRESS_MAX_SAS);
-	stress.sas[stress.n_sas++] = (struct stress_sa){.spi = m->id.spi,
-		.src = m->id.src,
-		.dst = m->id.dst,
-		.outbound = m->dir == IKE_DIR_OUT,
-		.session = session};
+	stress.sas[stress.n_sas++] = (struct stress_sa){
+		.spi = m->id.spi, .src = m->id.src, .dst = m->id.dst, .session = session};
 	return 0;
 }
 
@@ -66,7 +64,7 @@ query_sa(const struct ike_msg_sa_id *id)
 {
 	struct stress_sa *sa = find_sa(id);
 
-	if (sa == NULL || (sa->outbound && memcmp(&sa->src, &id->src, sizeof(id->src)) != 0))
+	if (sa == NULL || memcmp(&sa->src, &id->src, sizeof(id->src)) != 0)
 		return -ENOENT;
 	sa->session = session;
 	return 0;
