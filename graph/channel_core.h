@@ -70,7 +70,7 @@ struct channel_ops {
 };
 
 struct acquire_rate {
-	uint64_t what; /* reqid and, of a trap for any peer, the packet's destination */
+	uint64_t what; /* owner, reqid and, of a trap for any peer, the packet's destination */
 	uint32_t until; /* seconds */
 };
 

@@ -140,7 +140,7 @@ channel_resyncs(struct channel_core *c)
 }
 
 /*
- * One acquire for each reqid and interval: charon ignores what comes while it negotiates. A trap for any peer
+ * One acquire for each reqid of an owner and interval: charon ignores what comes while it negotiates. A trap for any peer
  * (its end point is 0.0.0.0 or ::) asks for each peer by itself: that is the packet's destination.
  */
 static bool
@@ -148,11 +148,11 @@ acquire_due(
 	struct channel_core *c, const struct spd_policy *p, const struct ip_addr *dst, uint32_t now)
 {
 	static const struct ip_addr any4 = {.family = 4}, any6 = {.family = 6};
-	uint64_t what = p->reqid;
+	uint64_t what = sa_for(sa_owner_tag(p->conf.owner), p->reqid);
 	struct acquire_rate *rate;
 
 	if (addr_equal(&p->conf.sa_dst, &any4) || addr_equal(&p->conf.sa_dst, &any6))
-		what |= (dst->v6[0] * 0x9e3779b97f4a7c15u ^ dst->v6[1] * 0xff51afd7ed558ccdu) &
+		what ^= (dst->v6[0] * 0x9e3779b97f4a7c15u ^ dst->v6[1] * 0xff51afd7ed558ccdu) &
 			0xffffffff00000000u;
 	rate = &c->rates[(what ^ what >> 32) * 2654435761u >> 16 & (CHANNEL_ACQUIRE_RATES - 1)];
 	if (rate->what == what && (int32_t)(now - rate->until) < 0)

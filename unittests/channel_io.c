@@ -105,6 +105,34 @@ START_TEST(acquires_for_any_peer)
 }
 END_TEST
 
+/* Two charons count their reqids alike: what one asks for is not the other's answer. */
+START_TEST(owners_do_not_take_each_others_acquires)
+{
+	unsigned int n[2] = {0};
+
+	say_hello(OWNER_A, 100);
+	say_hello(OWNER_B, 101);
+	add_policy(OWNER_A, IKE_DIR_OUT, NET, 0, 7);
+	add_policy(OWNER_B, IKE_DIR_OUT, "10.3.0.0", 0, 7);
+	for (unsigned int tick = 0; tick < 100; tick++) {
+		packet(policy(SPD_OUT, NET), "10.2.0.9");
+		packet(policy(SPD_OUT, "10.3.0.0"), "10.3.0.9");
+		w.now += CHANNEL_NSEC / 10;
+		channel_core_tick(w.c);
+		for (unsigned int i = 0; i < w.n_events; i++)
+			n[w.events[i].hdr.owner == OWNER_B]++;
+		w.n_events = 0;
+		if (tick == 20)
+			ck_assert(n[0] > 0 && n[1] > 0);
+	}
+	/* Each is asked as often as one alone is: each two seconds. */
+	ck_assert_uint_ge(n[0], 4);
+	ck_assert_uint_le(n[0], 6);
+	ck_assert_uint_ge(n[1], 4);
+	ck_assert_uint_le(n[1], 6);
+}
+END_TEST
+
 START_TEST(acquires_wait_for_room_and_for_an_owner)
 {
 	say_hello(OWNER_A, 100);
@@ -437,6 +465,7 @@ main(void)
 	const TTest *const tests[] = {
 		an_acquire_is_raised_once_in_a_while,
 		acquires_for_any_peer,
+		owners_do_not_take_each_others_acquires,
 		acquires_wait_for_room_and_for_an_owner,
 		expiries_go_to_the_owner,
 		expiries_of_orphans_are_carried_out,
