@@ -436,6 +436,36 @@ START_TEST(a_refused_policy_fails_its_child)
 }
 END_TEST
 
+/*
+ * Peers choose the SPIs of our outbound SAs, and two behind one NAT may choose the same: the second is refused, and what charon
+ * deletes then is not the first one's.
+ */
+START_TEST(a_refused_sa_does_not_end_its_twin)
+{
+	struct tunnel *t = start_calm();
+	uint32_t spi;
+
+	ck_assert(add_child(t, &t->child));
+	spi = t->child.out;
+	for (unsigned int i = 0; i < 2; i++)
+		ck_assert(!add_sa(t->us, spi, false));
+	for (unsigned int i = 0; i < 2; i++) {
+		del_sa(t->us, spi, false);
+		ck_assert(has_out(&t->child));
+	}
+	ck_assert(!add_sa(t->us, spi, false));
+	del_sa(t->us, spi, false);
+	move(t);
+	ck_assert(has_out(&t->child));
+	/* Its own deletion counts. */
+	del_child(t, &t->child);
+	ck_assert_uint_eq(stress.n_sas, 0);
+	ck_assert(add_sa(t->us, spi, false));
+	del_sa(t->us, spi, false);
+	ck_assert_uint_eq(stress.n_sas, 0);
+}
+END_TEST
+
 /* Whether charon hears within ten seconds that the tunnel's inbound SA has ended. */
 static bool
 hears_of_the_end(struct tunnel *t)
@@ -499,6 +529,7 @@ main(int argc, char **argv)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_refused_policy_fails_its_child);
+	tcase_add_test(t, a_refused_sa_does_not_end_its_twin);
 	tcase_add_test(t, a_dead_sa_is_moved);
 	tcase_add_loop_test(t, states_agree_after_a_storm, first, first + n);
 	suite_add_tcase(s, t);

@@ -463,6 +463,17 @@ desired_find_sa(const struct desired *d, const struct ike_msg_sa_id *id, struct 
 }
 
 bool
+desired_spare_sa(struct desired *d, const struct ike_msg_sa_id *id)
+{
+	struct sa_entry *e = find_sa(d, id);
+
+	if (e == NULL || e->sa.refused == 0)
+		return false;
+	e->sa.refused--;
+	return true;
+}
+
+bool
 desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was)
 {
 	struct sa_entry *e = find_sa(d, id);

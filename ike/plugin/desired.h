@@ -24,6 +24,8 @@ struct desired_sa {
 	bool inbound;
 	bool doomed; /* charon wants it no more, and whether the router knows is unknown */
 	bool moving; /* its addresses change: which ones the router has is unknown for the moment */
+	/* Another of its SPI and destination could not be added so often: charon is still to delete that, and means not this one. */
+	unsigned int refused;
 };
 
 /* What a change means for the router. */
@@ -73,6 +75,8 @@ bool desired_add_sa(struct desired *d, const struct desired_sa *sa);
 bool desired_find_sa(
 	const struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *sa);
 bool desired_del_sa(struct desired *d, const struct ike_msg_sa_id *id, struct desired_sa *was);
+/* Whether a deletion of that SA is of one that was refused because of it; it counts that one off. */
+bool desired_spare_sa(struct desired *d, const struct ike_msg_sa_id *id);
 /*
  * An SA that charon believes in and the router does not have is dead from now on: charon is told that it expired
  * until it deletes it, as it forgets what it hears of an SA that it has not quite set up. One that charon gave up just

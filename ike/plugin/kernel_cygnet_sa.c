@@ -73,10 +73,12 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	link_lock(this->link);
 	/* With -ENOTCONN it may have been the agent alone that went, after the router had taken it. */
 	doubtful = rc == -ETIMEDOUT || (rc == -ENOTCONN && sa.epoch != 0);
-	if (has_twin && !doubtful)
+	if (has_twin && !doubtful) {
+		twin.refused++;
 		desired_move_sa(this->desired, &sa.id, &twin); /* the one that was there stays */
-	else
+	} else {
 		desired_del_sa(this->desired, &sa.id, &was);
+	}
 	if (doubtful)
 		doom(this, &sa.id, sa.epoch);
 	link_unlock(this->link);
@@ -200,6 +202,11 @@ delete_sa(private_kernel_cygnet_ipsec_t *this, const struct ike_msg_sa_id *id)
 	bool known;
 	int rc;
 
+	/* charon deletes also an outbound SA that it could not add: the peer may have chosen an SPI that another one has. */
+	if (desired_spare_sa(this->desired, id)) {
+		link_unlock(this->link);
+		return 0;
+	}
 	desired_request(&m, IKE_DEL_SA);
 	m.body.sa_id = *id;
 	known = desired_del_sa(this->desired, id, &was);
