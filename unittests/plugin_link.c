@@ -245,6 +245,28 @@ START_TEST(a_router_that_comes_back_is_told_all)
 }
 END_TEST
 
+/* The router opens its gates when it hears that policies are complete. */
+START_TEST(what_was_not_taken_is_told_before_the_end_is)
+{
+	unsigned int syncs;
+
+	fake_wait_up();
+	fake_wait(&fake.got[IKE_SYNC_DONE], 1);
+	add_state();
+	for (unsigned int i = 1; i <= 10; i += 3) { /* the last one, too */
+		syncs = fake_read(&fake.got[IKE_SYNC_DONE]);
+		pthread_mutex_lock(&fake.lock);
+		fake.spoil = i;
+		pthread_mutex_unlock(&fake.lock);
+		fake_hang_up();
+		fake_wait(&fake.got[IKE_SYNC_DONE], syncs + 1);
+		ck_assert_uint_eq(fake_read(&fake.spoil), 0);
+		ck_assert_uint_eq(fake_read(&fake.lacks), 0);
+	}
+	ck_assert_uint_eq(fake_read(&fake.early), 0);
+}
+END_TEST
+
 START_TEST(a_resync_replays_and_finds_what_is_gone)
 {
 	struct ike_msg m;
@@ -722,6 +744,7 @@ main(void)
 	tcase_add_test(t, noise_does_no_harm);
 	tcase_add_test(t, one_that_is_too_slow_is_not);
 	tcase_add_test(t, a_router_that_comes_back_is_told_all);
+	tcase_add_test(t, what_was_not_taken_is_told_before_the_end_is);
 	tcase_add_test(t, a_resync_replays_and_finds_what_is_gone);
 	tcase_add_test(t, an_outbound_sa_alone_that_is_gone_is_told);
 	tcase_add_test(t, a_change_that_timed_out_is_told_again);

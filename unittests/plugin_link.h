@@ -35,6 +35,10 @@ struct fake {
 	unsigned int got[256];
 	unsigned int asked[16]; /* QUERY_SA, by SPI */
 	uint32_t missing; /* SPIs below 32 as bits: the router has no SA with them */
+	unsigned int
+		spoil; /* the policy that is told as the so-manieth is not taken for the moment; 0: all are */
+	unsigned int lacks; /* that policy, which was not told again yet: its number and 1 */
+	unsigned int early; /* SYNC_DONE meanwhile */
 	unsigned int lives, gone; /* agents that were started, that ended */
 	unsigned int garbled;
 	unsigned int events, hard, lines; /* that the link raised, that it logged */

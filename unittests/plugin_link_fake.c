@@ -81,6 +81,24 @@ is_set(uint16_t type, enum what what)
 	return is;
 }
 
+/* One policy is not taken when it is told first; the lock is held. */
+static void
+spoil(struct ike_msg *m)
+{
+	unsigned int number = m->body.policy.sel.dst.b[0] + 1u;
+
+	if (m->hdr.type == IKE_SYNC_DONE)
+		fake.early += fake.lacks != 0;
+	if (m->hdr.type != IKE_ADD_POLICY)
+		return;
+	if (fake.lacks == number)
+		fake.lacks = 0;
+	if (fake.spoil > 0 && --fake.spoil == 0) {
+		fake.lacks = number;
+		m->hdr.status = -ETIMEDOUT;
+	}
+}
+
 /* Answers one request; false: the life ends. */
 static bool
 serve(int fd, struct ike_msg *m)
@@ -92,6 +110,7 @@ serve(int fd, struct ike_msg *m)
 	m->hdr.status = fake.status[m->hdr.type & 255];
 	m->hdr.epoch = fake.epoch;
 	fake.got[m->hdr.type & 255]++;
+	spoil(m);
 	if (m->hdr.type == IKE_QUERY_SA && m->body.sa_id.spi < 16) {
 		fake.asked[m->body.sa_id.spi]++;
 		if (fake.missing & 1u << m->body.sa_id.spi)

@@ -156,7 +156,7 @@ link_await(struct link *l, struct ike_msg *msg, struct pending *p, unsigned int 
 	if (l->stopping && LIST_EMPTY(&l->pending))
 		pthread_cond_signal(&l->left);
 	if (p->done)
-		rc = msg->hdr.status;
+		rc = msg->hdr.status; /* take_reply() has looked at it */
 	else if (rc == 0)
 		rc = l->up && !l->stopping ? -ESTALE : -ENOTCONN;
 	else if (rc == -ETIMEDOUT && l->up && !l->silent) {
@@ -164,7 +164,7 @@ link_await(struct link *l, struct ike_msg *msg, struct pending *p, unsigned int 
 		pthread_cond_broadcast(&l->wake);
 	}
 	/* Whether the router has it, nobody knows. */
-	if (link_is_passing(rc) && is_state(type))
+	if (!p->done && link_is_passing(rc) && is_state(type))
 		link_replay(l);
 	link_unlock(l);
 	return rc;
@@ -202,6 +202,9 @@ take_reply(struct link *l, const struct ike_msg *m)
 		l->silent = !l->silent;
 		pthread_cond_broadcast(&l->wake);
 	}
+	/* At once, not when its caller wakes up: a replay under way is about to say that the router has all. */
+	if (is_state(m->hdr.type) && link_is_passing(m->hdr.status))
+		link_replay(l);
 	LIST_FOREACH (p, &l->pending, next) {
 		if (p->seq != m->hdr.seq || p->done || p->msg->hdr.type != m->hdr.type)
 			continue;
@@ -212,12 +215,8 @@ take_reply(struct link *l, const struct ike_msg *m)
 		return;
 	}
 	/* Nobody waits: of a replay, or of a call that gave up. */
-	if (m->hdr.status < 0 && is_state(m->hdr.type)) {
-		if (link_is_passing(m->hdr.status))
-			link_replay(l);
-		else
-			l->refused += m->hdr.type != IKE_UPDATE_SA;
-	}
+	if (m->hdr.status < 0 && is_state(m->hdr.type) && !link_is_passing(m->hdr.status))
+		l->refused += m->hdr.type != IKE_UPDATE_SA;
 	link_unlock(l);
 }
 

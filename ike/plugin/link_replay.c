@@ -194,6 +194,14 @@ replay(struct link *l, uint64_t epoch)
 	if (rc == 0) {
 		if (bypasses && !l->completed)
 			wait_for_policies(l, epoch);
+		/* When this is answered, all before it is. */
+		desired_request(&msg, IKE_PING);
+		rc = call_patiently(l, &msg, epoch);
+	}
+	/* Something was refused for the moment: it is told again before the router hears that it has all. */
+	if (rc == 0 && l->replay)
+		rc = -EAGAIN;
+	if (rc == 0) {
 		desired_request(&msg, IKE_SYNC_DONE);
 		rc = call_patiently(l, &msg, epoch);
 		l->completed |= rc == 0;
