@@ -40,7 +40,7 @@ def arguments():
                    help="a build of another version, measured beside this one")
     p.add_argument("--no-peers", action="store_true", help="cygnet alone")
     p.add_argument("--tables", action="store_true", help="policies, SAs and routes alone: lookups and updates, a minute")
-    p.add_argument("--polite", action="store_true", help="at no better priority than others")
+    p.add_argument("--polite", action="store_true", help="after all others, instead of before them")
     p.add_argument("--list", action="store_true", help="say which rows there are, measure nothing")
     return p.parse_args()
 

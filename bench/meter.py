@@ -61,14 +61,14 @@ first = True  # --polite unsets it
 
 
 def prefer(pid):
-    """What is measured goes before whatever else the machine does, in its session's group of the scheduler and as one."""
-    if not first:
-        return
+    """What is measured goes before whatever else the machine does, in its session's group of the scheduler and as one. Or
+    after it, with a tenth of what others get: with less it comes to no figures."""
+    nice = -20 if first else 10
     for p in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, int(p.name), -20)
+            os.setpriority(os.PRIO_PROCESS, int(p.name), nice)
     with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text("-20")
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 def threads(pid, names):
