@@ -228,6 +228,7 @@ status_host(struct table *t, const json_t *host, const struct view *view)
 	line(t, "packets to Linux", "%s", text[0] != '\0' ? text : "0");
 	members(text, sizeof(text), json_object_get(host, "rationed"), view->human);
 	line(t, "over their ration", "%s", text[0] != '\0' ? text : "0");
+	line(t, "refused by Linux", "%s", units_member(buf, host, "refused_by_linux", view->human));
 	line(t, "packets from Linux", "%s, %s dropped",
 		units_member(buf, host, "from_linux", view->human),
 		units_member(more, host, "from_linux_dropped", view->human));

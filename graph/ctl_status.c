@@ -60,9 +60,9 @@ host(const struct ctl *ctl)
 		json_object_set_new(to, ctl_punt_class(i), json_integer(ctl_int(s.to_host[i])));
 		json_object_set_new(over, ctl_punt_class(i), json_integer(ctl_int(s.rationed[i])));
 	}
-	return json_pack("{so so sI sI sI}", "to_linux", to, "rationed", over, "from_linux",
-		ctl_int(s.from_host), "from_linux_dropped", ctl_int(s.from_host_drops), "resyncs",
-		ctl_int(s.resyncs));
+	return json_pack("{so so sI sI sI sI}", "to_linux", to, "rationed", over,
+		"refused_by_linux", ctl_int(s.to_host_errors), "from_linux", ctl_int(s.from_host),
+		"from_linux_dropped", ctl_int(s.from_host_drops), "resyncs", ctl_int(s.resyncs));
 }
 
 static json_t *

@@ -103,7 +103,7 @@ struct rte_ring *host_neigh_ring(struct host *host);
 /* Counters: packets to Linux by class, dropped by ration, from Linux; and netlink resynchronisations. */
 struct host_stats {
 	uint64_t to_host[4], rationed[4]; /* by enum punt_class */
-	uint64_t to_host_errors; /* the tap took it not: it is down, say */
+	uint64_t to_host_errors; /* no tap took it: it is down, say */
 	uint64_t from_host, from_host_drops;
 	uint64_t resyncs;
 };

@@ -254,6 +254,8 @@ host(struct writer *w)
 		"Packets for Linux beyond the ration of their class");
 	for (unsigned int i = 0; i < PUNT_CLASSES; i++)
 		value(w, (double)s.rationed[i], "{class=\"%s\"}", ctl_punt_class(i));
+	family(w, "to_linux_refused_packets", true, "Packets for Linux that no tap took");
+	value(w, (double)s.to_host_errors, "%s", "");
 	family(w, "from_linux_packets", true, "Packets that Linux sent");
 	value(w, (double)s.from_host, "%s", "");
 	family(w, "from_linux_dropped_packets", true, "Packets of Linux that had no room");

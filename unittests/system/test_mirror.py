@@ -319,6 +319,19 @@ def test_arp_for_others_is_not_answered(bypass):
     assert left.recv(lambda f: f[12:14] == b"\x08\x06" and f[28:32] == bytes([10, 1, 0, 1]), 0.3) is None
 
 
+def test_a_tap_that_is_down(bypass):
+    """What it does not take is counted where one looks."""
+    def refused():
+        return bypass.router.json("status")["host"]["refused_by_linux"]
+    assert refused() == 0
+    bypass.r.run("ip", "link", "set", "in", "down")
+    left = Wire(bypass.left, "e0")
+    mac = bypass.left.mac("e0")
+    left.send(*[bytes(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=mac, psrc="10.1.0.2", pdst="10.1.0.1"))] * 5)
+    wait_for("them to be refused", lambda: refused() >= 5, 5)
+    assert re.search(r"^refused by Linux +[1-9]", bypass.router.ctl("status").stdout, re.M)
+
+
 def test_icmp_passes_both_ways(bypass):
     left, right = Wire(bypass.left, "e0"), Wire(bypass.right, "e0")
     eth = Ether(src=bypass.left.mac("e0"), dst=bypass.r.mac("in"))
