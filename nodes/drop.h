@@ -75,7 +75,7 @@
 	X(CRYPTO_OVERLOAD, "crypto-overload", "crypto lcores are full: dropped before numbering")  \
 	X(CRYPTO_ERROR, "crypto-error", "the crypto device reported an error")                     \
 	X(HANDOVER_FULL, "handover-full", "the worker that owns the SA's window is too busy")      \
-	X(PUNT_RATION, "punt-ration", "its class of packets for Linux used up its ration")         \
+	X(PUNT_RATION, "punt-ration", "the queue of its class of packets for Linux is full")       \
 	X(HOST_SHORT, "host-short", "frame from Linux that is too short")                          \
 	X(TX_FULL, "tx-full", "the port's transmit queue is full")
 

@@ -139,3 +139,11 @@ def test_what_the_schema_refuses_check_refuses(name, tmp_path):
     file.write_text(yaml.safe_dump(broken(BAD[name])))
     p = run([CTL, "ike", "check", file], check=False)
     assert p.returncode == 1 and f"{file}:" in p.stderr + p.stdout
+
+
+def test_each_drop_reason_is_explained():
+    """Those of nodes/drop.h are the rows of the document's table, each once."""
+    known = re.findall(r'X\(\w+,\s*"([^"]+)"', (REPO / "nodes" / "drop.h").read_text())
+    section = re.search(r"\n## Why packets are dropped\n(.*?)\n## ", (REPO / "docs" / "operations.md").read_text(), re.S).group(1)
+    assert len(known) > 50
+    assert sorted(re.findall(r"^\| ([a-z][a-z0-9-]+) \|", section, re.M)) == sorted([*known, "reason"])
