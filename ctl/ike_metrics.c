@@ -107,6 +107,11 @@ print_connections(FILE *out, const json_t *listed, const struct totals *t)
 		"Whether a tunnel of a connection has an installed CHILD_SA");
 	json_object_foreach ((json_t *)(uintptr_t)listed, name, conn)
 		json_object_foreach (json_object_get(conn, "children"), child, config) {
+			const char *mode = ike_text(config, "mode");
+
+			/* Bypass and discard are policies, and never have a CHILD_SA. */
+			if (strcmp(mode, "PASS") == 0 || strcmp(mode, "DROP") == 0)
+				continue;
 			fputs("cygnet_ike_tunnel_up{connection=\"", out);
 			print_label(out, name);
 			fputs("\",tunnel=\"", out);

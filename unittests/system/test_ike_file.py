@@ -751,6 +751,8 @@ def test_bypass_and_discard(sites, ends):
         assert {shunts[n] for n in shunts} <= policies(site)
         assert [end.status()[n]["state"] for n in shunts] == ["bypass", "discard"]
     assert a.run("up", "ike-gw-1").stdout == "ipsec-tunnel-1 is up\n"
+    # No alert waits for a CHILD_SA of what never has one.
+    assert re.findall(r'^cygnet_ike_tunnel_up\{.*tunnel="(.*)"\} (.*)$', a.run("metrics").stdout, re.M) == [("ipsec-tunnel-1", "1")]
     p = a.run("up", "open", check=False)
     assert p.returncode == 1 and "nothing of it is negotiated" in p.stderr
     b.load(doc("b"))
