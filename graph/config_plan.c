@@ -42,12 +42,11 @@ static int
 pci_node(const char *devargs)
 {
 	char path[128];
-	const char *address = strncmp(devargs, "pci:", 4) == 0 ? devargs + 4 : devargs;
-	int len = strcspn(address, ","), node = -1;
+	int len = strcspn(devargs, ","), node = -1;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%.*s/numa_node",
-		len < 12 ? "0000:" : "", len, address);
+		len < 12 ? "0000:" : "", len, devargs);
 	f = fopen(path, "re");
 	if (f == NULL)
 		return -1;

@@ -79,8 +79,6 @@ config_is_pci(const char *devargs)
 	unsigned int domain, bus, dev, fn;
 	int end = 0;
 
-	if (strncmp(devargs, "pci:", 4) == 0)
-		devargs += 4;
 	if (!isxdigit((unsigned char)devargs[0]))
 		return false;
 	if ((sscanf(devargs, "%4x:%2x:%2x.%1x%n", &domain, &bus, &dev, &fn, &end) == 4 ||
@@ -425,6 +423,9 @@ config_read_ports(struct config_load *l)
 		p->name = config_take(&raw->name);
 		p->devargs = config_take(&raw->devargs);
 		p->netdev = config_take(&raw->netdev);
+		/* The bus is told, and its name is no part of the device's. */
+		if (strncmp(p->devargs, "pci:", 4) == 0 && config_is_pci(p->devargs + 4))
+			memmove(p->devargs, p->devargs + 4, strlen(p->devargs + 4) + 1);
 		if (!valid_port(p->name))
 			return config_fail(l, w, "name",
 				"'%s' cannot be an interface's name (1 to %d characters, no "

@@ -503,9 +503,10 @@ START_TEST(makes_eal_arguments)
 		"--socket-limit|300|--iova-mode=va|--no-pci|"
 		"--force-max-simd-bitwidth=512|--log-level|lib.eal:warning|--log-level|pmd:info|");
 	config_free(c);
-	c = load("name: b\n" LCORES
-		 "ports: [{name: w, devargs: '03:00.0'}, {name: x, devargs: net_null0}]\n");
-	ck_assert_ptr_nonnull(strstr(eal_line(c), "|--iova-mode=va|-a|03:00.0|--force"));
+	c = load("name: b\n" LCORES "ports: [{name: w, devargs: '03:00.0'}, {name: x, devargs: "
+		 "'pci:0000:04:00.0,a=b'}]\n");
+	ck_assert_ptr_nonnull(
+		strstr(eal_line(c), "|--iova-mode=va|-a|03:00.0|-a|0000:04:00.0,a=b|--force"));
 	config_free(c);
 }
 END_TEST

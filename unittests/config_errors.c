@@ -126,6 +126,9 @@ static const struct refusal lcores_and_ports[] = {
 		"6: ports[1].name: 'wan' is the name of ports[0] already"},
 	{"name: a\n" LCORES "ports:\n" PORT("wan", "net_null0") PORT("lan", "'net_null0,size=9'"),
 		"7: ports[1].devargs: device net_null0 is ports[0]'s already"},
+	{"name: a\n" LCORES "ports:\n" PORT("wan", "'pci:0000:03:00.0'")
+			PORT("lan", "'0000:03:00.0'"),
+		"7: ports[1].devargs: device 0000:03:00.0 is ports[0]'s already"},
 	{"name: a\n" LCORES "ports:\n" PORT("wan0123456789012", "net_null0"),
 		"4: ports[0].name: 'wan0123456789012' cannot be an interface's name (1 to 15 "
 		"characters, no blanks, no '/:%')"},
