@@ -243,7 +243,9 @@ setting(char *text, const char *name, char *value, size_t size)
 		line = strtok_r(NULL, "\n", &save)) {
 		char key[64], word[256];
 
-		if (sscanf(line, " %63[a-z_] = %255s", key, word) == 2 && strcmp(key, name) == 0) {
+		if ((sscanf(line, " %63[a-z_] = \"%255[^\"]", key, word) == 2 ||
+			    sscanf(line, " %63[a-z_] = %255[^ \t#}]", key, word) == 2) &&
+			strcmp(key, name) == 0) {
 			snprintf(value, size, "%s", word);
 			return value;
 		}

@@ -217,6 +217,10 @@ START_TEST(charons_files)
 	HAS("charon", "it runs", "ok");
 	HAS("plugin", "looks for the router \"site-a\"", "ok");
 	ck_assert_uint_eq(d.wrong, 0);
+	file(CONF, "kernel-cygnet {\n  load = yes\n  file_prefix = \"site-c\"# ours\n}\n");
+	doctor_charon(&d, "site-c");
+	HAS("plugin", "looks for the router \"site-c\"", "ok");
+	ck_assert_uint_eq(d.wrong, 0);
 	doctor_charon(&d, "site-b");
 	HAS("plugin", "this one's file prefix is \"site-b\"", "wrong");
 	HAS("plugin", "charon may do without it", "note");
