@@ -25,6 +25,8 @@ def test_one_command_starts_a_site(lab):
     Ike(b).load(doc("b"))
     charon, ike = a.make_charon(), Ike(a)
     ike.write(doc("a"))
+    a.router.socket = lab.dir / "site a #1.sock"
+    a.router.conf["socket"] = str(a.router.socket)
     a.router.write()
     # On a busy machine everything takes longer, and it is killed after 30 seconds all the same.
     slow = lab.dir / "slow"
