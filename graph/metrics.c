@@ -144,7 +144,7 @@ metrics_start(struct ctl *ctl, const char *address, unsigned int port, const cha
 	evhttp_set_bevcb(m->http, on_client, m);
 	bound = evhttp_bind_socket_with_handle(m->http, address, port);
 	if (bound == NULL || watch_clients(m, bound) < 0) {
-		LOG(ERR, "metrics.listen: %s port %u: %s", address, port,
+		LOG(ERR, "metrics: address %s, port %u: %s", address, port,
 			strerror(bound != NULL ? ENOMEM : errno));
 		metrics_stop(m);
 		return NULL;
