@@ -47,7 +47,7 @@ struct pkt {
 	uint32_t nexthop; /* index, after a lookup */
 	uint32_t reqid; /* PROTECTED: of the SA it came by */
 	uint32_t spi; /* the same, network order: to be shown, never followed */
-	uint32_t mark; /* PROTECTED: the same SA's */
+	uint32_t mark; /* PROTECTED, QUOTES: the same SA's */
 	uint16_t in_port; /* DPDK port, or PKT_PORT_HOST: from Linux or made by a node */
 	uint16_t out_port; /* DPDK port, for port-tx; OWN_L2: the tap's port */
 	uint16_t

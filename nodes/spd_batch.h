@@ -57,13 +57,14 @@ struct spd_batch {
 
 /*
  * What packets carry beside their headers. An interface id is that of the SA that opened the packet, and counts
- * inbound alone; a mark is that SA's, or else that of the port it came in by. Our own packets have neither.
+ * inbound alone; a mark is that SA's, or else that of the port it came in by. Our own packets have neither, but errors about what
+ * came by an SA have its mark.
  */
 static inline void
 spd_batch_tag(const struct worker *w, const struct pkt *p, uint32_t *mark, uint32_t *if_id)
 {
 	*if_id = 0;
-	if (p->flags & PKT_F_PROTECTED) {
+	if (p->flags & (PKT_F_PROTECTED | PKT_F_QUOTES)) {
 		*mark = p->mark;
 	} else if (p->flags & PKT_F_DECRYPTED) {
 		*mark = p->sa->mark;
@@ -112,7 +113,7 @@ spd_batch_find(const struct worker *w, enum spd_dir dir, const struct spd_key *k
 struct spd_batch_look {
 	uint64_t addrs; /* as policies see them */
 	uint64_t others; /* protocol, likewise; flags; the port that it came by */
-	uint64_t by; /* DECRYPTED: the SA; PROTECTED: the mark */
+	uint64_t by; /* DECRYPTED: the SA; PROTECTED, QUOTES: the mark */
 };
 
 static inline struct spd_batch_look
@@ -128,7 +129,7 @@ spd_batch_look(const struct rte_mbuf *m, const struct pkt *p, const struct spd_b
 	look.others = (ip->next_proto_id & sight->proto) | (uint64_t)p->in_port << 16 |
 		      (uint64_t)flags << 32;
 	look.by = flags & PKT_F_DECRYPTED ? (uintptr_t)p->sa : 0;
-	if (flags & PKT_F_PROTECTED)
+	if (flags & (PKT_F_PROTECTED | PKT_F_QUOTES))
 		look.by = p->mark;
 	return look;
 }

@@ -346,6 +346,61 @@ START_TEST(clear_answers_do_not_count)
 }
 END_TEST
 
+/* That policy, for packets of that mark alone. */
+static void
+marked(const char *selector, uint32_t mark, uint32_t slot)
+{
+	struct spd_policy_conf conf = policy(SPD_OUT, SPD_PROTECT, selector, REQID, NULL)->conf;
+
+	ck_assert_int_eq(spd_del(world.r.spd, &conf), 0);
+	conf.mark = mark;
+	conf.mark_mask = UINT32_MAX;
+	conf.priority = 1;
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	spd_bind(world.r.spd, spd_find(world.r.spd, &conf), slot);
+}
+
+/* A packet of HOST_B's that dies here, by the SA in or another. */
+static void
+dies(const struct esp *e)
+{
+	static const struct ip4 old = {.src = HOST_B, .dst = HOST_A, .ttl = 1};
+
+	put_esp(e, &old);
+}
+
+/* Our own errors belong to the tenant whose packet they quote: by what they quote, and by a policy for themselves. */
+START_TEST(our_own_of_marked_tunnels)
+{
+	const char *selector = _i < 2 ? "10.1.0.0/16 > 10.2.0.0/16" : "192.0.2.0/24 > 10.2.0.0/16";
+	struct esp one = ESP_IN(1), two = ESP_IN(1);
+	uint8_t got[PACKET_MAX];
+	uint32_t in2, out2;
+
+	tunnel(0, 64, &in, &out);
+	in2 = sa(&(struct sa_spec){.dir = SA_DIR_IN, .spi = SPI_IN + 1, .window = 64});
+	out2 = sa(&(struct sa_spec){.dir = SA_DIR_OUT, .spi = SPI_OUT + 1});
+	two.spi = SPI_IN + 1;
+	sa_at(in)->mark = 1;
+	sa_at(in2)->mark = 2;
+	/* Somebody's who has no mark. */
+	if (_i % 2 == 0)
+		spd_bind(world.r.spd, policy(SPD_OUT, SPD_PROTECT, selector, REQID, NULL),
+			sa(&(struct sa_spec){.dir = SA_DIR_OUT, .spi = SPI_OUT + 2}));
+	marked(selector, 1, out);
+	marked(selector, 2, out2);
+	dies(&one);
+	dies(&two);
+	run();
+	drops_are(DROP_IP4_TTL, 2);
+	ck_assert_uint_ne(sent(WAN, got), 0);
+	ck_assert_uint_ne(sent(WAN, got), 0);
+	ck_assert_uint_eq(worker(0)->sa_counters[out].packets, 1);
+	ck_assert_uint_eq(worker(0)->sa_counters[out2].packets, 1);
+	nothing_left();
+}
+END_TEST
+
 START_TEST(six)
 {
 	uint8_t ip[PACKET_MAX], packet[PACKET_MAX], got[PACKET_MAX];
@@ -409,6 +464,7 @@ nodes_icmp_quote_case(void)
 	tcase_add_loop_test(tc, through_a_hub, 0, 2);
 	tcase_add_test(tc, not_through_a_hub);
 	tcase_add_test(tc, clear_answers_do_not_count);
+	tcase_add_loop_test(tc, our_own_of_marked_tunnels, 0, 4);
 	tcase_add_test(tc, six);
 	return tc;
 }
