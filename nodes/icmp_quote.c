@@ -42,6 +42,7 @@ read_ports(struct spd_key *key, const uint8_t *l4, uint16_t len, bool later)
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
 	case IPPROTO_UDPLITE:
 		key->no_ports = later || len < 4;
 		if (key->no_ports)

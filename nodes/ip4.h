@@ -123,6 +123,7 @@ ip4_selector(const struct rte_mbuf *m, struct spd_key *key)
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
 	case IPPROTO_UDPLITE:
 		if (ip4_is_later_fragment(ip) || rte_pktmbuf_data_len(m) < hdr_len + 4) {
 			key->no_ports = true;

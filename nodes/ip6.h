@@ -189,6 +189,7 @@ ip6_selector(const struct rte_mbuf *m, struct spd_key *key)
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
 	case IPPROTO_UDPLITE:
 		if (c.later || room < 4) {
 			key->no_ports = true;

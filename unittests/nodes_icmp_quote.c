@@ -173,12 +173,13 @@ END_TEST
 /* The answer's ports are the policy's. */
 START_TEST(out_by_ports)
 {
-	struct spd_selector web = {.proto = IPPROTO_TCP,
+	const uint8_t proto = _i == 0 ? IPPROTO_TCP : IPPROTO_DCCP;
+	struct spd_selector web = {.proto = proto,
 		.src_port_lo = 80,
 		.src_port_hi = 80,
 		.dst_port_lo = 0,
 		.dst_port_hi = 65535};
-	struct error e = BUT(of_b, about.proto, IPPROTO_TCP);
+	struct error e = BUT(of_b, about.proto, proto);
 
 	in = sa(&(struct sa_spec){.dir = SA_DIR_IN, .window = 64});
 	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT});
@@ -456,7 +457,7 @@ nodes_icmp_quote_case(void)
 	tcase_add_checked_fixture(tc, world_closed, world_stop);
 	tcase_add_test(tc, out_by_quote);
 	tcase_add_test(tc, out_asks_for_no_sa);
-	tcase_add_test(tc, out_by_ports);
+	tcase_add_loop_test(tc, out_by_ports, 0, 2);
 	tcase_add_test(tc, in_by_quote);
 	tcase_add_test(tc, in_a_run);
 	tcase_add_test(tc, out_in_a_run);

@@ -75,7 +75,7 @@ ip4_build(uint8_t *buf, const struct ip4 *p)
 	if (p->n_options > 0)
 		memcpy(buf + 20, p->options, p->n_options);
 	ip4_mend(buf);
-	if (proto == IPPROTO_UDP || proto == IPPROTO_TCP) {
+	if (proto == IPPROTO_UDP || proto == IPPROTO_TCP || proto == IPPROTO_DCCP) {
 		store16(l4, p->sport != 0 ? p->sport : 4000);
 		store16(l4 + 2, p->dport != 0 ? p->dport : 5000);
 		store16(l4 + 4, len - header);
@@ -107,7 +107,7 @@ ip6_build(uint8_t *buf, const struct ip6 *p)
 	memcpy(buf + 24, dst.b, 16);
 	if (p->n_chain > 0)
 		memcpy(buf + 40, p->chain, p->n_chain);
-	if (proto == IPPROTO_UDP || proto == IPPROTO_TCP) {
+	if (proto == IPPROTO_UDP || proto == IPPROTO_TCP || proto == IPPROTO_DCCP) {
 		store16(l4, p->sport != 0 ? p->sport : 4000);
 		store16(l4 + 2, p->dport != 0 ? p->dport : 5000);
 		store16(l4 + 4, len - header);

@@ -124,6 +124,34 @@ START_TEST(fragments_without_ports)
 }
 END_TEST
 
+/* DCCP has its ports where UDP has them. */
+START_TEST(dccp)
+{
+	const struct spd_selector media = {.proto = IPPROTO_DCCP,
+		.src_port_hi = 65535,
+		.dst_port_lo = 5004,
+		.dst_port_hi = 5004};
+	struct ip4 p = {.src = HOST_A, .dst = HOST_D, .proto = IPPROTO_DCCP};
+	struct ip6 p6 = {.src = HOST6_A, .dst = HOST6_D, .proto = IPPROTO_DCCP};
+	uint8_t got[PACKET_MAX];
+
+	policy(SPD_OUT, SPD_DISCARD, "10.1.0.0/16 > 10.3.0.0/16", 0, &media);
+	policy(SPD_OUT, SPD_DISCARD, "2001:db8:1::/48 > 2001:db8:3::/48", 0, &media);
+	for (p.dport = p6.dport = 5003; p.dport <= 5005; p.dport = ++p6.dport) {
+		put_ip4(LAN, &p);
+		put_ip6(LAN, &p6);
+		run();
+		drops_are(DROP_POLICY_DISCARD, p.dport == 5004 ? 2 : 0);
+		for (unsigned int n = p.dport == 5004 ? 0 : 2; n > 0; n--)
+			ck_assert_uint_eq(sent(DMZ, got), 100);
+		nothing_left();
+	}
+	/* A later fragment is the strictest policy's. */
+	p.frag = 0x0100;
+	refused(LAN, &p, DROP_POLICY_DISCARD);
+}
+END_TEST
+
 /* Packets in a row that most policies cannot tell from each other, and one can: each is judged by itself. */
 START_TEST(alike_in_a_burst)
 {
@@ -809,6 +837,7 @@ nodes_policy_case(void)
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_test(tc, spoofed_in_clear);
 	tcase_add_test(tc, fragments_without_ports);
+	tcase_add_test(tc, dccp);
 	tcase_add_test(tc, alike_in_a_burst);
 	tcase_add_test(tc, no_sa);
 	tcase_add_test(tc, held_up_while_rekeyed);
