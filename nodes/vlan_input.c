@@ -41,8 +41,15 @@ untag(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		memmove(eth + sizeof(*tag), eth, 2 * RTE_ETHER_ADDR_LEN);
 		rte_pktmbuf_adj(m, sizeof(*tag));
 	}
-	if (vid == 0) /* a priority, and no VLAN */
-		return EDGE_ETHER;
+	if (vid ==
+		0) { /* a priority, and no VLAN: one, else a frame would come here for each of its tags */
+		const struct rte_ether_hdr *left =
+			rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+
+		return left->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN)
+			       ? EDGE_ETHER
+			       : drop(p, DROP_ETHER_TYPE);
+	}
 	if (port->vlans == NULL || port->vlans[vid] == 0)
 		return drop(p, DROP_ETHER_VLAN);
 	p->in_port = port->vlans[vid];

@@ -124,12 +124,25 @@ START_TEST(others)
 	run();
 	drops_are(DROP_ETHER_SHORT, 1);
 	nothing_left();
-	/* A priority tag alone is the port's own. */
-	for (unsigned int n = 1; n < 4; n++) {
+	/* A priority tag alone is the port's own; several are nobody's, and not taken off one by one. */
+	put(world.rx[WAN][0], tagged(0xe000, 1, &to_lan));
+	run();
+	no_drops();
+	ck_assert_uint_eq(sent(LAN, got), 100);
+	for (unsigned int n = 2; n < 4; n++) {
 		put(world.rx[WAN][0], tagged(0xe000, n, &to_lan));
+		m = tagged(0xe000, n, &to_lan);
+		rte_pktmbuf_mtod(m, uint8_t *)[5] = DMZ;
+		put(world.rx[DMZ][0], m);
 		run();
-		no_drops();
-		ck_assert_uint_eq(sent(LAN, got), 100);
+		drops_are(DROP_ETHER_TYPE, 2);
+		m = tagged(0, n - 1, &to_lan);
+		m->vlan_tci = 0xe000;
+		m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+		put(world.rx[WAN][0], m);
+		run();
+		drops_are(DROP_ETHER_TYPE, 1);
+		nothing_left();
 	}
 	/* The one with two tags. */
 	ck_assert_uint_eq(worker(0)->port[VLAN_PORT].rx_packets, 1);
