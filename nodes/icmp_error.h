@@ -17,17 +17,21 @@ enum { ICMP_LOOKUP, ICMP_HOST, ICMP_DROP, ICMP_EDGES };
 #define ICMP_ERRORS_PER_SECOND 100
 #define ICMP_ERRORS_BURST 20
 
-/* Whether one more may be sent, of either family: a bucket, kept as the time up to which it is used. */
+/*
+ * Whether one more may be sent, of either family: a bucket, kept as the time up to which it is used. Those that tell an MTU have one
+ * of their own: what needs them stands still without, and the others come of whatever anybody sends.
+ */
 static inline bool
-icmp_rate_allows(struct worker *w)
+icmp_rate_allows(struct worker *w, const struct pkt *p)
 {
+	uint64_t *at = &w->icmp_tokens_at[p->icmp_mtu != 0];
 	uint64_t cost = w->tsc_hz / ICMP_ERRORS_PER_SECOND;
 
-	if (w->icmp_tokens_at + ICMP_ERRORS_BURST * cost < w->now)
-		w->icmp_tokens_at = w->now - ICMP_ERRORS_BURST * cost;
-	if (w->icmp_tokens_at + cost > w->now)
+	if (*at + ICMP_ERRORS_BURST * cost < w->now)
+		*at = w->now - ICMP_ERRORS_BURST * cost;
+	if (*at + cost > w->now)
 		return false;
-	w->icmp_tokens_at += cost;
+	*at += cost;
 	return true;
 }
 
@@ -79,7 +83,8 @@ icmp_error_burst(struct rte_graph *graph, struct rte_node *node, void **objs, ui
 		uint8_t reason = p->drop;
 		rte_edge_t edge;
 
-		if (must_be_silent(objs[i], p) || !icmp_rate_allows(w) || !answer(w, objs[i], p)) {
+		if (must_be_silent(objs[i], p) || !icmp_rate_allows(w, p) ||
+			!answer(w, objs[i], p)) {
 			stream_put(&s, i, ICMP_DROP);
 			continue;
 		}

@@ -187,7 +187,8 @@ struct worker {
 	} ike_pieces; /* datagrams of Linux's that began as IKE (ike_pieces.h) */
 	uint32_t fragment_id,
 		fragment_seed; /* IPv6: the next one of this worker; the same for all */
-	uint64_t icmp_tokens_at; /* TSC up to which the rate of ICMP errors is used */
+	/* TSC up to which the rate of ICMP errors is used; of those that tell an MTU [1] */
+	uint64_t icmp_tokens_at[2];
 
 	struct spd_recent *recent[SPD_DIRS]; /* [n_recent] */
 	uint32_t n_recent; /* a power of two */

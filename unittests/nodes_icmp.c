@@ -167,6 +167,38 @@ START_TEST(rate)
 }
 END_TEST
 
+/* Whoever sends what dies here keeps nobody from learning an MTU. */
+START_TEST(rate_of_others)
+{
+	const struct ip4 dies = {.src = HOST_A, .dst = HOST_D, .ttl = 1};
+	const struct ip4 large = {
+		.src = HOST_A, .dst = "198.51.100.1", .len = 1401, .frag = 0x4000};
+	uint8_t got[PACKET_MAX];
+	unsigned int n = 0, told = 0;
+
+	route("198.51.100.1", neighbour(DMZ, "10.3.0.9", 1400, true));
+	for (unsigned int i = 0; i < 200; i++)
+		put_ip4(LAN, &dies);
+	put_ip4(LAN, &large);
+	run();
+	ck_assert_uint_eq(worker(0)->drops[DROP_IP4_TTL], 200);
+	worker(0)->drops[DROP_IP4_TTL] = 0;
+	drops_are(DROP_IP4_MTU, 1);
+	for (; sent(LAN, got) != 0; n++)
+		told += got[14 + 20] == 3;
+	ck_assert_uint_eq(n, 21);
+	ck_assert_uint_eq(told, 1);
+	/* Those have a limit, too. */
+	for (unsigned int i = 0; i < 200; i++)
+		put_ip4(LAN, &large);
+	run();
+	drops_are(DROP_IP4_MTU, 200);
+	for (n = 0; sent(LAN, got) != 0; n++)
+		;
+	ck_assert_uint_eq(n, 19);
+}
+END_TEST
+
 /* The MTU of the port: with DF an error, without two pieces. */
 START_TEST(port_mtu)
 {
@@ -303,6 +335,7 @@ nodes_icmp_case(void)
 	tcase_add_test(tc, in_pieces);
 	tcase_add_test(tc, silence);
 	tcase_add_test(tc, rate);
+	tcase_add_test(tc, rate_of_others);
 	tcase_add_test(tc, port_mtu);
 	tcase_add_test(tc, tunnel_mtu);
 	tcase_add_test(tc, no_clear_quotation);
