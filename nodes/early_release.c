@@ -17,6 +17,7 @@ early_release_process(struct rte_graph *graph, struct rte_node *node, void **obj
 	if (likely(h->n == 0))
 		return 0;
 	n = h->n;
+	memset(h->held, 0, sizeof(h->held));
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = h->pkts[i];
 		bool ah = pkt(m)->flags & PKT_F_AH;
@@ -32,6 +33,7 @@ early_release_process(struct rte_graph *graph, struct rte_node *node, void **obj
 			h->spi[left] = h->spi[i];
 			h->deadline[left] = h->deadline[i];
 			h->pkts[left++] = m;
+			++*early_held(h, h->spi[i]);
 		}
 	}
 	h->n = left;

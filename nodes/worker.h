@@ -179,6 +179,7 @@ struct worker {
 		uint32_t spi[1024]; /* network order */
 		uint64_t deadline[1024]; /* TSC */
 		struct rte_mbuf *pkts[1024];
+		uint16_t held[64]; /* how many are of SPIs of these slots, modulo 64 */
 	} early; /* packets that wait for their SA (early.h) */
 	struct ike_pieces {
 		unsigned int next;
