@@ -120,7 +120,7 @@ add_live(json_t *row, const struct sa *sa, const struct sa_cold *cold)
 		ctl_encryption(conf->enc_alg, conf->enc_key_len), "integrity",
 		ctl_integrity(conf->int_alg), "encapsulation", encapsulation(conf), "flags",
 		flags(conf->flags), "sequence", ctl_int(sqn), "sequence_left",
-		conf->dir == SA_DIR_OUT ? left(sa->sqn_max, sqn) : json_null(), "worker",
+		conf->dir == SA_DIR_OUT ? left(sa_last_number(sa), sqn) : json_null(), "worker",
 		conf->dir == SA_DIR_IN && worker != SA_NO_WORKER ? json_integer(worker)
 								 : json_null(),
 		"mtu", fits == 0 ? json_null() : json_integer(fits), "path_mtu",

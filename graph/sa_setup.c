@@ -208,11 +208,11 @@ sa_setup(struct sa *sa, const struct sa_conf *conf, uint32_t slot, uint16_t work
 		sa->flags |= SA_F_FRAGMENT_AFTER;
 	if (conf->fragment == SA_FRAGMENT_NEVER)
 		sa->flags |= SA_F_FRAGMENT_NEVER;
-	if (workers > 1)
+	/* A window has one owner. */
+	if (workers > 1 && (conf->dir == SA_DIR_OUT || conf->replay_window == 0))
 		sa->flags |= SA_F_SHARED;
 	sa->sqn = conf->sqn_from;
-	sa->sqn_max = sad_last_number(conf->flags);
-	sa->sqn_limit = conf->sqn_reserved != 0 ? conf->sqn_reserved : sa->sqn_max;
+	sa->sqn_limit = conf->sqn_reserved != 0 ? conf->sqn_reserved : sa_last_number(sa);
 	sa->worker = SA_NO_WORKER;
 	sa->mapping_told = false;
 	sa->peer = conf->src;

@@ -626,8 +626,9 @@ sad_reserve(struct sad *sad, uint32_t slot, uint64_t upto)
 uint64_t
 sad_last_number(uint32_t flags)
 {
-	/* The end of a 64-bit space is out of reach; the margin keeps an atomic add from wrapping. */
-	return flags & IKE_SA_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+	const struct sa sa = {.flags = flags & IKE_SA_ESN ? SA_F_ESN : 0};
+
+	return sa_last_number(&sa);
 }
 
 int
@@ -684,25 +685,25 @@ sad_end_retired(struct sad *sad, uint64_t now)
 		end_retired(sad, cold);
 }
 
+static void
+add_use(struct sa_usage *usage, const volatile struct sa_use *use)
+{
+	usage->packets += use->packets;
+	usage->bytes += use->bytes;
+	usage->last_use = RTE_MAX(usage->last_use, use->last_use);
+}
+
 void
 sad_usage(const struct sad *sad, uint32_t slot, struct sa_usage *usage)
 {
-	uint64_t last = 0, ago;
-
 	memset(usage, 0, sizeof(*usage));
+	add_use(usage, &sad->view.sas[slot].use);
 	for (unsigned int i = 0; i < sad->conf.workers; i++) {
 		const volatile struct sa_counters *c = &sad->counters[i][slot];
 
-		usage->packets += c->packets;
-		usage->bytes += c->bytes;
-		last = RTE_MAX(last, c->last_use);
+		add_use(usage, &c->use);
 		for (unsigned int e = 0; e < SA_ERR_MAX; e++)
 			usage->errors[e] += c->errors[e];
-	}
-	if (last != 0) {
-		ago = rte_get_tsc_cycles();
-		ago = ago > last ? (ago - last) / rte_get_tsc_hz() : 0;
-		usage->last_use = now_ns() / NSEC - ago;
 	}
 }
 
@@ -773,12 +774,12 @@ expired(const struct sad *sad, uint32_t slot, uint64_t now)
 	sad_usage(sad, slot, &use);
 	if (over(age, life->time_hard) || over(use.bytes, life->bytes_hard) ||
 		over(use.packets, life->packets_hard) ||
-		(sa->dir == SA_DIR_OUT && sqn >= sa->sqn_max))
+		(sa->dir == SA_DIR_OUT && sqn >= sa_last_number(sa)))
 		return 2;
 	/* The last sixteenth of the numbers is the time that a rekey has. */
 	if (over(age, life->time_soft) || over(use.bytes, life->bytes_soft) ||
 		over(use.packets, life->packets_soft) ||
-		(sa->dir == SA_DIR_OUT && sqn >= sa->sqn_max - (sa->sqn_max >> 4)))
+		(sa->dir == SA_DIR_OUT && sqn >= sa_last_number(sa) - (sa_last_number(sa) >> 4)))
 		return 1;
 	return 0;
 }
@@ -792,6 +793,7 @@ sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), v
 	sad_end_retired(sad, now);
 	for (; n > 0; n--, sad->tick_at = (sad->tick_at + 1) & sad->view.mask) {
 		struct sa_cold *cold = &sad->cold[sad->tick_at];
+		struct sa *sa = &sad->view.sas[sad->tick_at];
 		int what;
 
 		if (cold->state == SA_LARVAL && now - cold->added > LARVAL_SECONDS * NSEC) {
@@ -801,12 +803,11 @@ sad_tick(struct sad *sad, void (*expire)(void *ctx, uint32_t slot, bool hard), v
 		if (cold->state != SA_LIVE || cold->hard_sent)
 			continue;
 		update_mtu(sad, sad->tick_at);
-		atomic_store_explicit(
-			&sad->view.sas[sad->tick_at].mapping_told, false, memory_order_relaxed);
+		if (atomic_load_explicit(&sa->mapping_told, memory_order_relaxed))
+			atomic_store_explicit(&sa->mapping_told, false, memory_order_relaxed);
 		what = expired(sad, sad->tick_at, now);
 		if (what == 2) {
-			atomic_store_explicit(
-				&sad->view.sas[sad->tick_at].spi, 0, memory_order_release);
+			atomic_store_explicit(&sa->spi, 0, memory_order_release);
 			cold->hard_sent = true;
 			expire(ctx, sad->tick_at, true);
 		} else if (what == 1 && !cold->soft_sent) {

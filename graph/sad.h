@@ -144,7 +144,7 @@ extern const char *const sa_error_names[SA_ERR_MAX];
 #define SA_F_NO_ECN (1u << 6)
 #define SA_F_COPY_DSCP_OUT (1u << 7)
 #define SA_F_COPY_DSCP_IN (1u << 8)
-#define SA_F_SHARED (1u << 9) /* more than one worker may seal with it */
+#define SA_F_SHARED (1u << 9) /* more than one worker may seal with it, or open */
 
 #define SA_F_FRAGMENT_AFTER (1u << 10)
 #define SA_F_FRAGMENT_NEVER (1u << 11)
@@ -185,6 +185,12 @@ enum sa_sync {
 	SA_SYNC_NATIVE, /* no device: nodes/esp_gcm.h */
 };
 
+/* Written by one lcore alone, read by all. */
+struct sa_use {
+	uint64_t packets, bytes;
+	uint32_t last_use; /* CLOCK_MONOTONIC seconds; 0: never */
+} __attribute__((packed, aligned(4)));
+
 /*
  * The hot half: what a packet needs, by cache lines. With many SAs none of it is in a cache, and what counts then is how many pairs of
  * lines a packet touches: processors fetch memory by pairs.
@@ -205,7 +211,7 @@ struct sa {
 	_Atomic uint8_t active; /* which template counts */
 	uint8_t sync; /* enum sa_sync */
 	uint8_t rounds; /* NATIVE: 10, 12 or 14 */
-	uint8_t reserved[1];
+	_Atomic bool mapping_told; /* a new address of the peer was, less than a second ago */
 	uint32_t slot;
 	uint32_t reqid;
 	uint32_t salt; /* as it stands in the nonce */
@@ -216,14 +222,13 @@ struct sa {
 	_Atomic uint16_t
 		mtu; /* outbound: of the path to the peer, layer 3, ESP included; 0: not known */
 	uint32_t if_id, mark; /* of the packets that it opens: for policies */
-	/* Line 2: changes with traffic. */
-	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t sqn; /* outbound: last number given */
-	_Atomic uint64_t sqn_limit; /* outbound: last number that may be given now */
-	uint64_t sqn_max; /* and ever: the limit, but where numbers are reserved in a file */
 	_Atomic uint16_t worker; /* inbound: the worker that owns the window, or SA_NO_WORKER */
-	_Atomic bool mapping_told; /* a new address of the peer was, less than a second ago */
 	uint16_t peer_port; /* inbound, ESP in UDP: where packets come from; network order */
+	/* Line 2: changes with traffic. */
+	_Alignas(RTE_CACHE_LINE_SIZE) struct sa_use use; /* but SHARED */
 	struct ip_addr peer;
+	_Atomic uint64_t sqn; /* outbound: last number given */
+	_Atomic uint64_t sqn_limit; /* outbound: last number that may be given now */
 	_Atomic uint64_t
 		lent; /* inbound: sa_for() other policies, too, as its owner is dead; 0: none */
 	/* Lines 3 and 4: one in use, the other for sad_update(). */
@@ -232,9 +237,18 @@ struct sa {
 	_Alignas(SA_ALIGN) uint8_t native[SA_NATIVE_LEN];
 };
 
-_Static_assert(offsetof(struct sa, template) == 2 * RTE_CACHE_LINE_SIZE &&
+_Static_assert(offsetof(struct sa, use) == RTE_CACHE_LINE_SIZE &&
+		       offsetof(struct sa, template) == 2 * RTE_CACHE_LINE_SIZE &&
 		       offsetof(struct sa, native) == 4 * RTE_CACHE_LINE_SIZE,
 	"the hot half of an SA");
+
+/* The last number that an outbound SA may ever give; its limit is less where numbers are reserved in a file. Any thread. */
+static inline uint64_t
+sa_last_number(const struct sa *sa)
+{
+	/* The end of a 64-bit space is out of reach; the margin keeps an atomic add from wrapping. */
+	return sa->flags & SA_F_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+}
 
 /* Whether what comes by an SA is for the policies of that owner and reqid: its own, or those that it is lent to. Any thread. */
 static inline bool
@@ -244,12 +258,11 @@ sa_is_for(const struct sa *sa, uint32_t owner_tag, uint32_t reqid)
 	       atomic_load_explicit(&sa->lent, memory_order_relaxed) == sa_for(owner_tag, reqid);
 }
 
-/* Written by one lcore alone, read by all; an SA's sum is over the workers. */
+/* Written by one lcore alone, read by all; what an SA has in sum is over the workers, with its own use. */
 struct sa_counters {
-	uint64_t packets, bytes;
-	uint64_t last_use; /* TSC; 0: never */
+	struct sa_use use; /* SHARED */
 	uint32_t errors[SA_ERR_MAX];
-	uint32_t reserved[3];
+	uint32_t reserved[4];
 };
 
 _Static_assert(sizeof(struct sa_counters) == RTE_CACHE_LINE_SIZE, "one line an SA and worker");

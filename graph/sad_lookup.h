@@ -29,6 +29,15 @@ struct sad_foreign_key {
 	uint32_t proto;
 };
 
+/* The slot that an SPI (network order) of ours has, and that one of others' has most likely. Any data-plane lcore. */
+static inline uint32_t
+sad_slot(const struct sad *sad, uint32_t spi)
+{
+	const struct sad_view *v = (const struct sad_view *)sad;
+
+	return (rte_be_to_cpu_32(spi) - v->spi_min) & v->mask;
+}
+
 /*
  * The live inbound SA of that SPI (network order) and protocol, or NULL. Any data-plane lcore; the pointer
  * is good until the next quiescent state. RFC 4301, 4.1: a unicast SA is found by its SPI.
@@ -37,7 +46,7 @@ static inline struct sa *
 sad_lookup(const struct sad *sad, uint32_t spi, uint8_t proto)
 {
 	const struct sad_view *v = (const struct sad_view *)sad;
-	struct sa *sa = &v->sas[(rte_be_to_cpu_32(spi) - v->spi_min) & v->mask];
+	struct sa *sa = &v->sas[sad_slot(sad, spi)];
 	struct sad_foreign_key key;
 	void *slot;
 
@@ -94,8 +103,7 @@ sad_awaits(const struct sad *sad, uint32_t spi)
 	const struct sad_view *v = (const struct sad_view *)sad;
 
 	return spi != 0 &&
-	       atomic_load_explicit(&v->awaited[(rte_be_to_cpu_32(spi) - v->spi_min) & v->mask],
-		       memory_order_acquire) == spi;
+	       atomic_load_explicit(&v->awaited[sad_slot(sad, spi)], memory_order_acquire) == spi;
 }
 
 /* An SA that a policy names, or NULL when it takes no packets any more. Any data-plane lcore. */
@@ -112,8 +120,18 @@ static inline void
 sad_prefetch_out(const struct sa *sa)
 {
 	rte_prefetch0(sa);
-	rte_prefetch0(&sa->sqn);
+	rte_prefetch0(&sa->use);
 	rte_prefetch0(&sa->template[0]);
+}
+
+/* The same of what opening reads. */
+static inline void
+sad_prefetch_in(const struct sad *sad, uint32_t slot)
+{
+	const struct sa *sa = &((const struct sad_view *)sad)->sas[slot];
+
+	rte_prefetch0(sa);
+	rte_prefetch0(&sa->use);
 }
 
 /*

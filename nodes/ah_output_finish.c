@@ -9,8 +9,7 @@ enum { EDGE_LOOKUP, EDGE_DROP, EDGE_LOOKUP6 };
 static inline rte_edge_t
 finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 {
-	const struct sa *sa = p->sa;
-	struct sa_counters *c = &w->sa_counters[sa->slot];
+	struct sa *sa = p->sa;
 	struct ah_hdr *ah = rte_pktmbuf_mtod_offset(m, struct ah_hdr *, p->esp_at);
 
 	ah_uncover(m, p->esp_at);
@@ -21,9 +20,7 @@ finish(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		p->drop = DROP_CRYPTO_ERROR;
 		return EDGE_DROP;
 	}
-	c->packets++;
-	c->bytes += p->clear_len;
-	c->last_use = w->now;
+	worker_sa_used(w, sa, 1, p->clear_len);
 	return esp_version(m) == 4 ? EDGE_LOOKUP : EDGE_LOOKUP6;
 }
 

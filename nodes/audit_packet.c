@@ -83,7 +83,7 @@ read_event(const struct rte_mbuf *m, const struct pkt *p, uint8_t proto, struct 
 	case AUDIT_OVERFLOW:
 		e->proto = p->sa->flags & SA_F_AH ? IPPROTO_AH : IPPROTO_ESP;
 		e->spi = p->sa->template[atomic_load(&p->sa->active)].spi;
-		e->sqn = p->sa->sqn_max;
+		e->sqn = sa_last_number(p->sa);
 		break;
 	case AUDIT_SELECTOR:
 		e->proto = p->sa->flags & SA_F_AH ? IPPROTO_AH : IPPROTO_ESP;

@@ -251,6 +251,9 @@ crypto_sync_run(
 		for (uint16_t i = 0; i < some; i++) {
 			struct pkt *p = pkt(pkts[at + i]);
 
+			if (i < ESP_GCM_AHEAD && p->sa != sa && sa->sync == SA_SYNC_NATIVE)
+				esp_gcm_prefetch(p->sa);
+
 			c->item[i].sa = p->sa;
 			crypto_item_fill(&c->item[i], pkts[at + i], p, p->sa);
 			p->crypto_status = RTE_CRYPTO_OP_STATUS_SUCCESS;

@@ -8,6 +8,8 @@
 
 enum { EDGE_SUBMIT, EDGE_DROP };
 
+#define AHEAD 8 /* packets whose SAs are on their way */
+
 /* RFC 4303, 3.4: up to the integrity check, which a crypto lcore does. p->l3_len: where ESP begins. */
 static inline rte_edge_t
 open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
@@ -50,14 +52,27 @@ open_esp(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	return EDGE_SUBMIT;
 }
 
+/* With many SAs they are in no cache. */
+static inline void
+prefetch_sa(struct worker *w, const struct rte_mbuf *m)
+{
+	const struct rte_esp_hdr *esp =
+		rte_pktmbuf_mtod_offset(m, const struct rte_esp_hdr *, pkt(m)->l3_len);
+
+	sad_prefetch_in(w->sad, sad_slot(w->sad, esp->spi));
+}
+
 static uint16_t
 esp_decrypt_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
 {
 	struct stream s = stream_begin(graph, node, objs);
 	struct worker *w = worker_of(node);
 
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
+		if (likely(i + AHEAD < n))
+			prefetch_sa(w, objs[i + AHEAD]);
 		stream_put(&s, i, open_esp(w, objs[i], pkt(objs[i])));
+	}
 	return stream_end(&s, n);
 }
 

@@ -153,7 +153,6 @@ finish_plain(struct worker *w, struct rte_mbuf *m, struct pkt *p, struct sa *sa)
 static inline void
 finish_run(struct worker *w, struct stream *s, uint16_t from, uint16_t end, struct sa *sa)
 {
-	struct sa_counters *c = &w->sa_counters[sa->slot];
 	bool plain = is_plain(sa);
 	uint64_t packets = 0, bytes = 0;
 
@@ -167,9 +166,7 @@ finish_run(struct worker *w, struct stream *s, uint16_t from, uint16_t end, stru
 	}
 	if (packets == 0)
 		return;
-	c->packets += packets;
-	c->bytes += bytes;
-	c->last_use = w->now;
+	worker_sa_used(w, sa, packets, bytes);
 }
 
 static uint16_t

@@ -9,6 +9,7 @@
 #include <rte_ether.h>
 #include <rte_udp.h>
 
+#define AHEAD 8 /* packets whose SAs are on their way */
 #define SHORT_PADDING 3 /* bytes, with a trailer that is one word */
 
 /* What sealing adds before the payload. */
@@ -310,7 +311,6 @@ seal_unjudged_run(struct worker *w, void **objs, uint16_t n)
 		if (unlikely(ivs == NULL))
 			return 0;
 	}
-	rte_prefetch0(&w->sa_counters[sa->slot]); /* for esp-encrypt-finish */
 	sqn = shared ? sa_take_numbers(sa, &n) : sa_next_numbers(sa, &n);
 	if (likely(sa->iv_len == sizeof(uint64_t)))
 		n = seal_plain(objs, n, sa, t, limit, sqn, sizeof(uint64_t), NULL);
@@ -329,7 +329,11 @@ seal_unjudged(struct worker *w, void **objs, uint16_t n)
 {
 	uint16_t at = 0, run;
 
+	for (uint16_t i = 0; i < RTE_MIN(n, AHEAD); i++)
+		sad_prefetch_out(pkt(objs[i])->sa);
 	while (at < n) {
+		if (at + AHEAD < n)
+			sad_prefetch_out(pkt(objs[at + AHEAD])->sa);
 		run = seal_unjudged_run(w, &objs[at], n - at);
 		if (unlikely(run == 0))
 			break;

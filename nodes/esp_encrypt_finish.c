@@ -48,10 +48,9 @@ struct batch {
 
 /* Packets from one to end, of one SA: they are counted, and their edges and peers said. */
 static inline void
-finish_run(struct worker *w, struct batch *b, void **objs, uint16_t from, uint16_t end,
-	const struct sa *sa)
+finish_run(
+	struct worker *w, struct batch *b, void **objs, uint16_t from, uint16_t end, struct sa *sa)
 {
-	struct sa_counters *c = &w->sa_counters[sa->slot];
 	uint64_t packets = 0, bytes = 0;
 
 	for (uint16_t i = from; i < end; i++) {
@@ -70,9 +69,7 @@ finish_run(struct worker *w, struct batch *b, void **objs, uint16_t from, uint16
 	}
 	if (unlikely(packets == 0))
 		return;
-	c->packets += packets;
-	c->bytes += bytes;
-	c->last_use = w->now;
+	worker_sa_used(w, sa, packets, bytes);
 }
 
 /* Its way by that next hop: all but a neighbour's is ip4-lookup's to tell. */
@@ -103,7 +100,7 @@ esp_encrypt_finish_process(struct rte_graph *graph, struct rte_node *node, void 
 
 		b.n_peers = 0;
 		for (uint16_t from = 0, end; from < burst; from = end) {
-			const struct sa *sa = pkt(objs[at + from])->sa;
+			struct sa *sa = pkt(objs[at + from])->sa;
 
 			for (end = from + 1; end < burst && pkt(objs[at + end])->sa == sa;)
 				end++;

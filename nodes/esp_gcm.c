@@ -20,7 +20,6 @@
 #define BLOCK 16
 #define REG 64 /* bytes a register */
 #define CHUNK_REGS 4 /* registers that are worked on at a time */
-#define AHEAD 8 /* packets whose keys are on their way */
 #define CHUNK (CHUNK_REGS * REG / BLOCK) /* blocks */
 
 #define POLY_HIGH 0xc200000000000000 /* of the polynomial's upper half */
@@ -344,8 +343,8 @@ process(const struct sa *sa, const struct crypto_item *item, const bool seal)
 INLINE void
 prefetch_key(const struct crypto_item *item, const struct crypto_item *end)
 {
-	if (item + AHEAD < end && item[AHEAD].sa != item[AHEAD - 1].sa)
-		esp_gcm_prefetch(item[AHEAD].sa);
+	if (item + ESP_GCM_AHEAD < end && item[ESP_GCM_AHEAD].sa != item[ESP_GCM_AHEAD - 1].sa)
+		esp_gcm_prefetch(item[ESP_GCM_AHEAD].sa);
 }
 
 void

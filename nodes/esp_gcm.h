@@ -20,6 +20,7 @@
 
 #define ESP_GCM_ROUNDS_MAX 14
 #define ESP_GCM_POWERS 17
+#define ESP_GCM_AHEAD 8 /* packets whose keys are on their way */
 
 /* An SA's key, in its native. What else there is to know says the SA itself. */
 struct esp_gcm_key {
@@ -43,8 +44,11 @@ esp_gcm_key(const struct sa *sa)
 static inline void
 esp_gcm_prefetch(const struct sa *sa)
 {
-	for (size_t at = 2 * RTE_CACHE_LINE_SIZE; at < SA_NATIVE_LEN; at += RTE_CACHE_LINE_SIZE)
-		rte_prefetch1(sa->native + at);
+	for (size_t at = 2 * RTE_CACHE_LINE_SIZE; at < 7 * RTE_CACHE_LINE_SIZE;
+		at += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(sa->native + at);
+	if (sa->rounds > 10)
+		rte_prefetch0(sa->native + 7 * RTE_CACHE_LINE_SIZE);
 }
 
 /* Whether this processor can. All that follows is only to be called where it can. */

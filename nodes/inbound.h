@@ -87,18 +87,15 @@ inbound_authentic(struct worker *w, struct pkt *p, struct sa *sa)
 		c->errors[SA_ERR_REPLAY]++;
 		return DROP_ESP_REPLAY;
 	}
-	c->last_use = w->now;
+	worker_sa_used(w, sa, 0, 0);
 	return DROP_NONE;
 }
 
 /* The packet is what it was before it was sealed: it counts, and its SA's policy is to be asked. */
 static inline void
-inbound_accepted(struct worker *w, struct rte_mbuf *m, struct pkt *p, const struct sa *sa)
+inbound_accepted(struct worker *w, struct rte_mbuf *m, struct pkt *p, struct sa *sa)
 {
-	struct sa_counters *c = &w->sa_counters[sa->slot];
-
-	c->packets++;
-	c->bytes += rte_pktmbuf_pkt_len(m);
+	worker_sa_used(w, sa, 1, rte_pktmbuf_pkt_len(m));
 	p->flags |= PKT_F_DECRYPTED;
 }
 

@@ -168,8 +168,7 @@ output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uin
 	if (likely(answer & SPD_ANSWER_SA)) {
 		struct sa *sa = spd_answer_sa(answer);
 
-		if (likely(complete && !(pkt(s->objs[from])->flags & PKT_F_OWN_L2) &&
-			    atomic_load_explicit(&sa->spi, memory_order_acquire) != 0)) {
+		if (likely(complete && !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
 			for (uint16_t i = from; i < end; i++)
 				pkt(s->objs[i])->sa = sa;
 			stream_put(s, from, answer & SPD_ANSWER_AH ? EDGE_AH : EDGE_ENCRYPT);
@@ -197,9 +196,6 @@ ipsec_output_process(struct rte_graph *graph, struct rte_node *node, void **objs
 		if (b.n > 0)
 			continue;
 		spd_batch_lookup(w, &b, SPD_OUT, SPD_OUT, &objs[at], n - at);
-		for (uint16_t k = 0; k < b.n_keys; k++)
-			if (likely(b.answer[k] & SPD_ANSWER_SA))
-				sad_prefetch_out(spd_answer_sa(b.answer[k]));
 		for (uint16_t k = 0, from = at; k < b.n_keys; from = at + b.end[k++])
 			output_run(w, &s, complete, from, at + b.end[k], b.answer[k]);
 	}

@@ -91,7 +91,7 @@ static inline void
 sa_no_number(struct worker *w, struct pkt *p)
 {
 	const struct sa *sa = p->sa;
-	bool over = atomic_load_explicit(&sa->sqn, memory_order_relaxed) >= sa->sqn_max;
+	bool over = atomic_load_explicit(&sa->sqn, memory_order_relaxed) >= sa_last_number(sa);
 
 	w->sa_counters[sa->slot].errors[over ? SA_ERR_OVERFLOW : SA_ERR_OVERLOAD]++;
 	p->drop = over ? DROP_ESP_OVERFLOW : DROP_ESP_UNRESERVED;

@@ -9,6 +9,7 @@
 #include "iv_random.h"
 #include "pkt.h"
 #include "reassembly.h"
+#include "sad.h"
 #include "spd.h"
 
 #include <stdatomic.h>
@@ -47,9 +48,7 @@ struct spd_recent {
 
 struct rcu_lcore;
 struct rte_rcu_qsbr;
-struct sad;
 struct fib;
-struct sa_counters;
 struct reassembly;
 struct probe_lcore;
 struct worker;
@@ -134,7 +133,7 @@ struct worker {
 	struct sad *sad;
 	struct spd *spd;
 	struct fib *fib;
-	struct sa_counters *sa_counters; /* [slot] */
+	struct sa_counters *sa_counters; /* [slot]: errors; its use says worker_sa_used() */
 	struct worker_sockets *_Atomic *sockets; /* shared by all */
 	const bool (*pair_bypass)[WORKER_MAX_PORTS]; /* [in][out]: default action is bypass */
 	bool local_bypass; /* default action of clear packets to and from ourselves */
@@ -214,6 +213,18 @@ static inline struct worker *
 worker_of(const struct rte_node *node)
 {
 	return ((const struct worker_ctx *)(const void *)node->ctx)->w;
+}
+
+/* An SA sealed or opened so many packets: counted where nobody else counts, in the SA itself if it is this worker's alone. */
+static inline void
+worker_sa_used(struct worker *w, struct sa *sa, uint64_t packets, uint64_t bytes)
+{
+	struct sa_use *use =
+		likely(!(sa->flags & SA_F_SHARED)) ? &sa->use : &w->sa_counters[sa->slot].use;
+
+	use->packets += packets;
+	use->bytes += bytes;
+	use->last_use = w->seconds;
 }
 
 static inline uint64_t *

@@ -215,7 +215,8 @@ START_TEST(an_overflow_ends_in_a_resync)
 		m.body.add_sa.life.packets_hard = 1;
 		fill_slot(3, 1);
 		ck_assert_int_eq(ask(&m, NULL), 0);
-		sad_worker_counters(w.c->sad, 0)[slot_of(SA_DIR_OUT, 0x1000 + i, PEER)].packets = 1;
+		sad_worker_counters(w.c->sad, 0)[slot_of(SA_DIR_OUT, 0x1000 + i, PEER)]
+			.use.packets = 1;
 	}
 	w.max_events = 100;
 	for (unsigned int i = 0; i < 10; i++)
@@ -252,7 +253,7 @@ START_TEST(a_hello_brings_what_was_under_way)
 	m.body.add_sa.life.packets_soft = 1;
 	fill_slot(3, 1);
 	ck_assert_int_eq(ask(&m, NULL), 0);
-	sad_worker_counters(w.c->sad, 0)[slot_of(SA_DIR_OUT, 0x1000, PEER)].packets = 1;
+	sad_worker_counters(w.c->sad, 0)[slot_of(SA_DIR_OUT, 0x1000, PEER)].use.packets = 1;
 	for (unsigned int i = 0; i < 20; i++) {
 		sad_tick(w.c->sad, expire, NULL);
 		pass(1);

@@ -276,8 +276,8 @@ START_TEST(sa_tells_all_but_the_key)
 	char *text;
 
 	world_add_sa(SA_DIR_OUT, 0x10000001, 5);
-	c[in].packets = 7;
-	c[in].bytes = 700;
+	c[in].use.packets = 7;
+	c[in].use.bytes = 700;
 	c[in].errors[SA_ERR_ICV] = 2;
 	c[in].errors[SA_ERR_REPLAY] = 3;
 	data = ask_data("{\"command\":\"sa\",\"args\":{\"spi\":\"0xabcdef01\"}}");

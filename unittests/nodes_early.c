@@ -75,7 +75,7 @@ START_TEST(wait_for_their_sa)
 	for (unsigned int i = 1; i <= 101; i++)
 		ck_assert_uint_eq(sent(LAN, got), 100 + i);
 	nothing_left();
-	ck_assert_uint_eq(worker(0)->sa_counters[slot].packets, 101);
+	ck_assert_uint_eq(sa_at(slot)->use.packets, 101);
 	ck_assert_uint_eq(worker(0)->early.n, 0);
 	put_number(spi, 100, 100);
 	run();

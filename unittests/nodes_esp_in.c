@@ -110,8 +110,8 @@ START_TEST(known_answers)
 		}
 		ck_assert_uint_eq(local ? punted(PUNT_OTHER, got) : sent(LAN, got), len);
 		ck_assert_mem_eq(got + 14, clear, len);
-		ck_assert_uint_eq(counters()->packets, 1);
-		ck_assert_uint_eq(counters()->bytes, len);
+		ck_assert_uint_eq(sa_at(in)->use.packets, 1);
+		ck_assert_uint_eq(sa_at(in)->use.bytes, len);
 		ck_assert_int_eq(sad_del(world.r.sad, in), 0);
 		run();
 	}
@@ -148,9 +148,9 @@ START_TEST(sizes_and_pieces)
 		ck_assert_mem_eq(got + 14, clear, size);
 		bytes += size;
 	}
-	ck_assert_uint_eq(counters()->packets, 1481);
-	ck_assert_uint_eq(counters()->bytes, bytes);
-	ck_assert_uint_ne(counters()->last_use, 0);
+	ck_assert_uint_eq(sa_at(in)->use.packets, 1481);
+	ck_assert_uint_eq(sa_at(in)->use.bytes, bytes);
+	ck_assert_uint_ne(sa_at(in)->use.last_use, 0);
 }
 END_TEST
 
@@ -305,7 +305,7 @@ START_TEST(flipped_bits)
 	}
 	nothing_left();
 	ck_assert_uint_eq(counters()->errors[SA_ERR_ICV], icv);
-	ck_assert_uint_eq(counters()->packets, 1);
+	ck_assert_uint_eq(sa_at(in)->use.packets, 1);
 	opens(&e, &inner);
 }
 END_TEST

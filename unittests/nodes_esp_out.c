@@ -69,8 +69,8 @@ START_TEST(sizes)
 			size - 19, false);
 		bytes += size;
 	}
-	ck_assert_uint_eq(worker(0)->sa_counters[out].packets, 1427);
-	ck_assert_uint_eq(worker(0)->sa_counters[out].bytes, bytes);
+	ck_assert_uint_eq(sa_at(out)->use.packets, 1427);
+	ck_assert_uint_eq(sa_at(out)->use.bytes, bytes);
 	ck_assert_uint_eq(sa_at(out)->sqn, 1427);
 }
 END_TEST

@@ -269,7 +269,7 @@ START_TEST(tunnel_mtu)
 		wait_ms(100);
 	}
 	/* No number was taken by what did not fit. */
-	ck_assert_uint_eq(sa_at(out)->sqn, worker(0)->sa_counters[out].packets);
+	ck_assert_uint_eq(sa_at(out)->sqn, sa_at(out)->use.packets);
 }
 END_TEST
 

@@ -149,7 +149,7 @@ START_TEST(out_by_quote)
 	stays(&e, DROP_POLICY_DEFAULT);
 	e = BUT(of_b, quoted, 19);
 	stays(&e, DROP_POLICY_DEFAULT);
-	ck_assert_uint_eq(worker(0)->sa_counters[out].packets, 5);
+	ck_assert_uint_eq(sa_at(out)->use.packets, 5);
 }
 END_TEST
 
@@ -318,7 +318,7 @@ hub(uint32_t reqid_of_answer, bool lent)
 	if (reqid_of_answer == REQID)
 		sealed_is(ip, len);
 	else
-		ck_assert_uint_eq(worker(0)->sa_counters[out].packets, 0);
+		ck_assert_uint_eq(sa_at(out)->use.packets, 0);
 }
 
 START_TEST(through_a_hub)

@@ -265,7 +265,7 @@ START_TEST(tunnel_before)
 		ck_assert_mem_eq(whole, ip, 1500);
 	}
 	/* Each took a number of its own, and none is missing. */
-	ck_assert_uint_eq(sa_at(out)->sqn, worker(0)->sa_counters[out].packets);
+	ck_assert_uint_eq(sa_at(out)->sqn, sa_at(out)->use.packets);
 	ck_assert_uint_eq(worker(0)->sa_counters[out].errors[SA_ERR_MTU], 0);
 }
 END_TEST

@@ -232,45 +232,73 @@ START_TEST(no_sa)
 	no_drops();
 	ck_assert_uint_gt(sent(WAN, got), 100);
 	p->acquire = SPD_ACQUIRE_IDLE;
-	sa_at(out)->spi = 0;
+	spd_bind(world.r.spd, p, SPD_NO_SA);
 	refused(LAN, &outward, DROP_POLICY_NO_SA);
 	ck_assert_uint_eq(p->acquire, SPD_ACQUIRE_READY);
 	ck_assert_uint_ne(p->used, 0);
 }
 END_TEST
 
-/* A lcore that was held up after it had found a policy, while that one and its SA were replaced: the packet takes the new SA. */
-START_TEST(held_up_while_rekeyed)
+static struct spd_found *
+found_of_late(void)
 {
 	struct spd_recent *all = worker(0)->recent[SPD_OUT];
-	struct spd_found *found = NULL;
-	uint32_t old, spi;
-	struct spd_policy *p;
-	uint8_t got[PACKET_MAX];
 
-	tunnel(0, 64, &in, &old);
-	put_ip4(LAN, &outward);
-	run();
-	ck_assert_uint_gt(sent(WAN, got), 100);
 	for (unsigned int i = 0; i < 2 * worker(0)->n_recent; i++)
 		if (all[i / 2].found[i % 2].answer != 0)
-			found = &all[i / 2].found[i % 2];
-	ck_assert_ptr_nonnull(found);
-	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT, .spi = 0x4711});
-	p = policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.2.0.0/16", REQID, NULL);
-	ck_assert(found->answer & SPD_ANSWER_SA);
-	spd_bind(world.r.spd, p, out);
-	sa_at(old)->spi = 0;
-	/* As if this were the state in which it was found. */
-	found->seen.when = spd_state4(world.r.spd, SPD_OUT) << 24 | (found->seen.when & 0xffffff);
+			return &all[i / 2].found[i % 2];
+	ck_abort_msg("nothing was kept");
+}
+
+static uint32_t
+sealed_by(void)
+{
+	uint8_t got[PACKET_MAX];
+	uint32_t spi;
+
 	put_ip4(LAN, &outward);
 	run();
 	no_drops();
 	ck_assert_uint_gt(sent(WAN, got), 100);
 	memcpy(&spi, got + 14 + 20, sizeof(spi));
-	ck_assert_uint_eq(rte_be_to_cpu_32(spi), 0x4711);
-	/* That one dies, too: there is none. */
-	sa_at(out)->spi = 0;
+	return rte_be_to_cpu_32(spi);
+}
+
+/*
+ * A lcore that was held up after it had found an SA, while that one was replaced, seals with what it found, whole as it still is; one that
+ * had found a policy without a living SA takes the new one.
+ */
+START_TEST(held_up_while_rekeyed)
+{
+	struct spd_policy *first, *p;
+	struct spd_found *found;
+	spd_answer answers[2];
+	uint32_t old;
+
+	old = sa(&(struct sa_spec){.dir = SA_DIR_OUT});
+	first = policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.2.0.0/16", REQID, NULL);
+	spd_bind(world.r.spd, first, old);
+	ck_assert_uint_eq(sealed_by(), SPI_OUT);
+	found = found_of_late();
+	ck_assert(found->answer & SPD_ANSWER_SA);
+	answers[0] = (spd_answer)first;
+	answers[1] = found->answer;
+	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT, .spi = 0x4711});
+	p = policy(SPD_OUT, SPD_PROTECT, "10.1.0.0/16 > 10.2.0.0/16", REQID, NULL);
+	ck_assert_ptr_ne(p, first);
+	spd_bind(world.r.spd, p, out);
+	sa_at(old)->spi = 0;
+	for (unsigned int i = 0; i < 2; i++) {
+		/* As if this were the state in which it was found. */
+		found->seen.when =
+			spd_state4(world.r.spd, SPD_OUT) << 24 | (found->seen.when & 0xffffff);
+		found->answer = answers[i];
+		ck_assert_uint_eq(sealed_by(), i == 0 ? 0x4711 : SPI_OUT);
+	}
+	/* Once it looks anew, the new one. That one ends, too: there is none. */
+	found->seen.when = 0;
+	ck_assert_uint_eq(sealed_by(), 0x4711);
+	spd_bind(world.r.spd, p, SPD_NO_SA);
 	refused(LAN, &outward, DROP_POLICY_NO_SA);
 }
 END_TEST

@@ -396,7 +396,7 @@ START_TEST(a_slot_is_reused_after_its_grace_period)
 	sa = lookup(spi[0]);
 	atomic_store(&rcu_lcore(rcu, 0)->begun, 1);
 	ck_assert_int_eq(find_in(spi[0], &slot), 0);
-	sad_worker_counters(sad, 2)[slot].packets = 5;
+	sad_worker_counters(sad, 2)[slot].use.packets = 5;
 	ck_assert_int_eq(sad_del(sad, slot), 0);
 	ck_assert_int_eq(sad_del(sad, slot), -ENOENT);
 	ck_assert_ptr_null(lookup(spi[0]));
@@ -423,7 +423,7 @@ START_TEST(a_slot_is_reused_after_its_grace_period)
 	ck_assert_uint_eq(sessions, SLOTS - 1);
 	ck_assert_uint_eq(sa->salt, 0); /* wiped */
 	ck_assert_ptr_null(sa->session);
-	ck_assert_uint_eq(sad_worker_counters(sad, 2)[slot].packets, 0);
+	ck_assert_uint_eq(sad_worker_counters(sad, 2)[slot].use.packets, 0);
 	ck_assert_uint_eq(sad_count(sad, SA_FREE), 1);
 	spi[0] = reserve();
 	ck_assert_ptr_eq(hot(must_add_reserved(spi[0])), sa);

@@ -321,12 +321,15 @@ START_TEST(hard_alone)
 }
 END_TEST
 
-/* The counters of all workers count together. */
+/* The counters of all workers count together, and with the SA's own, here in the place of the first one's. */
 static void
 count(uint32_t slot, uint16_t worker, uint64_t packets, uint64_t bytes)
 {
-	sad_worker_counters(sad, worker)[slot].packets += packets;
-	sad_worker_counters(sad, worker)[slot].bytes += bytes;
+	struct sa_use *use = worker == 0 ? &((struct sa *)(uintptr_t)sad_hot(sad, slot))->use
+					 : &sad_worker_counters(sad, worker)[slot].use;
+
+	use->packets += packets;
+	use->bytes += bytes;
 }
 
 START_TEST(bytes_run_out)
@@ -415,7 +418,7 @@ START_TEST(extended_numbers_last_longer)
 	hot(slot)->sqn = 1ull << 63;
 	pass(1000);
 	expect(0, false);
-	hot(slot)->sqn = hot(slot)->sqn_max;
+	hot(slot)->sqn = sa_last_number(hot(slot));
 	pass(1000);
 	expect(1, true);
 }
@@ -478,13 +481,13 @@ START_TEST(says_when_it_was_used)
 
 	sad_usage(sad, slot, &use);
 	ck_assert_uint_eq(use.last_use, 0);
-	sad_worker_counters(sad, 1)[slot].last_use = rte_get_tsc_cycles();
+	sad_worker_counters(sad, 1)[slot].use.last_use = clock_ms / 1000;
 	sad_usage(sad, slot, &use);
 	ck_assert(use.last_use == clock_ms / 1000);
-	sad_worker_counters(sad, 1)[slot].last_use -= 10 * rte_get_tsc_hz();
+	sad_worker_counters(sad, 1)[slot].use.last_use -= 10;
 	sad_usage(sad, slot, &use);
 	ck_assert(use.last_use == clock_ms / 1000 - 10);
-	sad_worker_counters(sad, 0)[slot].last_use = rte_get_tsc_cycles() - 3 * rte_get_tsc_hz();
+	sad_worker_counters(sad, 0)[slot].use.last_use = clock_ms / 1000 - 3;
 	sad_usage(sad, slot, &use);
 	ck_assert(use.last_use == clock_ms / 1000 - 3); /* the latest of all workers */
 }

@@ -265,7 +265,7 @@ START_TEST(expired_sas_are_not_taken)
 	for (unsigned int i = 2; i-- > 0;) {
 		struct sa *sa = (struct sa *)(uintptr_t)sad_hot(sad, slot[i]);
 
-		sa->sqn = sa->sqn_max;
+		sa->sqn = sa_last_number(sa);
 		for (unsigned int n = 0; n < 16; n++)
 			sad_tick(sad, hard, sad);
 		ck_assert(sad_cold(sad, slot[i])->hard_sent);
