@@ -11,12 +11,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 
 #define TIMEOUT_SECONDS 10
 #define HEADERS_MAX 8192
+#define INPUT_MAX (2 * HEADERS_MAX)
 #define CLIENTS 32
 #define LOOK_SECONDS 1
 
@@ -69,6 +71,19 @@ on_look(evutil_socket_t fd, short what, void *arg)
 	sweep(arg);
 }
 
+/* evhttp reads on while it writes a reply, and waits for the end of any line: who sends more than a request has is cut off. */
+static void
+on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct bufferevent *bev = arg;
+
+	(void)info;
+	if (evbuffer_get_length(in) <= INPUT_MAX)
+		return;
+	bufferevent_disable(bev, EV_READ);
+	bufferevent_trigger_event(bev, BEV_EVENT_READING | BEV_EVENT_EOF, BEV_TRIG_DEFER_CALLBACKS);
+}
+
 /* A connection comes. */
 static struct bufferevent *
 on_client(struct event_base *base, void *arg)
@@ -79,6 +94,10 @@ on_client(struct event_base *base, void *arg)
 	sweep(m);
 	if (bev == NULL)
 		return NULL;
+	if (evbuffer_add_cb(bufferevent_get_input(bev), on_input, bev) == NULL) {
+		bufferevent_free(bev);
+		return NULL;
+	}
 	if (m->n_clients == CLIENTS) {
 		/* evhttp sees its end, and closes it in the next turn of the event loop. */
 		shutdown(bufferevent_getfd(m->client[0]), SHUT_RDWR);

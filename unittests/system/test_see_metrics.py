@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What watches a router from outside: Prometheus and the service manager."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import socket
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +113,30 @@ def test_idle_clients_take_no_descriptors(site):
     for s in idle:
         s.close()
     wait_for("all of them to be gone", lambda: descriptors() <= before + 3)
+    assert router.stop() == 0
+
+
+@pytest.mark.parametrize("first", (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n",
+                                   b"POST /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"), ids=("asks", "chunk"))
+def test_a_client_that_sends_on_takes_no_memory(site, first):
+    """One that asks and asks and takes no reply, and one whose line of a chunk's size never ends."""
+    router = Router(site, conf(metrics={"port": PORT})).start()
+
+    def kilobytes():
+        return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{router.process.pid}/status").read_text())[1])
+    before = kilobytes()
+    with site.inside():
+        s = socket.socket()
+    with s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(5)
+        s.connect(("127.0.0.1", PORT))
+        with contextlib.suppress(OSError):
+            s.sendall(first * (2000 if first.startswith(b"GET") else 1))
+            for _ in range(100):
+                s.sendall(b"0" * 1000000)
+        assert kilobytes() < before + 20000
+        assert "cygnet_" in get(site, f"http://127.0.0.1:{PORT}/metrics")[1]
     assert router.stop() == 0
 
 
