@@ -2,10 +2,12 @@
 #include "metrics.h"
 
 #include "accept_pause.h"
+#include "addr.h"
 #include "ctl.h"
 #include "log.h"
 #include "metrics_ike.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +17,13 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 
 #define TIMEOUT_SECONDS 10
 #define HEADERS_MAX 8192
 #define INPUT_MAX (2 * HEADERS_MAX)
 #define CLIENTS 32
+#define BACKLOG 128
 #define LOOK_SECONDS 1
 
 /*
@@ -143,6 +147,46 @@ on_metrics(struct evhttp_request *req, void *arg)
 		evbuffer_free(out);
 }
 
+/* evhttp_bind_socket() would ask the resolver, who knows no address of a family that only the loopback has. */
+static struct evhttp_bound_socket *
+bind_to(struct metrics *m, const char *address, unsigned int port)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} to = {0};
+	struct evconnlistener *listener;
+	struct evhttp_bound_socket *bound;
+	struct ip_addr parsed;
+	socklen_t len;
+
+	if (addr_parse(address, &parsed) < 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (parsed.family == 4) {
+		len = sizeof(to.in);
+		to.in.sin_family = AF_INET;
+		to.in.sin_port = htons(port);
+		memcpy(&to.in.sin_addr, parsed.b, sizeof(to.in.sin_addr));
+	} else {
+		len = sizeof(to.in6);
+		to.in6.sin6_family = AF_INET6;
+		to.in6.sin6_port = htons(port);
+		memcpy(&to.in6.sin6_addr, parsed.b, sizeof(to.in6.sin6_addr));
+	}
+	listener = evconnlistener_new_bind(m->ctl->r->base, NULL, NULL,
+		LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, BACKLOG, &to.sa,
+		len);
+	if (listener == NULL)
+		return NULL;
+	bound = evhttp_bind_listener(m->http, listener);
+	if (bound == NULL)
+		evconnlistener_free(listener);
+	return bound;
+}
+
 struct metrics *
 metrics_start(struct ctl *ctl, const char *address, unsigned int port, const char *vici)
 {
@@ -161,7 +205,7 @@ metrics_start(struct ctl *ctl, const char *address, unsigned int port, const cha
 	evhttp_set_allowed_methods(m->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
 	evhttp_set_cb(m->http, "/metrics", on_metrics, m);
 	evhttp_set_bevcb(m->http, on_client, m);
-	bound = evhttp_bind_socket_with_handle(m->http, address, port);
+	bound = bind_to(m, address, port);
 	if (bound == NULL || watch_clients(m, bound) < 0) {
 		LOG(ERR, "metrics: address %s, port %u: %s", address, port,
 			strerror(bound != NULL ? ENOMEM : errno));

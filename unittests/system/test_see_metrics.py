@@ -96,6 +96,20 @@ def test_metrics_are_off_and_local_by_default(site):
     assert router.stop() == 0
 
 
+def test_metrics_without_ipv4(lab):
+    """The namespace has IPv6 addresses alone, but for the loopback's."""
+    ns, far = lab.ns("r"), lab.ns("far")
+    ns.ipv6_at_once()
+    lab.veth(ns, "v-lan", far, "e0")
+    router = Router(ns, config([port("lan", ["2001:db8:1::1/64"])], metrics={"port": PORT})).start()
+    assert "cygnet_" in get(ns, f"http://127.0.0.1:{PORT}/metrics")[1]
+    router.conf["metrics"]["address"] = "2001:db8:1::1"
+    router.write()
+    assert router.ctl("reload").returncode == 0
+    assert "cygnet_" in get(ns, f"http://[2001:db8:1::1]:{PORT}/metrics")[1]
+    assert router.stop() == 0
+
+
 def test_idle_clients_take_no_descriptors(site):
     """Many who connect, and say nothing or half a request: the router has a few of them at a time, and answers others."""
     router = Router(site, conf(metrics={"port": PORT})).start()
