@@ -139,8 +139,10 @@ start_run(struct metrics_ike *m)
 {
 	int fds[2], rc;
 
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
+	if (pipe2(fds, O_CLOEXEC) != 0)
 		return;
+	/* Ours alone: the program's printf() would lose what has no room at the moment. */
+	evutil_make_socket_nonblocking(fds[0]);
 	rc = spawn(m, fds[1]);
 	close(fds[1]);
 	m->fd = fds[0];

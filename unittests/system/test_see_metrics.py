@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import urllib.error
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab import REPO, run, wait_for
-from router import Router, config, port
+from router import CYGNET, Router, config, port
 
 PORT = 9469
 
@@ -151,6 +152,38 @@ def test_a_client_that_sends_on_takes_no_memory(site, first):
                 s.sendall(b"0" * 1000000)
         assert kilobytes() < before + 20000
         assert "cygnet_" in get(site, f"http://127.0.0.1:{PORT}/metrics")[1]
+    assert router.stop() == 0
+
+
+def test_what_charon_says_has_no_holes(site):
+    """It is more than a pipe takes, and the router does not read for a moment."""
+    binary = site.lab.dir / "cygnet"
+    shutil.copy(CYGNET, binary)
+    program = site.lab.dir / "ctl/cygnetctl"
+    program.parent.mkdir()
+    program.write_text("""#!/usr/bin/python3
+import os, signal, time
+router = os.getppid()
+os.kill(router, signal.SIGSTOP)
+if os.fork() == 0:
+    os.close(1)
+    time.sleep(0.05)
+    os.kill(router, signal.SIGCONT)
+    os._exit(0)
+for i in range(10000):
+    try:
+        os.write(1, b"cygnet_ike_number %029d\\n" % i)
+    except BlockingIOError:
+        pass  # as printf() does
+time.sleep(0.2)
+os.write(1, b"# EOF\\n")
+""")
+    program.chmod(0o755)
+    router = Router(site, conf(metrics={"port": PORT, "vici": "/nowhere.vici"}))
+    router.binary = binary
+    router.start()
+    numbers = wait_for("charon's", lambda: re.findall(r"^cygnet_ike_number (\d+)$", get(site, f"http://127.0.0.1:{PORT}/metrics")[1], re.M), 60)
+    assert [int(n) for n in numbers] == list(range(10000))
     assert router.stop() == 0
 
 
