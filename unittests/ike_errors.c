@@ -216,6 +216,19 @@ static const struct refusal algorithms[] = {
 		"(1000000000)\n"},
 	{IN_CHILD("rekey-packets: 9, life-packets: 8"),
 		"5: ipsec.child-policies[0].rekey-packets: 9 is not below life-packets (8)\n"},
+	{IN_CHILD("rand-time: 2h"),
+		"5: ipsec.child-policies[0].rand-time: 7200 is not below rekey-time (3600)\n"},
+	{IN_CHILD("life-time: 100, rand-time: 90"),
+		"5: ipsec.child-policies[0].rand-time: 90 is not below rekey-time (90)\n"},
+	{IN_CHILD("rekey-bytes: 1G, rand-bytes: 2G"),
+		"5: ipsec.child-policies[0].rand-bytes: 2000000000 is not below rekey-bytes "
+		"(1000000000)\n"},
+	{IN_CHILD("rand-packets: 5"),
+		"5: ipsec.child-policies[0].rand-packets: 5 is not below rekey-packets (0)\n"},
+	{IN_POLICY("rand-time: 4h"),
+		"3: ipsec.ike-policies[0].rand-time: 14400 is not below rekey-time (14400)\n"},
+	{IN_POLICY("reauth-time: 1h, rand-time: 2h"),
+		"3: ipsec.ike-policies[0].rand-time: 7200 is not below reauth-time (3600)\n"},
 	{IN_CHILD("tfc-padding: much"), "5: ipsec.child-policies[0].tfc-padding: 'much' is neither "
 					"mtu nor a number up to 65535\n"},
 };

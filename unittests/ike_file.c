@@ -383,6 +383,42 @@ START_TEST(owners_of_a_key)
 }
 END_TEST
 
+/* charon would never ask for new keys: it takes more off than there is. */
+START_TEST(rekeying_by_chance)
+{
+	static const struct {
+		const char *child, *key, *value;
+	} v[] = {
+		{"rekey-time: 1h, life-time: 3h", "rand_time", "360"},
+		{"rekey-time: 1h, life-time: 2h", "rand_time", "360"},
+		{"rekey-time: 1h, life-time: 119m", "rand_time", NULL},
+		{"rekey-time: 1h, life-time: 3h, rand-time: 5m", "rand_time", "300"},
+		{"rekey-time: 0, life-time: 3h", "rand_time", "0"},
+		{"life-time: 3h", "rand_time", NULL},
+		{"rekey-bytes: 1G, life-bytes: 5G", "rand_bytes", "100000000"},
+		{"rekey-packets: 100, life-packets: 1000", "rand_packets", "10"},
+	};
+	char text[1024];
+
+	for (unsigned int i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct ike_wanted *w;
+		const json_t *child;
+		const char *said;
+
+		snprintf(text, sizeof(text),
+			FILE_OF(POLICY, "    - {name: c1, %s}\n", GATEWAY, TUNNEL), v[i].child);
+		w = wanted(text, 0);
+		child = json_object_get(
+			json_object_get(json_object_get(w->conns, "g1"), "children"), "t1");
+		said = json_string_value(json_object_get(child, v[i].key));
+		ck_assert_msg(v[i].value == NULL ? said == NULL
+						 : said != NULL && strcmp(said, v[i].value) == 0,
+			"%s: %s", v[i].child, said != NULL ? said : "");
+		ike_wanted_free(w);
+	}
+}
+END_TEST
+
 START_TEST(secret_notations)
 {
 	static const struct {
@@ -582,6 +618,7 @@ main(void)
 	tcase_add_test(tc, shunts_are_installed);
 	tcase_add_test(tc, ids_tell_secrets_apart);
 	tcase_add_test(tc, owners_of_a_key);
+	tcase_add_test(tc, rekeying_by_chance);
 	tcase_add_test(tc, secret_notations);
 	tcase_add_test(tc, no_overlap);
 	tcase_add_test(tc, names_and_transforms_agree);

@@ -14,6 +14,8 @@
 
 #define PSK_TEXT_MIN 20 /* characters */
 #define PSK_BYTES_MIN 16 /* of what is given as hexadecimal digits or Base64 */
+#define IKE_REKEY_TIME 14400 /* by default, in seconds */
+#define CHILD_REKEY_TIME 3600
 
 static const char *
 suggest_name(void *ctx, unsigned int n)
@@ -115,6 +117,57 @@ check_life(struct ike_file *f, size_t mapping, const char *soft_key, const char 
 			f, mapping, soft_key, "%s is not below %s (%s)", soft, hard_key, hard);
 }
 
+static bool
+is_number(const struct ike_file *f, const struct schema_section *s, size_t mapping, const char *key,
+	uint64_t *v)
+{
+	char text[32];
+
+	if (ike_file_value(f, s, mapping, key, text, sizeof(text)) == NULL)
+		return false;
+	*v = strtoull(text, NULL, 10);
+	return true;
+}
+
+/* How much sooner it may begin is less than there is: charon takes it off without a look, and never begins. */
+static void
+check_rand(struct ike_file *f, const struct schema_section *s, size_t mapping, const char *rand_key,
+	const char *soft_key, uint64_t soft)
+{
+	uint64_t v;
+
+	if (is_number(f, s, mapping, rand_key, &v) && v != 0 && v >= soft)
+		ike_file_fail_key(f, mapping, rand_key, "%" PRIu64 " is not below %s (%" PRIu64 ")",
+			v, soft_key, soft);
+}
+
+static void
+check_child_rand(struct ike_file *f, size_t p, const char *rand_key, const char *soft_key,
+	const char *hard_key, uint64_t soft)
+{
+	uint64_t hard;
+
+	if (!is_number(f, &schema_child_policy, p, soft_key, &soft) &&
+		is_number(f, &schema_child_policy, p, hard_key, &hard))
+		soft = hard / 10 * 9;
+	check_rand(f, &schema_child_policy, p, rand_key, soft_key, soft);
+}
+
+/* An IKE SA is never renewed where that is 0. */
+static void
+check_ike_rand(struct ike_file *f, size_t p)
+{
+	uint64_t rekey = 0, reauth = 0;
+	bool any = is_number(f, &schema_ike_policy, p, "reauth-time", &reauth);
+
+	if (!is_number(f, &schema_ike_policy, p, "rekey-time", &rekey) && !any)
+		rekey = IKE_REKEY_TIME;
+	if (rekey != 0)
+		check_rand(f, &schema_ike_policy, p, "rand-time", "rekey-time", rekey);
+	if (reauth != 0)
+		check_rand(f, &schema_ike_policy, p, "rand-time", "reauth-time", reauth);
+}
+
 static void
 check_selectors(struct ike_file *f, size_t mapping)
 {
@@ -178,6 +231,9 @@ check_child_policy(struct ike_file *f, size_t p)
 	check_life(f, p, "rekey-time", "life-time");
 	check_life(f, p, "rekey-bytes", "life-bytes");
 	check_life(f, p, "rekey-packets", "life-packets");
+	check_child_rand(f, p, "rand-time", "rekey-time", "life-time", CHILD_REKEY_TIME);
+	check_child_rand(f, p, "rand-bytes", "rekey-bytes", "life-bytes", 0);
+	check_child_rand(f, p, "rand-packets", "rekey-packets", "life-packets", 0);
 	if (text != NULL && strcmp(text, "mtu") != 0) {
 		snprintf(tfc, sizeof(tfc), "%s", text);
 		if (strtoul(tfc, &end, 10) > 65535 || *end != '\0' || end == tfc)
@@ -257,6 +313,7 @@ check_ike_policy(struct ike_file *f, size_t p)
 	char nat[16];
 
 	check_proposals(f, p, PROPOSAL_IKE);
+	check_ike_rand(f, p);
 	if (ike_file_value(f, &schema_ike_policy, p, "nat-traversal", nat, sizeof(nat)) != NULL &&
 		strcmp(nat, "never") == 0 && ike_file_true(f, p, "mobike", true))
 		ike_file_fail_key(f, p, "nat-traversal",

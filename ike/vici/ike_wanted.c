@@ -182,17 +182,28 @@ put_auth(struct ike_file *f, json_t *conn, size_t g)
 		put(conn, "ppk_required", buf);
 }
 
-/* Where only the end is given, new keys are asked for at nine tenths of it. */
+/*
+ * Where only the end is given, new keys are asked for at nine tenths of it. How much sooner by chance is, for charon, the
+ * time between the two: where that is more than there is before, it would never ask, and is told a tenth.
+ */
 static void
-put_rekey(json_t *o, const char *life, const char *rekey)
+put_rekey(json_t *o, const char *life, const char *rekey, const char *rand)
 {
-	const char *v = json_string_value(json_object_get(o, life));
+	const char *v = json_string_value(json_object_get(o, life)), *soft;
+	uint64_t hard, at;
 	char buf[32];
 
-	if (v == NULL || json_object_get(o, rekey) != NULL)
+	if (v == NULL)
 		return;
-	snprintf(buf, sizeof(buf), "%" PRIu64, (uint64_t)strtoull(v, NULL, 10) / 10 * 9);
-	put(o, rekey, buf);
+	hard = strtoull(v, NULL, 10);
+	soft = json_string_value(json_object_get(o, rekey));
+	at = soft != NULL ? strtoull(soft, NULL, 10) : hard / 10 * 9;
+	snprintf(buf, sizeof(buf), "%" PRIu64, at);
+	if (soft == NULL)
+		put(o, rekey, buf);
+	snprintf(buf, sizeof(buf), "%" PRIu64, at / 10);
+	if (hard > at && hard - at >= at && json_object_get(o, rand) == NULL)
+		put(o, rand, buf);
 }
 
 static void
@@ -233,9 +244,9 @@ make_child(struct ike_file *f, size_t tunnel, bool responder)
 		put(o, "start_action", shunt ? "trap" : "none");
 	put_keys(f, o, &schema_tunnel, tunnel, false);
 	put_keys(f, o, &schema_child_policy, child, !shunt);
-	put_rekey(o, "life_time", "rekey_time");
-	put_rekey(o, "life_bytes", "rekey_bytes");
-	put_rekey(o, "life_packets", "rekey_packets");
+	put_rekey(o, "life_time", "rekey_time", "rand_time");
+	put_rekey(o, "life_bytes", "rekey_bytes", "rand_bytes");
+	put_rekey(o, "life_packets", "rekey_packets", "rand_packets");
 	return o;
 }
 

@@ -337,7 +337,8 @@ static const struct schema_key child_policy[] = {
 	LIFE("life-time", SCHEMA_TIME, "life_time", NULL,
 		"until the SA ends if that fails; 10 % more than rekey-time"),
 	LIFE("rand-time", SCHEMA_TIME, "rand_time", NULL,
-		"how much sooner it may begin, by chance"),
+		"how much sooner it may begin, by chance: less than rekey-time. As long as from "
+		"rekey-time to life-time, or a tenth of rekey-time where that is too long"),
 	LIFE("rekey-bytes", SCHEMA_SIZE, "rekey_bytes", "0", "the same by volume; 0: no limit"),
 	LIFE("life-bytes", SCHEMA_SIZE, "life_bytes", NULL, "bytes, or with k, M, G, T"),
 	LIFE("rand-bytes", SCHEMA_SIZE, "rand_bytes", NULL, "as rand-time"),
