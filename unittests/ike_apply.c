@@ -72,14 +72,18 @@ children(const json_t *conn)
 	return json_object_get(conn, "children");
 }
 
+/* As charon compares connections: it keeps its old one, with the new tunnels. */
 static bool
-same_but_for_children(json_t *a, json_t *b)
+same_to_charon(json_t *a, json_t *b)
 {
+	static const char *const unseen[] = {"children", "dscp", "dpd_timeout"};
 	json_t *v = json_copy(a), *w = json_copy(b);
 	bool same;
 
-	json_object_del(v, "children");
-	json_object_del(w, "children");
+	for (unsigned int i = 0; i < 3; i++) {
+		json_object_del(v, unseen[i]);
+		json_object_del(w, unseen[i]);
+	}
 	same = json_equal(v, w);
 	json_decref(v);
 	json_decref(w);
@@ -105,7 +109,7 @@ install(const char *conn, json_t *config)
 	json_object_foreach (children(config), name, v) {
 		bool found = false;
 
-		if (same_but_for_children(old, config))
+		if (same_to_charon(old, config))
 			json_object_foreach_safe (gone, next, other, w)
 				if (!found && json_equal(v, w)) {
 					found = true;
@@ -121,7 +125,9 @@ install(const char *conn, json_t *config)
 			json_object_set(installed, name, v);
 	json_decref(gone);
 	json_decref(come);
-	json_object_set(charon.conns, conn, config);
+	old = same_to_charon(old, config) ? json_copy(old) : json_copy(config);
+	json_object_set(old, "children", children(config));
+	json_object_set_new(charon.conns, conn, old);
 }
 
 static json_t *
@@ -835,6 +841,39 @@ START_TEST(renamed)
 }
 END_TEST
 
+/* What charon does not see differ arrives there all the same, and goes back when that is taken back. */
+START_TEST(unseen_by_charon)
+{
+	static const char *const keys[] = {"dscp", "dpd_timeout"};
+	json_t *conns = json_pack(
+		       "{s{s{s{}}}s{s{s{}}}}", "a", "children", "t", "b", "children", "u"),
+	       *file = json_pack("{sO}", "conns", conns), *a = json_object_get(conns, "a");
+	char *s[3];
+	struct load l = {};
+
+	s[0] = json_dumps(file, 0);
+	json_object_set_new(a, keys[_i], json_string("5"));
+	s[1] = json_dumps(file, 0);
+	json_object_del(conns, "b");
+	s[2] = json_dumps(file, 0);
+	load_well(s[0]);
+	load_well(s[1]);
+	ck_assert(has(json_object_get(charon.conns, "a"), keys[_i]));
+	load_well(s[0]);
+	ck_assert(!has(json_object_get(charon.conns, "a"), keys[_i]));
+	strcpy(charon.refuse, "unload-conn b");
+	load(&l, s[2], false);
+	ck_assert_int_eq(l.rc, -ECANCELED);
+	ck_assert(l.a.restored);
+	ck_assert(!has(json_object_get(charon.conns, "a"), keys[_i]));
+	done(&l);
+	for (unsigned int i = 0; i < 3; i++)
+		free(s[i]);
+	json_decref(conns);
+	json_decref(file);
+}
+END_TEST
+
 /* A silent name server is asked for each tunnel anew. */
 START_TEST(patience)
 {
@@ -903,6 +942,7 @@ main(void)
 	tcase_add_loop_test(tc, charon_hangs_up, 0, sizeof(hang_ups) / sizeof(hang_ups[0]));
 	tcase_add_loop_test(tc, closed_by_charon, 0, 2);
 	tcase_add_loop_test(tc, renamed, 0, 9);
+	tcase_add_loop_test(tc, unseen_by_charon, 0, 2);
 	tcase_add_loop_test(tc, patience, 0, 8);
 	tcase_add_test(tc, remote_charons);
 	suite_add_tcase(s, tc);

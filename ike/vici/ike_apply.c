@@ -337,14 +337,27 @@ unchanged_of(json_t *conn, const json_t *e)
 	return copy;
 }
 
+/* What charon does not look at when it compares a connection with the one that it has. */
+static bool
+differs_unseen(const json_t *old, const json_t *new)
+{
+	static const char *const keys[] = {"dscp", "dpd_timeout"};
+
+	for (unsigned int i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (!json_equal(json_object_get(old, keys[i]), json_object_get(new, keys[i])))
+			return true;
+	return false;
+}
+
 /* What makes charon drop all that it would not tell from what is to come; no command where there is nothing of that. */
 static struct undo
-first_of(const struct run *r, const char *name, const json_t *e)
+first_of(const struct run *r, const char *name, const json_t *e, const json_t *old)
 {
 	json_t *want = json_object_get(r->a->w->conns, name);
 
 	if (json_is_true(json_object_get(e, "foreign")) ||
-		json_is_true(json_object_get(e, "altered")))
+		json_is_true(json_object_get(e, "altered")) ||
+		(change_is(e, "change") && differs_unseen(old, want)))
 		return (struct undo){"unload-conn", by_key("name", name)};
 	if (may_swap(e))
 		return (struct undo){"load-conn", json_pack("{so}", name, unchanged_of(want, e))};
@@ -354,7 +367,7 @@ first_of(const struct run *r, const char *name, const json_t *e)
 static bool
 load_conn(struct run *r, const char *name, const json_t *e, json_t *old)
 {
-	struct undo first = first_of(r, name, e);
+	struct undo first = first_of(r, name, e, old);
 	bool good = true;
 
 	if (first.command != NULL) {

@@ -783,6 +783,14 @@ def test_tunnels_get_other_names(sites, ends):
     assert list(a.spis()) == ["t2"]
 
 
+def test_what_charon_does_not_compare_arrives(sites, ends):
+    """A connection that differs in dpd-timeout alone (or dscp) is, for charon, the one that it has."""
+    a, _ = ends
+    for seconds in 60, 90:
+        a.load(doc("a", **{"ike-version": "v1", "dpd-timeout": seconds}))
+        assert f"dpd_timeout={seconds}" in sites.a.charon.swanctl("--list-conns", "--raw").stdout
+
+
 def test_without_charon(module_lab):
     p = run([CYGNETCTL, "ike", "status", "--uri", module_lab.dir / "nowhere"], check=False)
     assert p.returncode == 3 and "charon does not answer at" in p.stderr
