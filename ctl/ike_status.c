@@ -207,14 +207,6 @@ wanted(const struct ike_options *o, const char *gateway, const char *tunnel)
 	return false;
 }
 
-static void
-cell_age(struct table *t, const json_t *row, const char *key, const struct view *view)
-{
-	char buf[UNITS_MAX];
-
-	table_cell(t, "%s", units_age(buf, json_object_get(row, key), view->human));
-}
-
 /* "the peer does not answer (3m02s ago)", or "-". */
 static const char *
 error_text(const json_t *row, char text[320])
@@ -248,8 +240,8 @@ print_row(struct table *t, const json_t *row, const struct view *view)
 	table_cell(t, "%s", list_str(row, "spi_in"));
 	table_cell(t, "%s", list_str(row, "spi_out"));
 	table_cell(t, "%s", list_str(row, "algorithms"));
-	cell_age(t, row, "age", view);
-	cell_age(t, row, "rekey_in", view);
+	table_cell(t, "%s", units_age(buf, json_object_get(row, "age"), view->human));
+	table_cell(t, "%s", units_left(buf, json_object_get(row, "rekey_in"), view->human));
 	table_cell(t, "%s", units_member(buf, row, "bytes_in", view->human));
 	table_cell(t, "%s", units_member(buf, row, "bytes_out", view->human));
 	/* charon leaves the time out where there was no packet. */

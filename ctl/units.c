@@ -29,15 +29,13 @@ units_count(char *buf, double v, bool human)
 const char *
 units_age(char *buf, const json_t *seconds, bool human)
 {
-	unsigned long long s;
+	json_int_t v = json_integer_value(seconds);
+	unsigned long long s = v > 0 ? (unsigned long long)v : 0;
 
-	if (!json_is_integer(seconds)) {
+	if (!json_is_integer(seconds))
 		snprintf(buf, UNITS_MAX, "-");
-		return buf;
-	}
-	s = (unsigned long long)json_integer_value(seconds);
-	if (!human)
-		snprintf(buf, UNITS_MAX, "%llu", s);
+	else if (!human)
+		snprintf(buf, UNITS_MAX, "%" JSON_INTEGER_FORMAT, v);
 	else if (s < 60)
 		snprintf(buf, UNITS_MAX, "%llus", s);
 	else if (s < 3600)
@@ -46,6 +44,15 @@ units_age(char *buf, const json_t *seconds, bool human)
 		snprintf(buf, UNITS_MAX, "%lluh%02llum", s / 3600, s / 60 % 60);
 	else
 		snprintf(buf, UNITS_MAX, "%llud%02lluh", s / 86400, s / 3600 % 24);
+	return buf;
+}
+
+const char *
+units_left(char *buf, const json_t *seconds, bool human)
+{
+	if (!human || json_integer_value(seconds) >= 0)
+		return units_age(buf, seconds, human);
+	snprintf(buf, UNITS_MAX, "overdue");
 	return buf;
 }
 

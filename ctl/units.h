@@ -12,8 +12,10 @@
 
 /* 1234567 as it is, or "1.23M". */
 const char *units_count(char *buf, double v, bool human);
-/* Seconds as "42s", "3m12s", "2h05m", "4d03h"; when not human the bare number. */
+/* Seconds as "42s", "3m12s", "2h05m", "4d03h", less than none as "0s"; when not human the bare number. */
 const char *units_age(char *buf, const json_t *seconds, bool human);
+/* The same until something is due: "overdue". */
+const char *units_left(char *buf, const json_t *seconds, bool human);
 /* An integer member of an object as a count. */
 const char *units_member(char *buf, const json_t *o, const char *key, bool human);
 

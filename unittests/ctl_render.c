@@ -243,8 +243,9 @@ START_TEST(units)
 	static const struct {
 		json_int_t v;
 		const char *s;
-	} ages[] = {{0, "0s"}, {59, "59s"}, {60, "1m00s"}, {3599, "59m59s"}, {3600, "1h00m"},
-		{86399, "23h59m"}, {86400, "1d00h"}, {INT64_MAX, "106751991167300d15h"}};
+	} ages[] = {{-37, "0s"}, {0, "0s"}, {59, "59s"}, {60, "1m00s"}, {3599, "59m59s"},
+		{3600, "1h00m"}, {86399, "23h59m"}, {86400, "1d00h"},
+		{INT64_MAX, "106751991167300d15h"}};
 	char buf[UNITS_MAX];
 
 	for (unsigned int i = 0; i < RTE_DIM(counts); i++)
@@ -254,6 +255,7 @@ START_TEST(units)
 		json_t *v = json_integer(ages[i].v);
 
 		ck_assert_str_eq(units_age(buf, v, true), ages[i].s);
+		ck_assert_str_eq(units_left(buf, v, true), ages[i].v < 0 ? "overdue" : ages[i].s);
 		json_decref(v);
 	}
 	ck_assert_str_eq(units_age(buf, NULL, true), "-");
