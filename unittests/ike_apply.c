@@ -27,6 +27,7 @@ static struct {
 	char look[64]; /* the same: then the state file is read */
 	json_t *seen;
 	unsigned int seconds; /* for load-conn, the most */
+	unsigned int initiated; /* tunnels */
 	bool gone;
 } charon;
 
@@ -193,6 +194,7 @@ vici_call_data(struct vici *v, const char *command, json_t *args, const void *da
 		snprintf(path, sizeof(path), "%s.cygnet-loaded", v->path);
 		charon.seen = json_load_file(path, 0, NULL);
 	}
+	charon.initiated += strcmp(command, "initiate") == 0;
 	charon.gone |= strcmp(what, charon.hang_up) == 0;
 	answer = charon.gone			    ? NULL
 		 : strcmp(what, charon.refuse) == 0 ? said("no")
@@ -371,6 +373,7 @@ load(struct load *l, const char *file, bool keep)
 	l->w.conns = json_incref(json_object_get(all, "conns"));
 	l->w.pools = json_incref(json_object_get(all, "pools"));
 	l->w.authorities = json_incref(json_object_get(all, "authorities"));
+	l->w.responders = json_incref(json_object_get(all, "responders"));
 	add_keys(&l->w, json_object_get(all, "keys"));
 	json_decref(all);
 	if (l->w.conns == NULL)
@@ -404,6 +407,7 @@ done(struct load *l)
 	json_decref(l->w.conns);
 	json_decref(l->w.pools);
 	json_decref(l->w.authorities);
+	json_decref(l->w.responders);
 	for (size_t i = 0; i < l->w.n_keys; i++) {
 		free(l->w.keys[i].file);
 		free(l->w.keys[i].data);
@@ -874,6 +878,24 @@ START_TEST(unseen_by_charon)
 }
 END_TEST
 
+/* A tunnel that ran and changed is negotiated anew, but not by us where we only answer. */
+START_TEST(responders_do_not_call)
+{
+	static const char *const actions[] = {"trap", "none"};
+	char file[512];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(file, sizeof(file),
+			json("{'responders':{%s},'conns':{'a':" CONN(
+				"192.0.2.2", "'t':" CHILD("%s")) "}}"),
+			json(_i == 0 ? "" : "'a':true"), actions[i]);
+		load_well(file);
+		ran("a", "t");
+	}
+	ck_assert_uint_eq(charon.initiated, _i == 0);
+}
+END_TEST
+
 /* A silent name server is asked for each tunnel anew. */
 START_TEST(patience)
 {
@@ -943,6 +965,7 @@ main(void)
 	tcase_add_loop_test(tc, closed_by_charon, 0, 2);
 	tcase_add_loop_test(tc, renamed, 0, 9);
 	tcase_add_loop_test(tc, unseen_by_charon, 0, 2);
+	tcase_add_loop_test(tc, responders_do_not_call, 0, 2);
 	tcase_add_loop_test(tc, patience, 0, 8);
 	tcase_add_test(tc, remote_charons);
 	suite_add_tcase(s, tc);

@@ -207,8 +207,9 @@ ike_renew(struct vici *v, const struct ike_wanted *w, const struct ike_plan *p, 
 		}
 	wait_until_gone(v, c.list);
 	json_array_foreach (c.list, i, e)
-		/* charon itself begins anew what it is to start. */
+		/* charon itself begins anew what it is to start; a peer that we only answer comes again by itself. */
 		if (json_is_true(json_object_get(e, "again")) &&
+			json_object_get(w->responders, text(e, "ike")) == NULL &&
 			!starts(json_object_get(w->conns, text(e, "ike")), text(e, "child")))
 			json_decref(vici_call(v, "initiate",
 				json_pack("{ssssssss}", "ike", text(e, "ike"), "child",

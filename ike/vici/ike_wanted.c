@@ -390,6 +390,7 @@ add_tunnels(struct ike_file *f, struct ike_wanted *w, const unsigned char salt[3
 		const char *gateway = ike_file_text(f, t, "gateway"), *type;
 		size_t g = ike_file_named(&f->gateways, gateway);
 		json_t *conn = json_object_get(w->conns, gateway);
+		bool responder;
 
 		if (!ike_file_true(f, t, "enable", true))
 			continue;
@@ -400,8 +401,11 @@ add_tunnels(struct ike_file *f, struct ike_wanted *w, const unsigned char salt[3
 			add_keys(f, w, g);
 		}
 		type = ike_file_text(f, g, "connection-type");
+		responder = type != NULL && strcmp(type, "responder") == 0;
+		if (responder)
+			json_object_set_new(w->responders, gateway, json_true());
 		json_object_set_new(json_object_get(conn, "children"), ike_file_text(f, t, "name"),
-			make_child(f, t, type != NULL && strcmp(type, "responder") == 0));
+			make_child(f, t, responder));
 		w->n_tunnels++;
 	}
 }
@@ -414,6 +418,7 @@ ike_wanted_make(struct ike_file *f, const unsigned char salt[32])
 	if (w == NULL)
 		return NULL;
 	w->conns = json_object();
+	w->responders = json_object();
 	w->pools = json_object();
 	w->authorities = json_object();
 	add_tunnels(f, w, salt);
@@ -443,6 +448,7 @@ ike_wanted_free(struct ike_wanted *w)
 	free(w->secrets);
 	free(w->keys);
 	json_decref(w->conns);
+	json_decref(w->responders);
 	json_decref(w->pools);
 	json_decref(w->authorities);
 	free(w);

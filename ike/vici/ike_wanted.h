@@ -29,6 +29,7 @@ struct wanted_key {
 
 struct ike_wanted {
 	json_t *conns, *pools, *authorities; /* by name */
+	json_t *responders; /* names of those that do not call the peer, as a set */
 	struct wanted_secret *secrets;
 	size_t n_secrets;
 	struct wanted_key *keys;
