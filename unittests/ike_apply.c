@@ -51,6 +51,18 @@ keys_of(const char *as, json_t *o)
 	return json_pack("{so}", as, list);
 }
 
+static size_t
+names_size(json_t *o)
+{
+	const char *name;
+	size_t n = 0;
+	json_t *v;
+
+	json_object_foreach (o, name, v)
+		n += 3 + strlen(name);
+	return n;
+}
+
 /* {name: config}, "id" or "name" */
 static const char *
 name_in(json_t *args)
@@ -153,9 +165,11 @@ answer_to(const char *command, const char *name, json_t *config)
 		return drop(charon.authorities, name);
 	else if (strcmp(command, "unload-shared") == 0)
 		return drop(charon.shared, name);
-	else if (strcmp(command, "get-shared") == 0)
-		return keys_of("keys", charon.shared);
-	else if (strcmp(command, "unload-key") == 0)
+	else if (strcmp(command, "get-shared") == 0) {
+		/* What does not fit one message is thrown away, and waited for until the end. */
+		charon.gone |= names_size(charon.shared) > VICI_MESSAGE_MAX;
+		return charon.gone ? NULL : keys_of("keys", charon.shared);
+	} else if (strcmp(command, "unload-key") == 0)
 		return drop(charon.keys, name);
 	else if (strcmp(command, "get-keys") == 0)
 		return keys_of("keys", charon.keys);
@@ -363,6 +377,21 @@ add_keys(struct ike_wanted *w, json_t *files)
 	}
 }
 
+/* So many. */
+static void
+add_secrets(struct ike_wanted *w, size_t n)
+{
+	w->secrets = calloc(n + 1, sizeof(*w->secrets));
+	w->n_secrets = n;
+	for (size_t i = 0; i < n; i++) {
+		struct wanted_secret *s = &w->secrets[i];
+
+		snprintf(s->id, sizeof(s->id), "cygnet-ike-gateway-%zu-0123456789abcdef", i);
+		s->type = "IKE";
+		s->owners = json_pack("[s]", "x");
+	}
+}
+
 /* The file as JSON: what is missing of it is empty. */
 static void
 load(struct load *l, const char *file, bool keep)
@@ -375,6 +404,7 @@ load(struct load *l, const char *file, bool keep)
 	l->w.authorities = json_incref(json_object_get(all, "authorities"));
 	l->w.responders = json_incref(json_object_get(all, "responders"));
 	add_keys(&l->w, json_object_get(all, "keys"));
+	add_secrets(&l->w, (size_t)json_integer_value(json_object_get(all, "secrets")));
 	json_decref(all);
 	if (l->w.conns == NULL)
 		l->w.conns = json_object();
@@ -413,6 +443,9 @@ done(struct load *l)
 		free(l->w.keys[i].data);
 	}
 	free(l->w.keys);
+	for (size_t i = 0; i < l->w.n_secrets; i++)
+		json_decref(l->w.secrets[i].owners);
+	free(l->w.secrets);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -896,6 +929,37 @@ START_TEST(responders_do_not_call)
 }
 END_TEST
 
+/* More than charon can be asked for, and charon dies in their midst, or the load does. */
+START_TEST(very_many_secrets)
+{
+	const char *file =
+		json("{'secrets':16000,'conns':{'a':" CONN("192.0.2.2", "'t':" CHILD("trap")) "}}");
+	struct load l = {.end_after = _i == 0 ? 15000 : 0};
+	char what[64];
+
+	if (_i > 0)
+		strcpy(charon.hang_up, "load-shared cygnet-ike-gateway-15000-0123456789abcdef");
+	load(&l, file, false);
+	ck_assert_int_eq(l.rc, _i == 0 ? -ECANCELED : -ENOTCONN);
+	ck_assert_int_eq(json_object_size(charon.shared) == 0, _i == 0);
+	done(&l);
+	charon.gone = false;
+	charon.hang_up[0] = '\0';
+	if (_i == 2)
+		json_object_clear(charon.shared); /* a new one */
+	load_well(file);
+	ck_assert_uint_eq(json_object_size(charon.shared), 16000);
+	/* Now it is known. */
+	ck_assert_int_eq(ike_missing(&charon.v, what, sizeof(what)), 0);
+	load(&l, file, false);
+	ck_assert_int_eq(l.rc, 0);
+	ck_assert(ike_plan_empty(l.p));
+	done(&l);
+	load_well(json("{'secrets':1}"));
+	ck_assert_uint_eq(json_object_size(charon.shared), 1);
+}
+END_TEST
+
 /* A silent name server is asked for each tunnel anew. */
 START_TEST(patience)
 {
@@ -966,6 +1030,7 @@ main(void)
 	tcase_add_loop_test(tc, renamed, 0, 9);
 	tcase_add_loop_test(tc, unseen_by_charon, 0, 2);
 	tcase_add_loop_test(tc, responders_do_not_call, 0, 2);
+	tcase_add_loop_test(tc, very_many_secrets, 0, 3);
 	tcase_add_loop_test(tc, patience, 0, 8);
 	tcase_add_test(tc, remote_charons);
 	suite_add_tcase(s, tc);

@@ -184,12 +184,14 @@ static bool
 add_secrets(struct run *r)
 {
 	const struct ike_wanted *w = r->a->w;
-	json_t *wanted = json_object(), *e, *answer;
+	json_t *wanted = json_object(), *had = json_object(), *e, *answer;
 	bool good = true;
 	size_t i;
 
 	json_array_foreach (r->a->p->secrets_add, i, e)
 		json_object_set_new(wanted, json_string_value(e), json_true());
+	json_array_foreach (json_object_get(r->before, "secrets"), i, e)
+		json_object_set_new(had, json_string_value(e), json_true());
 	for (i = 0; good && i < w->n_secrets; i++) {
 		const struct wanted_secret *s = &w->secrets[i];
 
@@ -200,10 +202,12 @@ add_secrets(struct run *r)
 			s->data, s->len, "secret", s->section);
 		good = answer != NULL;
 		json_decref(answer);
-		if (good)
+		/* What was to be there is not taken away. */
+		if (good && json_object_get(had, s->id) == NULL)
 			later_undo(r, "unload-shared", by_key("id", s->id));
 		good = good && step(r);
 	}
+	json_decref(had);
 	json_decref(wanted);
 	return good;
 }
@@ -251,7 +255,16 @@ add_keys(struct run *r)
 	return true;
 }
 
-/* From here on a load that is cut off leaves something in charon. */
+/* What a load that is cut off leaves in charon: of secrets more than charon can be asked for. */
+static bool
+intend_secrets(struct run *r)
+{
+	if (ike_intend_secrets(r->a->s, r->a->p))
+		return true;
+	snprintf(r->a->error, sizeof(r->a->error), "what is loaded could not be written down");
+	return false;
+}
+
 static bool
 intend(struct run *r)
 {
@@ -485,6 +498,7 @@ remember(struct run *r)
 	for (i = 0; i < r->a->w->n_secrets; i++)
 		json_array_append_new(secrets, json_string(r->a->w->secrets[i].id));
 	json_object_set_new(r->a->s->json, "secrets", secrets);
+	json_object_del(r->a->s->json, "secrets_unsure");
 
 	json_object_foreach (r->a->w->conns, name, v)
 		json_object_set_new(conns, name,
@@ -569,7 +583,8 @@ ike_apply(struct ike_apply *a)
 	r.lost = running == NULL;
 	r.ran = ike_ran(running);
 	snprintf(a->error, sizeof(a->error), "charon hung up");
-	good = !r.lost && try_conns(&r) && add_secrets(&r) && add_keys(&r) && intend(&r) &&
+	good = !r.lost && try_conns(&r) && intend_secrets(&r) && add_secrets(&r) && add_keys(&r) &&
+	       intend(&r) &&
 	       load_named(&r, p->authorities, a->w->authorities, "authorities", "load-authority",
 		       "unload-authority", "authority") &&
 	       load_named(&r, p->pools, a->w->pools, "pools", "load-pool", "unload-pool", "pool") &&

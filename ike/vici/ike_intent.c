@@ -40,6 +40,16 @@ intend_named(json_t *known, const json_t *plan)
 }
 
 bool
+ike_intend_secrets(struct ike_state *s, const struct ike_plan *p)
+{
+	if (json_array_size(p->secrets_add) == 0)
+		return true;
+	json_object_set_new(s->json, "secrets", ike_state_secrets(s, p->secrets_add));
+	json_object_set_new(s->json, "secrets_unsure", json_true());
+	return ike_state_save(s);
+}
+
+bool
 ike_intend(struct ike_state *s, const struct ike_plan *p, const struct ike_wanted *w)
 {
 	intend_conns(ike_state_get(s, "conns"), p->conns, w->conns);

@@ -10,5 +10,7 @@
  * that nobody knows: connections without "listed", pools and authorities that are empty. False after one line on stderr.
  */
 bool ike_intend(struct ike_state *s, const struct ike_plan *p, const struct ike_wanted *w);
+/* The same of secrets, before it: "secrets" is what charon may have, and "secrets_unsure" that it need not have all. */
+bool ike_intend_secrets(struct ike_state *s, const struct ike_plan *p);
 
 #endif

@@ -2,6 +2,7 @@
 #include "ike_missing.h"
 
 #include "ike_plan.h"
+#include "ike_room.h"
 
 #include <errno.h>
 #include <string.h>
@@ -57,7 +58,7 @@ missing_secret(struct vici *v, const json_t *ids, char *what, size_t size)
 	int rc = 0;
 	size_t i;
 
-	if (json_array_size(ids) == 0 || json_array_size(ids) > NAMES_MANY)
+	if (json_array_size(ids) == 0 || !ike_names_fit(ids))
 		return 0;
 	have = names(v, "get-shared", "keys");
 	if (have == NULL)

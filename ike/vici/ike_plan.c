@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ike_plan.h"
 
+#include "ike_room.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SECRETS_MANY 8000 /* their ids are half of a message */
 
 static void
 hash_listing(void *ctx, const char *event, json_t *message)
@@ -242,20 +242,23 @@ plan_pools(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struc
 }
 
 /*
- * The ids of our secrets that charon has, as a set. charon names them all in one message, which has an end: where there
- * are very many, our own list stands in, if charon has anything of ours.
+ * The ids of our secrets that charon has, as a set. charon names them all in one message, which has an end, and nobody hears
+ * of a longer one: where there are very many, our own list stands in. *sure: it can be told from that what charon lacks.
  */
 static json_t *
-loaded_secrets(const struct ike_plan *p, struct vici *v, struct ike_state *s)
+loaded_secrets(const struct ike_plan *p, struct vici *v, struct ike_state *s, const json_t *want,
+	bool *sure)
 {
-	json_t *remembered = json_object_get(s->json, "secrets"), *have = json_object(),
-	       *answer = NULL, *e;
-	const json_t *ids = remembered;
+	json_t *have = json_object(), *all = ike_state_secrets(s, want), *answer = NULL, *e;
+	const json_t *ids = json_object_get(s->json, "secrets");
 	const char *conn = json_object_iter_key(json_object_iter(ike_state_get(s, "conns")));
+	bool fit = ike_names_fit(all);
 	size_t i;
 
-	if (json_array_size(remembered) < SECRETS_MANY || conn == NULL ||
-		json_object_get(p->listed, conn) == NULL) {
+	json_decref(all);
+	*sure = fit || (conn != NULL && json_object_get(p->listed, conn) != NULL &&
+			       json_object_get(s->json, "secrets_unsure") == NULL);
+	if (fit) {
 		answer = vici_call(v, "get-shared", NULL, 30);
 		ids = json_object_get(answer, "keys");
 		if (answer == NULL) {
@@ -270,20 +273,26 @@ loaded_secrets(const struct ike_plan *p, struct vici *v, struct ike_state *s)
 	return have;
 }
 
+/* One that charon has already is replaced by itself. */
 static bool
 plan_secrets(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 {
-	json_t *have = loaded_secrets(p, v, s), *want = json_object(), *e;
+	json_t *ids = json_array(), *want = json_object(), *have, *e;
 	const char *id;
+	bool sure;
 	size_t i;
 
+	for (i = 0; i < w->n_secrets; i++)
+		json_array_append_new(ids, json_string(w->secrets[i].id));
+	have = loaded_secrets(p, v, s, ids, &sure);
+	json_decref(ids);
 	if (have == NULL) {
 		json_decref(want);
 		return false;
 	}
 	for (i = 0; i < w->n_secrets; i++) {
 		json_object_set_new(want, w->secrets[i].id, json_true());
-		if (json_object_get(have, w->secrets[i].id) == NULL)
+		if (!sure || json_object_get(have, w->secrets[i].id) == NULL)
 			json_array_append_new(p->secrets_add, json_string(w->secrets[i].id));
 	}
 	json_object_foreach (have, id, e)

@@ -8,6 +8,7 @@
 #define LISTED_IKE 8192
 #define LISTED_CHILD 440 /* without name and selectors, with counters of a long life */
 #define LISTED_DYNAMIC 43 /* a host's address: IPv6 and its prefix length */
+#define LISTED_NAME 3 /* a name's place in a list */
 #define LISTED_REST 8 /* of a selector: its place in a list, ".." for "-" */
 
 static size_t
@@ -45,4 +46,15 @@ bool
 ike_has_room(const json_t *conn)
 {
 	return vici_size(conn) + 1024 < VICI_MESSAGE_MAX && listed(conn) < VICI_MESSAGE_MAX;
+}
+
+bool
+ike_names_fit(const json_t *names)
+{
+	size_t n = 0, i;
+	json_t *v;
+
+	json_array_foreach (names, i, v)
+		n += LISTED_NAME + json_string_length(v);
+	return n < VICI_MESSAGE_MAX / 2;
 }

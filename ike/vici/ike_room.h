@@ -9,5 +9,7 @@
  * CHILD_SAs of one IKE SA. A message that is too long charon throws away, and nobody sees the gateway any more.
  */
 bool ike_has_room(const json_t *conn);
+/* The same of a list of names, with as much for those of others. */
+bool ike_names_fit(const json_t *names);
 
 #endif

@@ -85,6 +85,24 @@ ike_state_get(struct ike_state *s, const char *name)
 	return v;
 }
 
+json_t *
+ike_state_secrets(const struct ike_state *s, const json_t *more)
+{
+	const json_t *lists[] = {json_object_get(s->json, "secrets"), more};
+	json_t *seen = json_object(), *all = json_array(), *v;
+	size_t j;
+
+	for (unsigned int i = 0; i < 2; i++)
+		json_array_foreach (lists[i], j, v) {
+			if (json_object_get(seen, json_string_value(v)) != NULL)
+				continue;
+			json_object_set_new(seen, json_string_value(v), json_true());
+			json_array_append(all, v);
+		}
+	json_decref(seen);
+	return all;
+}
+
 static bool
 read_salt(struct ike_state *s)
 {

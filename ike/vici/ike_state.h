@@ -29,5 +29,7 @@ void ike_state_close(struct ike_state *s);
 
 /* The objects of it, never NULL: "conns", "pools", "authorities", "keys". */
 json_t *ike_state_get(struct ike_state *s, const char *name);
+/* The ids of the secrets that are noted, and more of them, each once. */
+json_t *ike_state_secrets(const struct ike_state *s, const json_t *more);
 
 #endif
