@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from charon import Charon
 from lab import PATIENCE, Failed, wait_for
 from router import Router, config, port
+from stream import BURST
 from wire import ETH_P_ALL, kind
 
 # charon's timers, shortened: a scenario shall not wait for minutes.
@@ -370,8 +371,9 @@ class Streams:
         # The end that started first may have sent some before the other was there to take them.
         self.lost = sum(there["sent"] - here["received"] - here["first"] for here, there in ((a, b), (b, a)))
         self.longest_ms = max(a["longest_ms"], b["longest_ms"])
-        # The longest time that the way was closed, by what was sent meanwhile: a host that got no cpu makes no gap.
-        self.closed_ms = max(a["longest_gap"], b["longest_gap"]) * 1000 / self.rate
+        # The longest time that the way was closed, by what was sent meanwhile: a host that got no cpu makes no gap, but for what it
+        # sends at once afterwards.
+        self.closed_ms = max(0, max(a["longest_gap"], b["longest_gap"]) - BURST) * 1000 / self.rate
 
 
 class Bulk:
