@@ -121,6 +121,19 @@ class Router:
                 sums[d["reason"]] = sums.get(d["reason"], 0) + d["packets"]
         return sums
 
+    def unread(self):
+        """Packets that its interfaces got and its ports did not: those for which net_af_packet's rings had no room, which nobody else
+        counts, and those still in them, and what came before the start. Says something between two times at which nothing comes."""
+        def read():
+            return sum(p["stats"]["rx_packets"] for p in self.json("port"))
+        for _ in range(20):
+            before = read()
+            files = [f"/sys/class/net/v-{p['name']}/statistics/rx_packets" for p in self.conf["ports"]]
+            came = sum(map(int, self.ns.run("cat", *files).stdout.split()))
+            if read() == before:
+                break
+        return came - before
+
     def nodes(self):
         """Names of the nodes that the graphs have."""
         return {n["node"] for lcore in self.json("graph", "stats") for n in lcore["nodes"]}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tunnels that charon negotiates, and what happens when a part of it all dies, stops or hangs."""
 
+import contextlib
+import math
 import os
 import re
 import signal
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from echo import Echo
-from lab import BUILD_ASAN, PATIENCE, huge_files, keep_huge_files, run, wait_for
+from lab import BUILD_ASAN, PATIENCE, Failed, huge_files, keep_huge_files, run, wait_for
 from router import CYGNET
 from sites import PLAN, PLAN6, PLAN_4IN6, PLAN_6IN4, TwoSites
 from wire import Capture, kind
@@ -40,9 +42,12 @@ class NoClear:
 
 def agents(site):
     """Process ids of the agents in a site's namespace."""
-    pids = run(["ip", "netns", "pids", site.ns.name]).stdout.split()
-    return [int(p) for p in pids if Path(f"/proc/{p}/comm").exists()
-            and Path(f"/proc/{p}/comm").read_text().strip() == "cygnet-agent"]
+    found = []
+    for p in run(["ip", "netns", "pids", site.ns.name]).stdout.split():
+        with contextlib.suppress(OSError):  # it has just ended
+            if Path(f"/proc/{p}/comm").read_text().strip() == "cygnet-agent":
+                found.append(int(p))
+    return found
 
 
 def wait_gone(site, pids, timeout=10):
@@ -68,8 +73,9 @@ def test_families(lab, plan):
                     s.bind((sites.a.me["host"], port))
                     s.sendto(payload, (sites.b.me["host"], port))
         wait_for("the datagrams in the tunnel", lambda: sites.a.usage("out")[0] >= 16 and sites.b.usage("in")[0] >= 16)
+        before = {x["spi"] for x in sites.a.router.sas()}
         sites.a.charon.swanctl("--rekey", "--child", "net")
-        wait_for("the new SAs", lambda: sum(x["packets"] == 0 for x in sites.a.router.sas()) >= 2)
+        wait_for("the new SAs", lambda: len({x["spi"] for x in sites.a.router.sas()} - before) == 2)
         assert sites.ping(10, interval=0.05) == 10
         sites.a.charon.terminate("site")
         wait_for("no SAs", lambda: not sites.a.router.sas() and not sites.b.router.sas())
@@ -143,23 +149,36 @@ def test_sas_come_and_go_for_a_minute(sites):
         assert s.router.binary.exists(), "no build with sanitizers: ci/test makes it, or set CYGNET_BUILD_ASAN"
     sites.start().up()
     assert sites.ping(3) == 3
-    server = sites.b.host.start("iperf3", "-s", "--forceflush")
-    wait_for("iperf3's server", lambda: "Server listening" in server.output())
+    server, floods = sites.b.host.start("iperf3", "-s", "--forceflush"), []
+
+    def listening():
+        return server.output().count("Server listening")
 
     def flood(mbits, seconds):
+        # After each test it listens anew.
+        wait_for("iperf3's server", lambda: listening() > max(floods, default=0))
+        floods.append(listening())
         return sites.a.host.start("iperf3", "-c", PLAN["b"]["host"], "-u", "-b", f"{mbits}M", "-l", "1000", "-t", seconds, "--bidir",
-                                  name=f"load-{mbits}-{seconds}")
+                                  name=f"load-{len(floods)}")
+
+    def went_well(load):
+        """Not where its control connection is lost in the flood."""
+        with contextlib.suppress(Failed):
+            return load.wait(20) == 0
+        load.kill()
+        return False
 
     def overload():
-        return sum(s.router.drops().get(reason, 0) for s in sites for reason in ("crypto-overload", "tx-full"))
+        return sum(s.router.drops().get(reason, 0) for s in sites for reason in ("crypto-overload", "tx-full")) + \
+            sum(s.router.unread() for s in sites)
     for mbits in 20, 10, 5, 2:  # what this machine has room for at the moment
         before = overload()
         with Echo(sites.a.host, PLAN["b"]["host"], 0.01) as stream:
-            flood(mbits, 3).wait(20)
-        if stream.lost == 0 and overload() == before:
+            carried = went_well(flood(mbits, 3))
+        if carried and stream.lost == 0 and overload() <= before:
             break
     seen = []
-    # A minute in three parts. Where others take the cpu the ports' rings overflow, uncounted: the best of them has no loss.
+    # A minute in three parts. Where others take the cpu the ports' rings overflow: the best of them loses no more than that.
     for _ in range(3):
         before, load = overload(), flood(mbits, 20)
         end, rekeys = time.monotonic() + 20, 0
@@ -168,9 +187,10 @@ def test_sas_come_and_go_for_a_minute(sites):
                 (sites.a, sites.b)[rekeys % 2].charon.swanctl("--rekey", "--child", "net")
                 rekeys += 1
                 time.sleep(0.3)
-        assert load.wait(20) == 0, load.tail()
-        seen.append((stream.lost, overload() - before))
-        print(f"{mbits} Mbit/s each way, {rekeys} rekeyings, {stream.lost} of {stream.sent} lost")
+        carried = went_well(load)
+        seen.append((stream.lost if carried else math.inf, overload() - before))
+        print(f"{mbits} Mbit/s each way, {rekeys} rekeyings, {stream.lost} of {stream.sent} lost, "
+              f"iperf3 {'ended well' if carried else 'failed: ' + load.tail()}")
     assert any(lost <= dropped for lost, dropped in seen), (seen, [s.router.drops() for s in sites])
     assert sum(s.usage("in")[0] for s in sites) > 0
     wrong = {"esp-icv", "policy-no-sa", "none", "esp-replay"}
