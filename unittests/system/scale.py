@@ -295,12 +295,19 @@ def silent_agent(lab, n, seconds=60, memory=512):
     router.write()
     router.start()
     c = Channel(router)
-    # Long enough that all are there before the first runs out.
+    # Long enough that all are there before the first runs out: those of a try that was too slow count as had already.
     took = c.ask("fill", 0, n, 0)["seconds"]
     c.ask("empty", 0, n)
     wait_for("an empty router", lambda: router.json("status")["counts"]["sas"]["live"] == 0, 10)
     life = max(2, n // 250, round(4 * took))
-    filled = c.ask("fill", 0, n, life)
+    for _ in range(4):  # the second time it can be slower
+        had = c.ask("events", 0, 0)["expired"]
+        filled = c.ask("fill", 0, n, life)
+        if filled["seconds"] < life:
+            break
+        c.ask("empty", 0, n)
+        wait_for("an empty router", lambda: router.json("status")["counts"]["sas"]["live"] == 0, 10)
+        life *= 2
     assert filled["seconds"] < life, filled
     agent = c.agent()
     os.kill(agent, signal.SIGSTOP)
@@ -315,11 +322,11 @@ def silent_agent(lab, n, seconds=60, memory=512):
         lost = router.json("status")["channel"]["lost_events"]
     finally:
         os.kill(agent, signal.SIGCONT)
-    told = c.ask("events", n, 60)
+    told = c.ask("events", had + n, 60)
     status = router.json("status")
     result = {"events": n, "stopped_seconds": round(time.monotonic() - stopped), "grown_kib": grown, "lost_while_stopped": lost,
-              "told": told["expired"], "reports": told["reports"], "resyncs": status["channel"]["resyncs"]}
-    assert told["expired"] == n, result
+              "told": told["expired"] - had, "reports": told["reports"], "resyncs": status["channel"]["resyncs"]}
+    assert result["told"] == n, result
     assert status["counts"]["sas"]["live"] == 2 * n and status["counts"]["policies"]["out"] == n
     assert grown < 4096, result
     emptied = c.ask("empty", 0, n)
