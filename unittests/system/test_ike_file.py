@@ -294,7 +294,7 @@ def test_down_by_force(sites, ends):
         assert p.returncode == 1 and "ipsec-tunnel-1 is a tunnel of gateway ike-gw-1, and" in p.stderr
         start = time.monotonic()
         assert a.run("down", "--force", "ike-gw-1").stdout == "ike-gw-1 is down\n"
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 15  # what waits for the peer takes 20 s and more
         wait_for("no SAs", lambda: not sites.a.router.sas(), 5, 0.2)
     finally:
         sites.b.charon.process.send(signal.SIGCONT)
@@ -392,7 +392,7 @@ def test_watch_and_run(sites, ends, module_lab):
     sites.wait_ping(15)
     wait_for("the event", lambda: "tunnel ipsec-tunnel-1 up: 192.0.2.2" in service.output(), 5)
     wait_for("the event as JSON", lambda: any(json.loads(x)["event"] == "child-updown"
-                                              for x in watch.output().splitlines()), 5)
+                                              for x in watch.output().rpartition("\n")[0].splitlines()), 5)
     # Another file at SIGHUP.
     a.write(doc("a", {"ipsec-tunnel-1": {}, "t2": {"local-ts": "10.8.0.0/16"}}))
     service.send(signal.SIGHUP)
@@ -713,6 +713,7 @@ def test_virtual_address_transport_and_ah(sites, ends):
     assert "charon keeps pool 'v' while peers have addresses" in b.load(without, "--keep").stderr
     assert "- pool v" in b.run("diff", b.file, check=False).stdout
     a.run("down", "ike-gw-1")
+    wait_for("the address to be free", lambda: re.search(r"^v +\S+ +0 /", sites.b.charon.swanctl("--list-pools").stdout, re.M))
     assert "- pool v" in b.load().stdout and "v" not in sites.b.charon.swanctl("--list-pools").stdout.split()
     b.load(server)
     a.run("up", "ipsec-tunnel-1")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lab import run
+from lab import PATIENCE, run
 from router import CYGNETCTL
 
 REQUEST, RESPONSE, REGISTER, UNREGISTER, CONFIRM, EVENT = 0, 1, 3, 4, 5, 7
@@ -99,7 +99,7 @@ def test_a_reader_that_pauses(lab, json):
     p = subprocess.Popen([CYGNETCTL, "ike", "watch", "--log", *(["--json"] if json else []), "--uri", lab.dir / "loud"],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 10 * PATIENCE
         while time.monotonic() < end and not (charon.flooded and charon.versions >= 2):
             time.sleep(0.1)
         assert charon.flooded and charon.versions >= 2 and p.poll() is None
@@ -110,5 +110,5 @@ def test_a_reader_that_pauses(lab, json):
         assert 3000 < len(lines) < 20000
     finally:
         p.terminate()
-        p.communicate(timeout=5)
+        p.communicate(timeout=5 * PATIENCE)
     assert p.returncode == 0
