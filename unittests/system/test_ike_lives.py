@@ -310,7 +310,7 @@ def test_orphans_go_after_their_grace_time(lab):
         wait_for("the orphans to go", lambda: not a.router.sas(), 20)
         assert {p["action"] for p in a.router.policies()} == {"discard"}
         assert sites.ping(2, wait=0.3) == 0
-        assert "policy-discard" in a.router.drops()
+        wait_for("the drops", lambda: "policy-discard" in a.router.drops())
         a.charon.start()
         a.wait_backend()
         a.load()

@@ -90,7 +90,7 @@ def test_hop_of_a_multipath_route_goes(net):
 def test_packet_too_big(net):
     """Linux at the left learns the path's MTU from what the router says."""
     assert net.left.ping(f"{RIGHT}2", size=1400, df=True, wait=1) == 0
-    assert "mtu 1400" in net.left.run("ip", "-6", "route", "get", f"{RIGHT}2").stdout
+    wait_for("the path MTU", lambda: "mtu 1400" in net.left.run("ip", "-6", "route", "get", f"{RIGHT}2").stdout)
     assert net.left.ping(f"{RIGHT}2", size=1400 - 48, df=True) == 3
 
 

@@ -317,7 +317,7 @@ def test_large_ping(mode):
         # Path MTU discovery: told once, then it fits.
         assert ns["ha"].ping("10.2.0.2", count=3, size=1400, df=True) == 3
         assert ns["ha"].ping("10.2.0.2", count=3, size=1472, df=True, wait=1) == 0
-        assert "mtu 1446" in ns["ha"].run("ip", "route", "get", "10.2.0.2").stdout
+        wait_for("the path MTU", lambda: "mtu 1446" in ns["ha"].run("ip", "route", "get", "10.2.0.2").stdout)
         reassembled = {n["node"]: n["packets"] for lcore in routers["b"].json("graph", "stats") for n in lcore["nodes"]}
         assert (reassembled["ip4-reassembly"] >= 20) == (mode == "after")
         for r in routers.values():

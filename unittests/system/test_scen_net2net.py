@@ -210,13 +210,22 @@ def test_dpd_trap(net):
 def test_inactivity_timeout(net):
     """As long as there is traffic the CHILD_SA stays; then it goes."""
     net.load_net(moon_more={}, child={"inactivity": "3s"})
-    net.moon.up("net")
-    mark = net.moon.log_mark()
     for _ in range(10):
-        last = time.monotonic()
-        assert net.alice.ping(BOB, 1) == 1
-        time.sleep(0.5)
-    assert len(net.moon.sas()) == 2
+        net.moon.up("net")
+        mark, last, longest, answered = net.moon.log_mark(), time.monotonic(), 0, 0
+        for _ in range(10):
+            answered += net.alice.ping(BOB, 1)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+            time.sleep(0.5)
+        there = len(net.moon.sas())
+        longest = max(longest, time.monotonic() - last)
+        if longest < 1.5:
+            break
+        # No cpu for that long, and charon may have found it idle.
+        net.moon.charon.terminate("gw", check=False)
+        wait_for("the SAs to go", lambda: not net.moon.sas(), 5)
+    assert longest < 1.5, (longest, answered)
+    assert answered == 10 and there == 2
     net.moon.wait_log("deleting CHILD_SA after 3 seconds of inactivity", mark, 10)
     assert time.monotonic() - last > 1.5
     wait_for("the SAs to go", lambda: not net.moon.sas(), 5)
@@ -235,7 +244,9 @@ def test_protoport_trap(net):
     with Tcp(net.bob, BOB, 22):
         assert greets(net.alice, BOB, 22, 10)
     assert net.moon.children() == 2 and net.moon.children("ssh") == 1
-    assert len(re.findall("creating acquire job", net.moon.since(mark))) == 2
+    # A packet that comes while the first is negotiated makes another job, of which nothing comes.
+    jobs = re.findall(r"creating acquire job for policy .*", net.moon.since(mark))
+    assert {p for j in jobs for p in re.findall(r"\[(\w+)", j)} == {"icmp", "tcp"}, jobs
 
 
 def test_shunt_policies(net):
@@ -248,7 +259,7 @@ def test_shunt_policies(net):
     assert net.alice.ping(BOB) == 2
     with Drops(net.moon.router) as d:
         assert net.alice.ping("10.1.0.1", 2, wait=0.3) == 0
-        assert sum(d.since().values()) >= 2
+        wait_for("both drops", lambda: sum(d.since().values()) >= 2)
     net.moon.load(gw=everything, local={"children": {"local-net": {
         "local_ts": NET, "remote_ts": NET, "mode": "pass", "start_action": "trap"}}})
     wait_for("the shunt", lambda: net.alice.ping("10.1.0.1", 1, wait=0.3) == 1, 5)
@@ -273,7 +284,7 @@ def test_shunt_manual_prio(net):
     net.no_clear()
     with Drops(net.moon.router) as d:
         assert net.carol.ping(MOON, 2, wait=0.3) == 0
-        assert sum(d.since().values()) >= 2
+        wait_for("both drops", lambda: sum(d.since().values()) >= 2)
     with Tcp(net.moon, MOON, 22):
         assert greets(net.carol.host, MOON, 22, 3)
     with Tcp(net.sun.host, SUN, 22), Tcp(net.sun.host, SUN, 23):

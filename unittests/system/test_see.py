@@ -205,16 +205,19 @@ def pings(sites):
 
 
 def test_top(sites):
-    """Two screens in plain text, with what flows meanwhile; the terminal's own shows the same."""
+    """Screens in plain text, with what flows meanwhile; the terminal's own shows the same."""
     ping = pings(sites)
-    out = sites.a.router.ctl("top", "-b", "-n", "2", "-d", "0.7").stdout
+    out = sites.a.router.ctl("top", "-b", "-n", "6", "-d", "0.7").stdout
     screens = out.split(f"{sites.a.router.name}  cygnet ")[1:]
-    assert len(screens) == 2
-    page = screens[1]
+    assert len(screens) == 6
+
+    def rates(page):
+        return [int(n) for n in re.search(r"^wan +up +(\d+) +\S+ +0 +(\d+) ", page, re.M).groups()]
+    # In 0.7 s without a cpu there is no ping, and more of them in the next.
+    page = next((p for p in screens[1:] if all(1 <= n <= 100 for n in rates(p))), None)
+    assert page, out
     assert "2 SAs, 3 policies (complete), 1 charon" in page
     assert re.search(r"^ +1  worker +\d+ +[\d.]+% +[\d.]+%  \[[#. ]{30}\]$", page, re.M)
-    port = re.search(r"^wan +up +(\d+) +\S+ +0 +(\d+) ", page, re.M)
-    assert 1 <= int(port[1]) <= 100 and 1 <= int(port[2]) <= 100
     spi = {s["direction"]: s["spi"] for s in sites.a.router.sas()}
     assert re.search(rf"^out  {spi['out']}  192\.0\.2\.2 +1 +[1-9]\d* ", page, re.M)
     assert re.search(r"^ +1  port-tx +[1-9]\d* ", page, re.M)

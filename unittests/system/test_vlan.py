@@ -56,11 +56,16 @@ def test_is_a_port_of_linux(net):
     net.r.route("10.66.0.0/16", "via", "10.9.0.2", "dev", "out.100")
     wait_for("the route", lambda: any(x["prefix"] == "10.66.0.0/16" for x in net.router.routes()))
     assert net.left.ping("10.66.0.1") == 3
-    vlan = row(net.router, "out.100")
+
+    def read():
+        """What ctl and the metrics say, if nothing came meanwhile."""
+        vlan = row(net.router, "out.100")
+        with net.r.inside():
+            scraped = urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=30).read().decode()
+        return (vlan, scraped) if row(net.router, "out.100") == vlan else None
+    vlan, scraped = wait_for("a moment of silence", read)
     assert (vlan["vlan"], vlan["parent"], vlan["mac"]) == (100, "out", row(net.router, "out")["mac"])
     assert min(vlan["stats"]["rx_packets"], vlan["stats"]["tx_packets"]) >= 12
-    with net.r.inside():
-        scraped = urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=30).read().decode()
     metrics = {name: float(v) for name, v in re.findall(r'^cygnet_port_(\w+){port="out.100"} (\S+)$', scraped, re.M)}
     assert metrics == {"up": 1, **{f"{k}_total": vlan["stats"][k] for k in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")}}
     assert 'cygnet_port_rx_missed_packets_total{port="out"}' in scraped
