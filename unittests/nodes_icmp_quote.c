@@ -396,8 +396,8 @@ START_TEST(our_own_of_marked_tunnels)
 	drops_are(DROP_IP4_TTL, 2);
 	ck_assert_uint_ne(sent(WAN, got), 0);
 	ck_assert_uint_ne(sent(WAN, got), 0);
-	ck_assert_uint_eq(worker(0)->sa_counters[out].packets, 1);
-	ck_assert_uint_eq(worker(0)->sa_counters[out2].packets, 1);
+	ck_assert_uint_eq(sa_at(out)->use.packets, 1);
+	ck_assert_uint_eq(sa_at(out2)->use.packets, 1);
 	nothing_left();
 }
 END_TEST
