@@ -88,7 +88,7 @@ config_is_pci(const char *devargs)
 	return false;
 }
 
-/* As the kernel's dev_valid_name(). */
+/* As the kernel's dev_valid_name(), and what stands in quotes in metrics and scripts as it is. */
 static bool
 valid_interface(const char *s)
 {
@@ -98,7 +98,7 @@ valid_interface(const char *s)
 		return false;
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)s[i] <= ' ' || (unsigned char)s[i] >= 0x7f ||
-			strchr("/:%", s[i]) != NULL)
+			strchr("/:%\"\\", s[i]) != NULL)
 			return false;
 	return true;
 }
@@ -429,7 +429,7 @@ config_read_ports(struct config_load *l)
 		if (!valid_port(p->name))
 			return config_fail(l, w, "name",
 				"'%s' cannot be an interface's name (1 to %d characters, no "
-				"blanks, no '/:%%')",
+				"blanks, none of /:%%\"\\)",
 				p->name, CONFIG_NAME_LEN - 1);
 		ret = read_common(l, w, raw, p, 9216);
 		if (ret == 0)

@@ -131,13 +131,19 @@ static const struct refusal lcores_and_ports[] = {
 		"7: ports[1].devargs: device 0000:03:00.0 is ports[0]'s already"},
 	{"name: a\n" LCORES "ports:\n" PORT("wan0123456789012", "net_null0"),
 		"4: ports[0].name: 'wan0123456789012' cannot be an interface's name (1 to 15 "
-		"characters, no blanks, no '/:%')"},
+		"characters, no blanks, none of /:%\"\\)"},
 	{"name: a\n" LCORES "ports:\n" PORT("a/b", "net_null0"),
 		"4: ports[0].name: 'a/b' cannot be an interface's name (1 to 15 characters, no "
-		"blanks, no '/:%')"},
+		"blanks, none of /:%\"\\)"},
+	{"name: a\n" LCORES "ports:\n" PORT("'a\"b'", "net_null0"),
+		"4: ports[0].name: 'a\"b' cannot be an interface's name (1 to 15 characters, no "
+		"blanks, none of /:%\"\\)"},
+	{"name: a\n" LCORES "ports:\n" PORT("'a\\b'", "net_null0"),
+		"4: ports[0].name: 'a\\b' cannot be an interface's name (1 to 15 characters, no "
+		"blanks, none of /:%\"\\)"},
 	{"name: a\n" LCORES "ports:\n" PORT("lo", "net_null0"),
 		"4: ports[0].name: 'lo' cannot be an interface's name (1 to 15 characters, no "
-		"blanks, no '/:%')"},
+		"blanks, none of /:%\"\\)"},
 	{"name: a\n" LCORES "ports:\n" PORT("eth7", "'net_af_packet0,iface=eth7'"),
 		"4: ports[0].name: 'eth7' is the netdev of ports[0]: the port's tap needs a name "
 		"of its own"},
