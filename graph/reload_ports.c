@@ -102,12 +102,14 @@ set_addresses(struct reload *job, bool back)
 	for (unsigned int i = 0; i < job->next->n_ports; i++) {
 		int k = job->diff.port_before[i];
 		struct host_port is, was;
+		uint16_t device;
 
 		if (k == RELOAD_NONE ||
 			!addresses_differ(&r->config->ports[k], &job->next->ports[i]))
 			continue;
-		is = host_port_of(job, &job->next->ports[i], job->ids[i], job->ids[i]);
-		was = host_port_of(job, &r->config->ports[k], job->ids[i], job->ids[i]);
+		device = device_of(job->next, job->ids, i);
+		is = host_port_of(job, &job->next->ports[i], job->ids[i], device);
+		was = host_port_of(job, &r->config->ports[k], job->ids[i], device);
 		log_sink_keep();
 		if (host_port_addresses(back ? &was : &is, back ? &is : &was) < 0)
 			return reload_fail(job, -EADDRNOTAVAIL, "%s", log_sink_kept());

@@ -69,6 +69,9 @@ def test_is_a_port_of_linux(net):
     metrics = {name: float(v) for name, v in re.findall(r'^cygnet_port_(\w+){port="out.100"} (\S+)$', scraped, re.M)}
     assert metrics == {"up": 1, **{f"{k}_total": vlan["stats"][k] for k in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")}}
     assert 'cygnet_port_rx_missed_packets_total{port="out"}' in scraped
+    next(p for p in net.router.conf["ports"] if p["name"] == "out")["vlans"][0]["addresses"].append("10.99.0.1/24")
+    net.router.write()
+    assert "+ port out.100: address 10.99.0.1/24" in net.router.ctl("reload").stdout
     assert "ethdev" not in net.router.process.output().lower() and "invalid port" not in net.router.process.output().lower()
     with Drops(net.router) as d:
         assert net.left.ping("10.2.0.2", count=1, wait=1) == 0
