@@ -20,6 +20,7 @@
 
 /* ip-address(8) shows it as proto; the kernel's own are 1 to 3. */
 #define ADDRESS_PROTO 99
+#define DUMPS 100 /* tries */
 
 /* One of the tap's own in /proc/sys/net; family as it stands there. What is so already is not written: it may be read-only. */
 static int
@@ -115,7 +116,11 @@ list_addresses(struct nl_sock *sk, const struct host_tap *tap, struct listing *l
 	int err = -NLE_NOMEM;
 
 	*l = (struct listing){.ifindex = tap->ifindex};
-	if (cb != NULL && nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, list_one, l) == 0) {
+	if (cb != NULL && nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, list_one, l) == 0)
+		err = -NLE_DUMP_INTR;
+	/* Addresses that change meanwhile, of any interface, break it. */
+	for (unsigned int i = 0; err == -NLE_DUMP_INTR && i < DUMPS; i++) {
+		l->n = 0;
 		err = nl_send_simple(sk, RTM_GETADDR, NLM_F_DUMP, &ask, sizeof(ask));
 		if (err >= 0)
 			err = nl_recvmsgs(sk, cb);
