@@ -81,6 +81,17 @@ compare(struct reload *job)
 	return 0;
 }
 
+/* A block of numbers is lost with each file that was taken in vain: so ports, which fail sooner, come first. */
+static void
+prepare(struct reload *job)
+{
+	if (reload_ports_prepare(job) < 0 || reload_sas_prepare(job) == 0)
+		return;
+	reload_ports_back(job);
+	reload_ports_reject(job);
+	reload_ports_close(job);
+}
+
 static void *
 work(void *arg)
 {
@@ -89,7 +100,7 @@ work(void *arg)
 	if (job->phase == RELOAD_RETIRE)
 		reload_ports_close(job);
 	else if (read_file(job) == 0 && compare(job) == 0 && !(job->flags & RELOAD_CHECK))
-		reload_ports_prepare(job);
+		prepare(job);
 	atomic_store(&job->thread_done, true);
 	return NULL;
 }
@@ -130,6 +141,7 @@ finish(struct reload *job)
 		tell(job);
 	for (unsigned int i = 0; i < job->n_in; i++)
 		free(job->in[i].tap);
+	reload_sas_close(job);
 	config_free(job->next);
 	job->next = NULL;
 	job->r->reload = NULL;
@@ -405,6 +417,7 @@ reload_stop(struct router *r)
 		host_port_forget(job->in[i].tap, job->in[i].added);
 	for (unsigned int i = 0; i < job->n_out; i++)
 		host_port_forget(job->out[i].tap, job->out[i].added && job->phase != RELOAD_RETIRE);
+	reload_sas_close(job);
 	config_free(job->next);
 	r->reload = NULL;
 	reload_put(job);

@@ -33,6 +33,8 @@ struct reload {
 		bool done;
 		uint32_t sa; /* of the policy whose place it took */
 	} * placed; /* [next->n_policies] */
+	struct sqn_entry **numbers; /* [n_numbers], of next->sas, until they have them */
+	unsigned int n_numbers;
 	uint16_t ids[CONFIG_MAX_PORTS]; /* of next->ports */
 	struct reload_port in[CONFIG_MAX_PORTS], out[CONFIG_MAX_PORTS];
 	unsigned int n_in, n_out;
@@ -59,10 +61,12 @@ void reload_ports_drop(struct reload *job); /* of the tables: those in job->out 
 void reload_ports_take(struct reload *job); /* nobody sees them any more */
 void reload_ports_close(struct reload *job);
 
-/* reload_sas.c: static SAs and policies. The first two can fail, and then have done nothing. */
+/* reload_sas.c: static SAs and policies. prepare: on the thread that may wait. The first three can fail, and then have done nothing. */
+int reload_sas_prepare(struct reload *job); /* takes the state files */
 int reload_sas_add(struct reload *job);
 int reload_policies_add(struct reload *job); /* all of them or none */
 void reload_sas_undo(struct reload *job);
 void reload_sas_commit(struct reload *job); /* after both: what goes */
+void reload_sas_close(struct reload *job); /* state files that no SA has got */
 
 #endif

@@ -49,11 +49,6 @@ rehearse(struct reload *job, const struct config_sa *sa)
 		return reload_fail(job, rc, "SA %s: %s (%s)", sa->name,
 			*why != '\0' ? why : "no crypto device takes it", strerror(-rc));
 	ops.destroy(ops.ctx, &trial);
-	log_sink_keep();
-	rc = router_try_state(job->r, sa);
-	if (rc < 0)
-		return reload_fail(job, rc, "%s", log_sink_kept());
-	log_sink_kept();
 	return 0;
 }
 
@@ -94,6 +89,46 @@ check_room(struct reload *job, unsigned int n)
 }
 
 int
+reload_sas_prepare(struct reload *job)
+{
+	const struct config *next = job->next;
+	int rc = 0;
+
+	job->numbers = calloc(next->n_sas + 1, sizeof(struct sqn_entry *));
+	if (job->numbers == NULL)
+		return reload_fail(job, -ENOMEM, "no memory");
+	job->n_numbers = next->n_sas;
+	log_sink_keep();
+	for (unsigned int i = 0; rc == 0 && i < next->n_sas; i++)
+		if (job->diff.sa_before[i] == RELOAD_NONE)
+			rc = router_open_state(job->r, &next->sas[i], &job->numbers[i]);
+	if (rc == 0) {
+		log_sink_kept();
+		return 0;
+	}
+	return reload_fail(job, rc, "%s", log_sink_kept());
+}
+
+void
+reload_sas_close(struct reload *job)
+{
+	for (unsigned int i = 0; i < job->n_numbers; i++)
+		sqn_store_close(job->numbers[i]);
+	free(job->numbers);
+	job->numbers = NULL;
+	job->n_numbers = 0;
+}
+
+static int
+add_sa(struct reload *job, unsigned int i)
+{
+	struct sqn_entry *numbers = job->numbers[i];
+
+	job->numbers[i] = NULL;
+	return router_add_static_sa(job->r, &job->next->sas[i], numbers);
+}
+
+int
 reload_sas_add(struct reload *job)
 {
 	struct config *next = job->next;
@@ -109,7 +144,7 @@ reload_sas_add(struct reload *job)
 		if (job->diff.sa_before[i] != RELOAD_NONE || waits_for_place(job, &next->sas[i]))
 			continue;
 		log_sink_keep();
-		rc = router_add_static_sa(job->r, &next->sas[i]);
+		rc = add_sa(job, i);
 		if (rc < 0) {
 			reload_fail(job, rc, "%s", log_sink_kept());
 			undo_sas(job, i);
@@ -217,7 +252,7 @@ reload_sas_commit(struct reload *job)
 
 		log_sink_keep();
 		if (job->diff.sa_before[i] == RELOAD_NONE && waits_for_place(job, sa) &&
-			router_add_static_sa(r, sa) < 0)
+			add_sa(job, i) < 0)
 			reload_fail(job, -EIO, "%s", log_sink_kept());
 		explicit_bzero(sa->key, sizeof(sa->key));
 	}

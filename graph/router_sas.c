@@ -2,7 +2,6 @@
 #include "router_sas.h"
 
 #include "log.h"
-#include "sqn_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -52,67 +51,63 @@ router_create_state(const struct config *config)
 	return 0;
 }
 
-static void
-refuse_state(const struct router *r, const struct config_sa *cs, const char *why)
-{
-	LOG(ERR, "%s: SA %s: state file %s %s", r->config->path, cs->name, cs->state_file, why);
-}
-
 int
-router_try_state(const struct router *r, const struct config_sa *cs)
+router_open_state(const struct router *r, const struct config_sa *cs, struct sqn_entry **numbers)
 {
 	char why[128] = "out of memory";
 	struct sqn_id id;
-	int rc = cs->state_file != NULL ? identify(cs, &id) : 0;
+	int rc;
 
-	if (rc == 0 && cs->state_file != NULL)
-		rc = sqn_store_try(
-			cs->state_file, &id, sad_last_number(cs->conf.flags), why, sizeof(why));
-	if (rc < 0)
-		refuse_state(r, cs, why);
-	return rc;
-}
-
-/* The numbers that the SA may give; returns an index for sqn_store_attach(). */
-static int
-take_numbers(struct router *r, struct config_sa *cs)
-{
-	char why[128] = "out of memory";
-	struct sqn_id id;
-	int rc = identify(cs, &id);
-
+	*numbers = NULL;
+	if (cs->state_file == NULL)
+		return 0;
+	rc = identify(cs, &id);
 	if (rc == 0)
-		rc = sqn_store_add(r->sqn_store, cs->state_file, &id,
-			sad_last_number(cs->conf.flags), &cs->conf.sqn_from, &cs->conf.sqn_reserved,
+		rc = sqn_store_open(cs->state_file, &id, sad_last_number(cs->conf.flags), numbers,
 			why, sizeof(why));
 	if (rc < 0)
-		refuse_state(r, cs, why);
+		LOG(ERR, "%s: SA %s: state file %s %s", r->config->path, cs->name, cs->state_file,
+			why);
+	return rc;
+}
+
+/* Which numbers the SA may give; returns an index for sqn_store_attach(). */
+static int
+add_numbers(struct router *r, struct config_sa *cs, struct sqn_entry *numbers)
+{
+	int rc = sqn_store_add(r->sqn_store, numbers, &cs->conf.sqn_from, &cs->conf.sqn_reserved);
+
+	if (rc < 0)
+		LOG(ERR, "%s: SA %s: state file %s: %s", r->config->path, cs->name, cs->state_file,
+			strerror(-rc));
 	return rc;
 }
 
 int
-router_add_static_sa(struct router *r, struct config_sa *cs)
+router_add_static_sa(struct router *r, struct config_sa *cs, struct sqn_entry *numbers)
 {
-	int rc, numbers = -1;
+	int rc, index = -1;
 	const char *why;
 	uint32_t slot;
 
-	if (router_sa_digest(cs) < 0)
+	if (router_sa_digest(cs) < 0) {
+		sqn_store_close(numbers);
 		return -ENOMEM;
-	if (cs->state_file != NULL) {
-		numbers = take_numbers(r, cs);
-		if (numbers < 0)
-			return numbers;
+	}
+	if (numbers != NULL) {
+		index = add_numbers(r, cs, numbers);
+		if (index < 0)
+			return index;
 	}
 	rc = sad_add(r->sad, &cs->conf, cs->key, false, &slot, &why);
 	if (rc < 0) {
 		LOG(ERR, "%s: SA %s: %s (%s)", r->config->path, cs->name, why, strerror(-rc));
-		if (numbers >= 0)
-			sqn_store_cancel(r->sqn_store, numbers);
+		if (index >= 0)
+			sqn_store_cancel(r->sqn_store, index);
 		return rc;
 	}
-	if (numbers >= 0)
-		sqn_store_attach(r->sqn_store, numbers, slot);
+	if (index >= 0)
+		sqn_store_attach(r->sqn_store, index, slot);
 	else if (cs->insecure_test)
 		LOG(WARNING,
 			"SA %s is for tests (insecure-test): its nonces repeat after a restart",
@@ -126,7 +121,11 @@ router_add_static_sas(struct router *r)
 	int rc = 0;
 
 	for (unsigned int i = 0; rc == 0 && i < r->config->n_sas; i++) {
-		rc = router_add_static_sa(r, &r->config->sas[i]);
+		struct sqn_entry *numbers;
+
+		rc = router_open_state(r, &r->config->sas[i], &numbers);
+		if (rc == 0)
+			rc = router_add_static_sa(r, &r->config->sas[i], numbers);
 		explicit_bzero(r->config->sas[i].key, sizeof(r->config->sas[i].key));
 	}
 	return rc;

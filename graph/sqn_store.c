@@ -13,7 +13,7 @@
 
 #define NO_SLOT UINT32_MAX
 
-struct entry {
+struct sqn_entry {
 	char *path;
 	struct sqn_id id;
 	int lock;
@@ -30,7 +30,7 @@ struct entry {
 
 struct sqn_store {
 	struct sad *sad;
-	struct entry **v;
+	struct sqn_entry **v;
 	unsigned int n;
 	pthread_t thread;
 	bool running, stop;
@@ -39,7 +39,7 @@ struct sqn_store {
 };
 
 /* An entry whose file is behind; NULL: none. Called and returns with the lock. */
-static struct entry *
+static struct sqn_entry *
 behind(struct sqn_store *s)
 {
 	for (unsigned int i = 0; i < s->n; i++)
@@ -52,7 +52,7 @@ static void *
 write_files(void *arg)
 {
 	struct sqn_store *s = arg;
-	struct entry *e;
+	struct sqn_entry *e;
 	uint64_t want;
 	int rc;
 
@@ -97,36 +97,38 @@ block_after(uint64_t last, uint64_t max)
 	return max - last > SQN_BLOCK ? last + SQN_BLOCK : max;
 }
 
-/* reserve: the next block; else what is written is what is there. */
+/* written: what was there; want: what is there now. */
 static int
-open_entry(struct entry *e, const char *path, bool reserve, char *why, size_t size)
+reserve(struct sqn_entry *e, char *why, size_t size)
 {
 	int rc;
 
-	e->lock = sqn_file_lock(path);
+	e->lock = sqn_file_lock(e->path);
 	if (e->lock < 0) {
 		snprintf(why, size, "%s",
 			e->lock == -EBUSY ? "is in use by another SA or router"
 					  : strerror(-e->lock));
 		return e->lock;
 	}
-	rc = sqn_file_read(path, &e->id, &e->written, why, size);
+	rc = sqn_file_read(e->path, &e->id, &e->written, why, size);
 	if (rc < 0)
 		return rc;
 	if (e->written >= e->max) {
 		snprintf(why, size, "%s", "says that all numbers are used: the SA needs a new key");
 		return -EOVERFLOW;
 	}
-	e->want = e->reserved = reserve ? block_after(e->written, e->max) : e->written;
-	rc = sqn_file_write(path, &e->id, e->want);
+	e->want = e->reserved = block_after(e->written, e->max);
+	rc = sqn_file_write(e->path, &e->id, e->want);
 	if (rc < 0)
 		snprintf(why, size, "cannot be written: %s", strerror(-rc));
 	return rc;
 }
 
-static void
-close_entry(struct entry *e)
+void
+sqn_store_close(struct sqn_entry *e)
 {
+	if (e == NULL)
+		return;
 	if (e->lock >= 0)
 		close(e->lock);
 	free(e->path);
@@ -135,9 +137,9 @@ close_entry(struct entry *e)
 
 /* The thread's view changes with the lock alone. */
 static int
-append(struct sqn_store *s, struct entry *e)
+append(struct sqn_store *s, struct sqn_entry *e)
 {
-	struct entry **v;
+	struct sqn_entry **v;
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
@@ -157,12 +159,14 @@ append(struct sqn_store *s, struct entry *e)
 }
 
 int
-sqn_store_add(struct sqn_store *s, const char *path, const struct sqn_id *id, uint64_t max,
-	uint64_t *from, uint64_t *reserved, char *why, size_t size)
+sqn_store_open(const char *path, const struct sqn_id *id, uint64_t max, struct sqn_entry **entry,
+	char *why, size_t size)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	struct sqn_entry *e = calloc(1, sizeof(*e));
 	int rc = -ENOMEM;
 
+	*entry = NULL;
+	snprintf(why, size, "%s", strerror(ENOMEM));
 	if (e == NULL)
 		return rc;
 	e->lock = -1;
@@ -170,29 +174,26 @@ sqn_store_add(struct sqn_store *s, const char *path, const struct sqn_id *id, ui
 	e->id = *id;
 	e->max = max;
 	e->path = strdup(path);
-	snprintf(why, size, "%s", strerror(ENOMEM));
 	if (e->path != NULL)
-		rc = open_entry(e, path, true, why, size);
-	if (rc == 0) {
-		*from = e->written;
-		*reserved = e->written = e->want;
-		rc = append(s, e);
-	}
-	if (rc < 0) {
-		close_entry(e);
-		return rc;
-	}
-	return s->n - 1;
+		rc = reserve(e, why, size);
+	if (rc < 0)
+		sqn_store_close(e);
+	else
+		*entry = e;
+	return rc;
 }
 
 int
-sqn_store_try(const char *path, const struct sqn_id *id, uint64_t max, char *why, size_t size)
+sqn_store_add(struct sqn_store *s, struct sqn_entry *e, uint64_t *from, uint64_t *reserved)
 {
-	struct entry e = {.id = *id, .lock = -1, .max = max};
-	int rc = open_entry(&e, path, false, why, size);
+	int rc;
 
-	if (e.lock >= 0)
-		close(e.lock);
+	*from = e->written;
+	*reserved = e->written = e->want;
+	rc = append(s, e);
+	if (rc == 0)
+		return s->n - 1;
+	sqn_store_close(e);
 	return rc;
 }
 
@@ -209,13 +210,13 @@ sqn_store_attach(struct sqn_store *s, int index, uint32_t slot)
 }
 
 static uint64_t
-given(const struct sqn_store *s, const struct entry *e)
+given(const struct sqn_store *s, const struct sqn_entry *e)
 {
 	return atomic_load_explicit(&sad_hot(s->sad, e->slot)->sqn, memory_order_relaxed);
 }
 
 static void
-tell(struct entry *e, int error)
+tell(struct sqn_entry *e, int error)
 {
 	if (error == e->told)
 		return;
@@ -245,7 +246,7 @@ forget_gone(struct sqn_store *s)
 
 	for (unsigned int i = 0; i < s->n; i++) {
 		if (s->v[i]->gone && !s->v[i]->busy)
-			close_entry(s->v[i]);
+			sqn_store_close(s->v[i]);
 		else
 			s->v[left++] = s->v[i];
 	}
@@ -263,7 +264,7 @@ sqn_store_tick(struct sqn_store *s)
 	forget_gone(s);
 	pthread_mutex_unlock(&s->lock);
 	for (unsigned int i = 0; i < s->n; i++) {
-		struct entry *e = s->v[i];
+		struct sqn_entry *e = s->v[i];
 		uint64_t last, written;
 		bool settled;
 		int error;
@@ -306,13 +307,13 @@ sqn_store_destroy(struct sqn_store *s)
 		pthread_join(s->thread, NULL);
 	}
 	for (unsigned int i = 0; i < s->n; i++) {
-		struct entry *e = s->v[i];
+		struct sqn_entry *e = s->v[i];
 
 		/* What was never given need not be lost. */
 		if (e->slot != NO_SLOT && sad_cold(s->sad, e->slot)->state == SA_LIVE &&
 			given(s, e) < e->written)
 			sqn_file_write(e->path, &e->id, given(s, e));
-		close_entry(e);
+		sqn_store_close(e);
 	}
 	free(s->v);
 	pthread_cond_destroy(&s->work);

@@ -18,18 +18,26 @@ struct sad;
 
 struct sqn_store;
 
+struct sqn_entry; /* a file of it */
+
 struct sqn_store *sqn_store_create(struct sad *sad);
 
 /*
- * Takes the file, and reserves a first block, which waits for the disk: at the start or a reload. The SA may give
- * numbers from *from + 1 to *reserved. max: its last number. Returns an index for sqn_store_attach(), or a
- * negative errno, why (size bytes) saying in words what is wrong with the file. Control thread.
+ * Takes the file, and reserves a first block, which waits for the disk. max: the SA's last number. Returns 0, *entry being for
+ * sqn_store_add() or sqn_store_close(), or a negative errno, why (size bytes) saying in words what is wrong with the file. Any thread.
  */
-int sqn_store_add(struct sqn_store *store, const char *path, const struct sqn_id *id, uint64_t max,
-	uint64_t *from, uint64_t *reserved, char *why, size_t size);
+int sqn_store_open(const char *path, const struct sqn_id *id, uint64_t max,
+	struct sqn_entry **entry, char *why, size_t size);
 
-/* Whether sqn_store_add() would be done; reserves nothing. Returns 0 or what that would. Control thread. */
-int sqn_store_try(const char *path, const struct sqn_id *id, uint64_t max, char *why, size_t size);
+/* Closes one that was not added, or NULL; the block is lost. Any thread. */
+void sqn_store_close(struct sqn_entry *entry);
+
+/*
+ * The SA may give numbers from *from + 1 to *reserved. Returns an index for sqn_store_attach(), or a negative errno, and has closed
+ * the file. Control thread.
+ */
+int sqn_store_add(
+	struct sqn_store *store, struct sqn_entry *entry, uint64_t *from, uint64_t *reserved);
 
 /* The SA could not be added: the file is closed. Control thread. */
 void sqn_store_cancel(struct sqn_store *store, int index);

@@ -70,6 +70,7 @@ setup(void)
 {
 	const uint8_t key[20] = {1, 2, 3};
 	uint64_t from, reserved;
+	struct sqn_entry *entry;
 	struct sqn_id id;
 	char why[128];
 	int index;
@@ -84,7 +85,8 @@ setup(void)
 	cold.state = SA_LIVE;
 	disk = 0;
 	store = sqn_store_create(NULL);
-	index = sqn_store_add(store, path, &id, UINT64_MAX / 2, &from, &reserved, why, sizeof(why));
+	ck_assert_int_eq(sqn_store_open(path, &id, UINT64_MAX / 2, &entry, why, sizeof(why)), 0);
+	index = sqn_store_add(store, entry, &from, &reserved);
 	ck_assert_int_eq(index, 0);
 	sqn_store_attach(store, index, 0);
 	sa.sqn = from;

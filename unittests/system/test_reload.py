@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
-from lab import wait_for
+from lab import run, wait_for
 from peers import Streams
 from router import Router, config, port
 from wire import Wire
@@ -344,6 +344,48 @@ def test_no_room_for_both(lab):
             wait_for("what was added to go", lambda: router.json("status")["counts"]["sas"].get("dying", 0) == 0)
             done = reload(router)
     assert spis(router) == was | {f"0x{s['spi']:08x}" for s in more}
+    assert router.stop() == 0
+
+
+def test_disk_that_makes_it_wait(lab):
+    """While state files are taken the router does what else it has to do."""
+    source, shim, gate = lab.dir / "slow.c", lab.dir / "slow.so", lab.dir / "gate"
+    source.write_text("""
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fsync(int fd)
+{
+    while (access(getenv("GATE"), F_OK) == 0) {
+        close(open(getenv("REACHED"), O_CREAT | O_WRONLY, 0600));
+        usleep(10000);
+    }
+    return syscall(SYS_fsync, fd);
+}
+""")
+    run(["cc", "-shared", "-fPIC", "-o", shim, source])
+    reached = lab.dir / "reached"
+    ns, far = lab.ns("r"), lab.ns("far")
+    lab.veth(ns, "v-lan", far, "e0")
+    router = Router(ns, config([port("lan", ["10.1.0.1/24"])], sas=pair("a", 0, 1)[0]))
+    router.start(env={"LD_PRELOAD": str(shim), "GATE": str(gate), "REACHED": str(reached)})
+    # One that takes the place of another, and some that are new.
+    router.conf["sas"][0]["key"] = key(99)
+    for n in range(1, 4):
+        router.conf["sas"] += pair("a", n, n + 1)[0][:1]
+    for n, sa in enumerate(router.conf["sas"]):
+        if sa["direction"] == "out":
+            sa["state-file"] = str(lab.dir / f"{n}.state")
+    router.write()
+    ns.run(router.binary, "-c", router.file, "--create-state")
+    gate.touch()
+    router.process.send(signal.SIGHUP)
+    wait_for("the disk", reached.exists, 30)
+    assert len(router.sas()) == 2
+    gate.unlink()
+    wait_for("the reload", lambda: f"{router.file} is reloaded" in router.process.output(), 30)
+    assert len(router.sas()) == 5
     assert router.stop() == 0
 
 
