@@ -295,7 +295,8 @@ port_row(struct table *t, const json_t *row, const struct view *view)
 	number_cell(t, stats, "tx_bytes", view->human);
 	number_cell(t, stats, "tx_errors", view->human);
 	number_cell(t, row, "tap_ifindex", false);
-	table_cell(t, "%s", list_str(row, "default_action"));
+	table_cell(t, "%s%s", list_str(row, "default_action"),
+		json_is_true(json_object_get(row, "outside")) ? ", outside" : "");
 }
 
 const struct list list_port = {"port", "no ports", COLUMNS(port_columns), port_row};

@@ -51,6 +51,7 @@ struct config_port {
 		*workers; /* lcore ids of the workers that poll its queues, one for each queue */
 	enum default_action default_action;
 	unsigned int mark; /* of the packets that come in by it */
+	bool outside; /* clear packets that come in by it are never sealed */
 };
 
 /* What becomes of clear packets of one direction between two ports, whatever these say themselves. */

@@ -46,7 +46,7 @@ struct raw_port {
 	char *mtu, *rx_queues;
 	char **workers;
 	unsigned int n_workers;
-	char *default_action, *mark;
+	char *default_action, *mark, *outside;
 	char *id; /* of a VLAN, which has less than a port */
 	struct raw_port *vlans;
 	unsigned int n_vlans;

@@ -144,9 +144,9 @@ print_ports(const struct config *c, FILE *out)
 		int node;
 
 		if (p->vlan != 0) {
-			fprintf(out, "port %s: VLAN %u of %s, mtu %u, default %s, addresses",
+			fprintf(out, "port %s: VLAN %u of %s, mtu %u, default %s%s, addresses",
 				p->name, p->vlan, c->ports[p->parent].name, p->mtu,
-				action_names[p->default_action]);
+				action_names[p->default_action], p->outside ? ", outside" : "");
 			print_addresses(p, out);
 			continue;
 		}
@@ -157,8 +157,9 @@ print_ports(const struct config *c, FILE *out)
 			fprintf(out, "any");
 		else
 			fprintf(out, "%d", node);
-		fprintf(out, ", mtu %u, %u rx queues, default %s, addresses", p->mtu, p->rx_queues,
-			action_names[p->default_action]);
+		fprintf(out, ", mtu %u, %u rx queues, default %s%s, addresses", p->mtu,
+			p->rx_queues, action_names[p->default_action],
+			p->outside ? ", outside" : "");
 		print_addresses(p, out);
 	}
 }

@@ -345,6 +345,8 @@ read_common(struct config_load *l, const struct config_where *w, struct raw_port
 	if (ret == 0)
 		ret = config_uint(l, w, "mark", raw->mark, 0, 0, UINT32_MAX, &p->mark);
 	if (ret == 0)
+		ret = config_bool(l, w, "outside", raw->outside, false, &p->outside);
+	if (ret == 0)
 		ret = config_choice(l, w, "default-action", raw->default_action, actions,
 			DEFAULT_DISCARD, &action);
 	if (ret < 0)

@@ -51,6 +51,7 @@ static const cyaml_schema_field_t vlan_fields[] = {
 	STRING_OPT("mtu", struct raw_port, mtu),
 	STRING_OPT("default-action", struct raw_port, default_action),
 	STRING_OPT("mark", struct raw_port, mark),
+	STRING_OPT("outside", struct raw_port, outside),
 	CYAML_FIELD_END,
 };
 
@@ -68,6 +69,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	LIST_OPT("workers", struct raw_port, workers, &string_entry),
 	STRING_OPT("default-action", struct raw_port, default_action),
 	STRING_OPT("mark", struct raw_port, mark),
+	STRING_OPT("outside", struct raw_port, outside),
 	LIST_OPT("vlans", struct raw_port, vlans, &vlan_entry),
 	CYAML_FIELD_END,
 };

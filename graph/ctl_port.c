@@ -82,12 +82,13 @@ port_row(const struct ctl *ctl, unsigned int i)
 		json_array_append_new(addresses, json_string(port->addresses[a]));
 	for (unsigned int q = 0; q < port->rx_queues; q++)
 		json_array_append_new(workers, json_integer(port->workers[q]));
-	row = json_pack("{ss si ss? ss? so si so so so so sI ss}", "name", port->name, "port", id,
-		"driver", info.driver_name, "netdev", port->netdev, "mac", ctl_mac(mac.addr_bytes),
-		"mtu", mtu, "link", link_state(device), "stats",
+	row = json_pack("{ss si ss? ss? so si so so so so sI ss sb}", "name", port->name, "port",
+		id, "driver", info.driver_name, "netdev", port->netdev, "mac",
+		ctl_mac(mac.addr_bytes), "mtu", mtu, "link", link_state(device), "stats",
 		port->vlan != 0 ? vlan_stats(ctl, id) : stats(id), "addresses", addresses,
 		"workers", workers, "tap_ifindex", (json_int_t)ifindex, "default_action",
-		port->default_action == DEFAULT_BYPASS ? "bypass" : "discard");
+		port->default_action == DEFAULT_BYPASS ? "bypass" : "discard", "outside",
+		port->outside);
 	if (port->vlan != 0 && row != NULL) {
 		json_object_set_new(row, "vlan", json_integer(port->vlan));
 		json_object_set_new(

@@ -22,6 +22,7 @@ lcore_port_update(struct worker *w, const struct config_port *port, uint16_t id)
 	wp->addr4 = addr4;
 	memcpy(wp->addr6, addr6, sizeof(addr6));
 	wp->mark = port->mark;
+	wp->flags = port->outside ? PKT_F_OUTSIDE : 0;
 }
 
 void

@@ -58,6 +58,9 @@ compare_port(struct diff *d, const struct config *now, const struct config_port 
 	if (a->default_action != b->default_action)
 		reload_line(d, '~', "port %s: default-action %s -> %s", b->name,
 			actions[a->default_action], actions[b->default_action]);
+	if (a->outside != b->outside)
+		reload_line(d, '~', "port %s: outside %s", b->name,
+			b->outside ? "false -> true" : "true -> false");
 	if (a->mark != b->mark)
 		reload_line(d, '~', "port %s: mark %u -> %u", b->name, a->mark, b->mark);
 	for (unsigned int i = 0; i < b->n_addresses; i++) {

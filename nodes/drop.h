@@ -54,6 +54,8 @@
 	X(POLICY_MISMATCH, "policy-mismatch", "came by an SA whose policy does not allow it")      \
 	X(POLICY_QUOTE, "policy-quote",                                                            \
 		"ICMP error about a tunnel's packet, and no policy seals it")                      \
+	X(POLICY_OUTSIDE, "policy-outside",                                                        \
+		"to be sealed, and came in clear by a port that is outside")                       \
 	X(POLICY_NO_SA, "policy-no-sa", "protected, and there is no SA yet")                       \
 	X(ESP_SHORT, "esp-short", "ESP packet too short for its SA")                               \
 	X(ESP_FRAGMENT, "esp-fragment", "a fragment cannot be sealed in transport mode")           \

@@ -67,7 +67,8 @@ inbound_admit(struct worker *w, struct rte_mbuf *m, struct pkt *p, struct sa *sa
 }
 
 /* What is said of a packet on its way to be opened, and counts no more when it is. */
-#define INBOUND_DONE (PKT_F_DECRYPT | PKT_F_AH | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP)
+#define INBOUND_DONE \
+	(PKT_F_DECRYPT | PKT_F_AH | PKT_F_UDP | PKT_F_LOCAL | PKT_F_L2_GROUP | PKT_F_OUTSIDE)
 
 /* After the operation: whether the packet is authentic and new. The window moves only then. */
 static inline enum drop_reason

@@ -112,12 +112,17 @@ output_error(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct s
 		return policy != NULL || default_bypass(w, p) ? pass(m)
 							      : drop(p, DROP_POLICY_DEFAULT);
 	}
+	if (p->flags & PKT_F_OUTSIDE)
+		return drop(p, DROP_POLICY_OUTSIDE);
 	spd_batch_used(w, quoted);
 	p->sa = sa_of(w, quoted);
 	return p->sa != NULL ? seal(p->sa) : drop(p, DROP_POLICY_QUOTE);
 }
 
-/* RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. looked: there are policies. */
+/*
+ * RFC 4301, 5.1: PROTECT, BYPASS or DISCARD. looked: there are policies. What came in clear from outside is not for a tunnel: 5.2
+ * discards what no policy lets in, and its source would be believed behind the tunnel.
+ */
 static inline rte_edge_t
 output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_policy *policy,
 	bool looked)
@@ -134,6 +139,8 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		return pass(m);
 	if (policy->action == SPD_DISCARD)
 		return drop(p, DROP_POLICY_DISCARD);
+	if (unlikely(p->flags & PKT_F_OUTSIDE))
+		return drop(p, DROP_POLICY_OUTSIDE);
 	p->sa = sa_of(w, policy);
 	if (unlikely(p->sa == NULL))
 		p->sa = look_again(w, m);
@@ -156,8 +163,8 @@ judge(struct worker *w, bool complete, const struct rte_mbuf *m, struct spd_poli
 }
 
 /*
- * Packets from one to end, which are a run: where there is an SA for them, and they are not perhaps IKE, all take its way, and none is
- * looked at.
+ * Packets from one to end, which are a run: where there is an SA for them, and they are not perhaps IKE, nor from outside, all take its
+ * way, and none is looked at.
  */
 static inline void
 output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uint16_t end,
@@ -168,7 +175,8 @@ output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uin
 	if (likely(answer & SPD_ANSWER_SA)) {
 		struct sa *sa = spd_answer_sa(answer);
 
-		if (likely(complete && !(pkt(s->objs[from])->flags & PKT_F_OWN_L2))) {
+		if (likely(complete &&
+			    !(pkt(s->objs[from])->flags & (PKT_F_OWN_L2 | PKT_F_OUTSIDE)))) {
 			for (uint16_t i = from; i < end; i++)
 				pkt(s->objs[i])->sa = sa;
 			stream_put(s, from, answer & SPD_ANSWER_AH ? EDGE_AH : EDGE_ENCRYPT);

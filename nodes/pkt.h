@@ -31,6 +31,7 @@ struct sa;
 	(1u << 9) /* an ICMP error that quotes what came by an SA: leaves by an SA or not */
 #define PKT_F_FRAGMENT (1u << 10) /* sealed, and may be fragmented */
 #define PKT_F_PIECE (1u << 12) /* for another worker: a fragment, to be put together there */
+#define PKT_F_OUTSIDE (1u << 13) /* came in clear by a port from which nothing is sealed */
 #define PKT_F_AH (1u << 11) /* for a crypto lcore, or another worker, by way of AH; else ESP */
 
 /* Classes of punted packets: each has its ration. */

@@ -9,15 +9,16 @@
 
 /* A burst of one queue; objs is the node's, with room for it. */
 static inline uint16_t
-poll_queue(const struct worker_queue *q, void **objs)
+poll_queue(const struct worker *w, const struct worker_queue *q, void **objs)
 {
 	uint16_t n = rte_eth_rx_burst(q->port, q->queue, (struct rte_mbuf **)objs, RX_BURST);
+	uint16_t flags = n > 0 ? w->port[q->port].flags : 0;
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct pkt *p = pkt(objs[i]);
 
 		p->in_port = q->port;
-		p->flags = 0;
+		p->flags = flags;
 		p->sa = NULL;
 	}
 	return n;
@@ -31,7 +32,7 @@ port_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, uin
 	uint16_t total = 0;
 
 	for (unsigned int i = 0; i < s->n_queues; i++) {
-		n = poll_queue(&s->queues[i], objs);
+		n = poll_queue(w, &s->queues[i], objs);
 		if (n == 0)
 			continue;
 		total += n;

@@ -20,8 +20,9 @@
 #define SPD_BATCH 32
 
 /* What is the same in a whole run, too: so a policy says the same of all its packets. */
-#define SPD_BATCH_FLAGS \
-	(PKT_F_DECRYPTED | PKT_F_PROTECTED | PKT_F_LOCAL | PKT_F_OWN_L2 | PKT_F_QUOTES)
+#define SPD_BATCH_FLAGS                                                                  \
+	(PKT_F_DECRYPTED | PKT_F_PROTECTED | PKT_F_LOCAL | PKT_F_OWN_L2 | PKT_F_QUOTES | \
+		PKT_F_OUTSIDE)
 
 /*
  * Whether the packets of an SA may be that policy's (its mode aside). A reqid is a number of its owner's; a policy of the

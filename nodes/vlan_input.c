@@ -54,6 +54,7 @@ untag(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		return drop(p, DROP_ETHER_VLAN);
 	p->in_port = port->vlans[vid];
 	vlan = &w->port[p->in_port];
+	p->flags = (p->flags & ~PKT_F_OUTSIDE) | vlan->flags;
 	vlan->rx_packets++;
 	vlan->rx_bytes += rte_pktmbuf_pkt_len(m);
 	return EDGE_ETHER;

@@ -66,6 +66,7 @@ struct worker_port {
 	uint16_t vlan; /* 802.1Q id; 0: it is a device */
 	uint32_t addr4; /* our first address, network order: source of ICMP errors */
 	uint32_t mark; /* of what comes in by it: for policies */
+	uint16_t flags; /* the same: PKT_F_OUTSIDE or none */
 	const uint8_t
 		*vlans; /* [WORKER_VLANS] of a device: port id, 0 for none; NULL: has no VLANs */
 	uint8_t addr6[16]; /* the same; unspecified: none */

@@ -514,7 +514,8 @@ END_TEST
 START_TEST(plans)
 {
 	struct config *c =
-		load("name: a\n" LCORES "ports: [{name: w, devargs: 'net_af_packet0,iface=lo'}]\n");
+		load("name: a\n" LCORES "ports: [{name: w, devargs: 'net_af_packet0,iface=lo', "
+		     "outside: true, vlans: [{id: 5}, {id: 6, outside: true}]}]\n");
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -525,6 +526,10 @@ START_TEST(plans)
 	ck_assert_ptr_nonnull(strstr(text, "lcore 1: worker, cpu 0, NUMA node 0, "));
 	ck_assert_ptr_nonnull(strstr(text, "\n  polls port w, rx queue 0\nlcore 2: crypto"));
 	ck_assert_ptr_nonnull(strstr(text, "port w: net_af_packet0,iface=lo, netdev lo,"));
+	ck_assert_ptr_nonnull(strstr(text, ", 1 rx queues, default discard, outside, addresses"));
+	ck_assert_ptr_nonnull(strstr(text, "VLAN 5 of w, mtu 1500, default discard, addresses"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "6 of w, mtu 1500, default discard, outside, addresses"));
 	ck_assert_ptr_nonnull(strstr(text, "table: 4096 SAs, "));
 	/* They are waited for without an end. */
 	ck_assert_ptr_nonnull(

@@ -89,12 +89,16 @@ static const struct {
 	{HEAD, "name: a\n" LCORES "ports: [{name: wan, devargs: net_null0, rx-queues: 2}]\n",
 		"! port wan: rx-queues 1 -> 2 (needs a restart)\n"},
 	{HEAD,
-		"name: a\n" LCORES "ports: [{name: wan, devargs: net_null0, mark: 3, "
+		"name: a\n" LCORES
+		"ports: [{name: wan, devargs: net_null0, mark: 3, outside: true, "
 		"default-action: bypass, addresses: [192.0.2.1/24], vlans: [{id: 5}]}]\n",
-		"~ port wan: default-action discard -> bypass\n~ port wan: mark 0 -> 3\n"
+		"~ port wan: default-action discard -> bypass\n~ port wan: outside false -> true\n"
+		"~ port wan: mark 0 -> 3\n"
 		"+ port wan: address 192.0.2.1/24\n+ port wan.5: VLAN 5 of wan\n"},
 	{VLANS("{id: 5}"), VLANS("{id: 6}"),
 		"+ port wan.6: VLAN 6 of wan\n- port wan.5: VLAN 5 of wan\n"},
+	{VLANS("{id: 5, outside: true}"), VLANS("{id: 5}"),
+		"~ port wan.5: outside true -> false\n"},
 	{VLANS("{id: 5}"), VLANS("{id: 5, name: lan}"),
 		"+ port lan: VLAN 5 of wan\n- port wan.5: VLAN 5 of wan\n"
 		"! port lan: has the device of wan.5, which goes: take that away first (needs a "

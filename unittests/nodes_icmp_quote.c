@@ -338,6 +338,17 @@ START_TEST(not_through_a_hub)
 }
 END_TEST
 
+/* From outside nothing is sealed, nor for what it quotes. */
+START_TEST(not_from_outside)
+{
+	tunnel(0, 64, &in, &out);
+	worker(0)->port[LAN].flags = PKT_F_OUTSIDE;
+	stays(&of_b, DROP_POLICY_OUTSIDE);
+	worker(0)->port[LAN].flags = 0;
+	goes_out(&of_b);
+}
+END_TEST
+
 /* Clear, by way of a port: what would have to come sealed has no say. */
 START_TEST(clear_answers_do_not_count)
 {
@@ -464,6 +475,7 @@ nodes_icmp_quote_case(void)
 	tcase_add_test(tc, in_by_another_tunnel);
 	tcase_add_loop_test(tc, through_a_hub, 0, 2);
 	tcase_add_test(tc, not_through_a_hub);
+	tcase_add_test(tc, not_from_outside);
 	tcase_add_test(tc, clear_answers_do_not_count);
 	tcase_add_loop_test(tc, our_own_of_marked_tunnels, 0, 4);
 	tcase_add_test(tc, six);

@@ -124,6 +124,89 @@ START_TEST(fragments_without_ports)
 }
 END_TEST
 
+/* What these packets are sealed to, if at all; how many. */
+static void
+sealed_are(uint32_t slot, uint64_t n)
+{
+	static uint64_t before;
+	uint64_t now = sa_at(slot)->use.packets;
+	uint8_t got[PACKET_MAX];
+
+	ck_assert_uint_eq(now - before, n);
+	before = now;
+	while (n-- > 0)
+		ck_assert_uint_ne(sent(WAN, got), 0);
+	nothing_left();
+}
+
+/* A source behind us that comes by a port which is outside: no tunnel takes it, and charon is not asked for one. */
+START_TEST(from_outside)
+{
+	const struct ip6 outward6 = {.src = HOST6_A, .dst = HOST6_B};
+	struct spd_policy *out6;
+
+	tunnel(0, 64, &in, &out);
+	out6 = policy(SPD_OUT, SPD_PROTECT, "2001:db8:1::/48 > 2001:db8:2::/48", REQID, NULL);
+	spd_bind(world.r.spd, out6, out);
+	for (unsigned int outside = 0; outside < 2; outside++) {
+		worker(0)->port[DMZ].flags = outside ? PKT_F_OUTSIDE : 0;
+		for (unsigned int i = 0; i < 3; i++) {
+			put_ip4(DMZ, &outward);
+			put_ip4(LAN, &outward);
+			put_ip6(DMZ, &outward6);
+			put_ip6(LAN, &outward6);
+		}
+		run();
+		drops_are(DROP_POLICY_OUTSIDE, outside ? 6 : 0);
+		sealed_are(out, outside ? 6 : 12);
+	}
+	ck_assert_uint_eq(sa_at(out)->sqn, 18);
+	spd_bind(world.r.spd, out6, SPD_NO_SA);
+	put_ip6(DMZ, &outward6);
+	run();
+	drops_are(DROP_POLICY_OUTSIDE, 1);
+	ck_assert_uint_eq(out6->acquire, SPD_ACQUIRE_IDLE);
+	/* What is not to be sealed goes where it went. */
+	passes(DMZ, &(struct ip4){.src = HOST_D, .dst = HOST_A}, LAN);
+	policy(SPD_OUT, SPD_BYPASS, "10.3.0.0/16 > 10.2.0.0/16", 0, NULL);
+	passes(DMZ, &(struct ip4){.src = HOST_D, .dst = HOST_B}, WAN);
+	policy(SPD_OUT, SPD_DISCARD, "10.1.0.0/16 > 10.2.0.0/16", 0, NULL);
+	refused(DMZ, &outward, DROP_POLICY_DISCARD);
+}
+END_TEST
+
+/* What a tunnel brought by way of such a port is not from outside: it goes on into another tunnel. */
+START_TEST(from_a_tunnel_outside)
+{
+	static const uint8_t nop[] = {1, 1, 1, 1};
+	struct ip4 onward = {.src = HOST_B, .dst = HOST_D};
+	struct esp e = ESP_IN(1);
+
+	tunnel(0, 64, &in, &out);
+	worker(0)->port[WAN].flags = PKT_F_OUTSIDE;
+	route("10.3.0.0/16", neighbour(WAN, PEER, 1500, true));
+	route(HOST_D, neighbour(WAN, PEER, 1500, true));
+	policy(SPD_FWD, SPD_PROTECT, "10.2.0.0/16 > 10.3.0.0/16", REQID, NULL);
+	spd_bind(world.r.spd,
+		policy(SPD_OUT, SPD_PROTECT, "10.2.0.0/16 > 10.3.0.0/16", REQID, NULL), out);
+	put_esp(&e, &onward);
+	run();
+	no_drops();
+	sealed_are(out, 1);
+	/* The way that is not the short one. */
+	onward.n_options = sizeof(nop);
+	onward.options = nop;
+	e.sqn++;
+	put_esp(&e, &onward);
+	run();
+	no_drops();
+	sealed_are(out, 1);
+	onward.n_options = 0;
+	policy(SPD_FWD, SPD_BYPASS, "10.2.0.0/16 > 10.3.0.0/16", 0, NULL);
+	refused(WAN, &onward, DROP_POLICY_OUTSIDE);
+}
+END_TEST
+
 /* DCCP has its ports where UDP has them. */
 START_TEST(dccp)
 {
@@ -865,6 +948,8 @@ nodes_policy_case(void)
 	tcase_add_checked_fixture(tc, world_open, world_stop);
 	tcase_add_test(tc, spoofed_in_clear);
 	tcase_add_test(tc, fragments_without_ports);
+	tcase_add_test(tc, from_outside);
+	tcase_add_test(tc, from_a_tunnel_outside);
 	tcase_add_test(tc, dccp);
 	tcase_add_test(tc, alike_in_a_burst);
 	tcase_add_test(tc, no_sa);

@@ -280,6 +280,30 @@ START_TEST(tunnel_over_it)
 }
 END_TEST
 
+/* Its being outside is its own affair, not its device's. */
+START_TEST(outside)
+{
+	const struct ip4 outward = {.src = HOST_A, .dst = HOST_B};
+	uint8_t got[PACKET_MAX];
+	uint32_t in, out;
+
+	tunnel(0, 64, &in, &out);
+	for (unsigned int vlan = 0; vlan < 2; vlan++) {
+		worker(0)->port[WAN].flags = vlan ? 0 : PKT_F_OUTSIDE;
+		worker(0)->port[VLAN_PORT].flags = vlan ? PKT_F_OUTSIDE : 0;
+		put(world.rx[WAN][0], tagged(VID, vlan ? 1 : 0, &outward));
+		run();
+		drops_are(DROP_POLICY_OUTSIDE, 1);
+		nothing_left();
+		put(world.rx[WAN][0], tagged(VID, vlan ? 0 : 1, &outward));
+		run();
+		no_drops();
+		ck_assert_uint_ne(sent(WAN, got), 0);
+		nothing_left();
+	}
+}
+END_TEST
+
 TCase *
 nodes_vlan_case(void)
 {
@@ -294,6 +318,7 @@ nodes_vlan_case(void)
 	tcase_add_test(c, queue_full);
 	tcase_add_test(c, linux_on_it);
 	tcase_add_test(c, tunnel_over_it);
+	tcase_add_test(c, outside);
 	return c;
 }
 

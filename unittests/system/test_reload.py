@@ -9,12 +9,13 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from lab import run, wait_for
 from peers import Streams
 from router import Router, config, port
-from wire import Wire
+from wire import Wire, is_ip
 
 NETS = {"a": "10.1.0", "b": "10.2.0"}
 WAN = {"a": "192.0.2.1", "b": "192.0.2.2"}
@@ -129,6 +130,30 @@ def test_ports(net):
         assert net.more.ping("10.77.0.1", count=1, wait=1) == 0 and not vlan_answers()
         assert "v-more" not in net.r.run("nft", "list", "tables").stdout
         router.conf = added
+
+
+def test_outside(net):
+    """A port that is outside, and then is not: what comes by it in clear with a source behind us is no tunnel's, then the tunnel's."""
+    router, first = net.router, copy.deepcopy(net.router.conf)
+    router.conf["ports"].append(port("more", ["10.77.0.1/24"], outside=True))
+    router.write()
+    assert reload(router).returncode == 0
+    net.more.addr("e0", "10.77.0.2/24")
+    wait_for("the new port", lambda: net.more.ping("10.77.0.1", count=1, wait=1) == 1)
+    wire, far = Wire(net.more, "e0"), Wire(net.right, "e0")
+    frame = Ether(dst=mac(net.r, "more"), src=net.more.mac("e0")) / IP(src="10.1.0.9", dst="10.2.0.2") / UDP(dport=9)
+    wire.send(frame)
+    wait_for("the drop", lambda: router.drops().get("policy-outside") == 1)
+    router.conf["ports"][-1]["outside"] = False
+    router.write()
+    done = reload(router)
+    assert done.returncode == 0 and "~ port more: outside true -> false" in done.stdout, done
+    assert far.recv(is_ip(src="10.1.0.9"), 0) is None
+    wire.send(frame)
+    assert far.recv(is_ip(src="10.1.0.9")) and router.drops()["policy-outside"] == 1
+    router.conf = first
+    router.write()
+    assert reload(router).returncode == 0
 
 
 def test_sas(net):
