@@ -170,7 +170,7 @@ settle(struct reload *job)
 	}
 	reload_ports_drop(job);
 	/* Packets that wait for fragments, an SA or a neighbour know by which port they came. */
-	job->hold_until = ctl_now() + (c->reassembly_timeout + 1) * NSEC;
+	job->hold_until = ctl_now() + (c->reassembly_timeout + NEIGH_HOLD_SECONDS) * NSEC;
 	job->grace = false;
 	job->phase = RELOAD_SETTLE;
 	job->refs++; /* the grace period's */

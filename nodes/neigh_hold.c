@@ -10,7 +10,6 @@
 
 #define HOLD_MAX RTE_DIM(((struct neigh_hold *)0)->pkts)
 #define HOLD_PER_NEIGHBOUR 8
-#define HOLD_SECONDS 1
 
 static struct ip_addr
 neighbour_of(const struct worker *w, const struct rte_mbuf *m)
@@ -45,7 +44,7 @@ hold(struct worker *w, struct rte_mbuf *m)
 		return DROP_NEIGHBOUR_QUEUE;
 	pkt(m)->flags |= PKT_F_HELD;
 	h->neighbour[h->n] = ask.addr;
-	h->deadline[h->n] = w->now + HOLD_SECONDS * w->tsc_hz;
+	h->deadline[h->n] = w->now + NEIGH_HOLD_SECONDS * w->tsc_hz;
 	h->pkts[h->n++] = m;
 	return DROP_NONE;
 }

@@ -28,6 +28,9 @@
 #define WORKER_MAX_CRYPTO 32
 #define WORKER_MAX_SOCKETS 16
 
+/* How long a packet waits for a neighbour: Linux asks three times, once a second, and holds its own as long. */
+#define NEIGH_HOLD_SECONDS 3
+
 /* What policies see of an IPv4 packet (spd_recent.h). */
 struct spd_seen {
 	uint64_t addrs; /* as they stand in the header */

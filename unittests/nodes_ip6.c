@@ -318,7 +318,7 @@ START_TEST(held_and_released)
 	no_drops();
 	put_ip6(LAN, &(struct ip6){.src = HOST6_A, .dst = "2001:db8:3::78"});
 	run();
-	wait_ms(1100);
+	wait_ms(3100);
 	run();
 	drops_are(DROP_NEIGHBOUR_UNRESOLVED, 1);
 }
