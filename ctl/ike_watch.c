@@ -261,12 +261,13 @@ ike_watch_command(const struct ike_options *o)
 	return rc;
 }
 
-/* systemd's protocol: one datagram. */
+/* systemd's protocol: one datagram. Where it does not read, the tunnels do not wait for it. */
 static void
 notify(const char *text)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	const struct timeval wait = {.tv_sec = 1};
 	int fd;
 
 	if (path == NULL || strlen(path) >= sizeof(un.sun_path))
@@ -277,6 +278,7 @@ notify(const char *text)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&un,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
 		client_fail(0, "systemd does not hear us");

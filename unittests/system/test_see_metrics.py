@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -203,6 +204,29 @@ def test_dashboard_asks_for_what_there_is(site):
         named = {n for n in named if not n.startswith("cygnet_ike_") or n == "cygnet_ike_daemon_up"}
         assert named and named <= have, (file, named - have)
     assert router.stop() == 0
+
+
+def test_service_manager_does_not_read(site):
+    """The control thread does not wait for it, and says that it is up when it can."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+        path = str(site.lab.dir / "notify")
+        s.bind(path)
+        s.settimeout(10)
+        others.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                others.sendto(b"others", path)
+        router = Router(site, conf()).start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "100000"})
+        assert router.json("lcores")
+        while (said := s.recv(4096)) == b"others":
+            pass
+        assert "READY=1" in said.decode()
+        assert s.recv(4096) == b"WATCHDOG=1"
+        # It fills again, with signs of life.
+        time.sleep(3)
+        assert router.json("lcores")
+        assert s.recv(4096) == b"WATCHDOG=1" == s.recv(4096)
+        assert router.stop() == 0
 
 
 def test_service_manager_is_told(site):
