@@ -13,12 +13,15 @@
 uint32_t
 probe_spi(const struct pkt *k, enum probe_kind kind)
 {
-	if (k->flags & (PKT_F_DECRYPT | PKT_F_DECRYPTED | PKT_F_PROTECTED))
-		return k->spi;
-	if ((kind == PROBE_SA || kind == PROBE_SEAL) && k->sa != NULL)
+	bool has_sa = (kind == PROBE_SA || kind == PROBE_SEAL) && k->sa != NULL;
+
+	/* What is sealed may have come by an SA, too. */
+	if (has_sa && !(k->flags & PKT_F_DECRYPT))
 		return k->sa->template[atomic_load_explicit(&k->sa->active, memory_order_acquire)]
 			.spi;
-	return 0;
+	if (k->flags & PKT_F_SEALED)
+		return 0; /* its header says it */
+	return k->flags & (PKT_F_DECRYPT | PKT_F_DECRYPTED | PKT_F_PROTECTED) ? k->spi : 0;
 }
 
 static void

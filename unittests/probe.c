@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "probe.h"
+#include "probe_priv.h"
+#include "sad.h"
 
 #include <check.h>
 #include <errno.h>
@@ -86,6 +87,41 @@ START_TEST(bad_programs_are_refused)
 }
 END_TEST
 
+/* Where a packet is on its way from one tunnel into another, and whose SPI is shown there. */
+START_TEST(whose_spi)
+{
+	enum { IN = 1, OUT = 2, CAME = PKT_F_DECRYPTED | PKT_F_PROTECTED };
+	static struct sa in, out;
+	static const struct {
+		uint16_t flags;
+		enum probe_kind kind;
+		struct sa *sa;
+		uint32_t spi;
+	} ways[] = {
+		{0, PROBE_PLAIN, NULL, 0},
+		{PKT_F_DECRYPT, PROBE_SA, &in, IN},
+		{PKT_F_DECRYPTED, PROBE_OPENED, &in, IN},
+		{CAME, PROBE_PLAIN, NULL, IN},
+		{CAME, PROBE_SEAL, &out, OUT},
+		{CAME, PROBE_SA, &out, OUT},
+		{CAME, PROBE_DROPPED, &out, IN},
+		{CAME | PKT_F_SEALED, PROBE_PLAIN, NULL, 0},
+		{CAME | PKT_F_SEALED, PROBE_SENT, NULL, 0},
+		/* And what came in clear. */
+		{0, PROBE_SEAL, &out, OUT},
+		{PKT_F_SEALED, PROBE_SENT, NULL, 0},
+	};
+
+	in.template[0].spi = IN;
+	out.template[0].spi = OUT;
+	for (unsigned int i = 0; i < RTE_DIM(ways); i++) {
+		struct pkt k = {.sa = ways[i].sa, .flags = ways[i].flags, .spi = IN};
+
+		ck_assert_msg(probe_spi(&k, ways[i].kind) == ways[i].spi, "way %u", i);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -96,6 +132,7 @@ main(void)
 
 	tcase_add_test(tc, compiled_filters_match);
 	tcase_add_test(tc, bad_programs_are_refused);
+	tcase_add_test(tc, whose_spi);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
