@@ -76,6 +76,11 @@ static const struct refusal shapes[] = {
 	{IN_CHILD("life-bytes: 99999999999T"),
 		"5: ipsec.child-policies[0].life-bytes: '99999999999T' is not a size: a number, or "
 		"with k, M, G or T\n"},
+	{IN_CHILD("life-bytes: 1000T"),
+		"5: ipsec.child-policies[0].life-bytes: 1000T is too much: less than 1000T\n"},
+	{IN_CHILD("rekey-packets: 1000000000000000"),
+		"5: ipsec.child-policies[0].rekey-packets: 1000000000000000 is too much: less than "
+		"1000T\n"},
 	{IN_CHILD("mark-in: blue"), "5: ipsec.child-policies[0].mark-in: 'blue' is not a mark (5, "
 				    "0x10/0xff or %unique)\n"},
 	{IN_CHILD("mark-out: 0x10/"), "5: ipsec.child-policies[0].mark-out: '0x10/' is not a mark "
@@ -368,6 +373,23 @@ static const struct refusal keys[] = {
 		"told from that of gateway 'g1'\n"},
 };
 
+#define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X256 X64 X64 X64 X64
+
+/* What charon would cut. */
+static const struct refusal lengths[] = {
+	{IN_AUTH(KEY ", remote-method: certificate, remote-id: b, signature: " X64),
+		"7: ipsec.gateways[0].authentication.signature: is longer than 63 bytes\n"},
+	{IN_AUTH(KEY ", remote-method: eap-tls, remote-id: b, signature: xxxxxxxx" X64),
+		"7: ipsec.gateways[0].authentication.signature: is longer than 55 bytes\n"},
+	{IN_AUTH(KEY ", ppk: " PSK ", ppk-id: " X256),
+		"7: ipsec.gateways[0].authentication.ppk-id: is longer than 255 bytes\n"},
+	{IN_AUTH(KEY ", remote-id: " X256),
+		"7: ipsec.gateways[0].authentication.remote-id: is longer than 255 bytes\n"},
+	{IN_AUTH(KEY ", remote-id: '%any', local-id: " X256),
+		"7: ipsec.gateways[0].authentication.local-id: is longer than 255 bytes\n"},
+};
+
 /* Of nothing, and encrypted with a passphrase that nobody needs. */
 static const char locked_key[] =
 	"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
@@ -428,6 +450,7 @@ LOOP(algorithms)
 LOOP(selectors)
 LOOP(auths)
 LOOP(keys)
+LOOP(lengths)
 
 START_TEST(keys_that_can_be_told_apart)
 {
@@ -504,6 +527,7 @@ ike_errors_case(void)
 	ADD(tc, selectors);
 	ADD(tc, auths);
 	ADD(tc, keys);
+	ADD(tc, lengths);
 	tcase_add_test(tc, keys_that_can_be_told_apart);
 	tcase_add_test(tc, refuses_file_that_others_read);
 	tcase_add_test(tc, tells_all_errors_by_line);

@@ -14,6 +14,7 @@
 
 #define PSK_TEXT_MIN 20 /* characters */
 #define PSK_BYTES_MIN 16 /* of what is given as hexadecimal digits or Base64 */
+#define AUTH_WORD_MAX 63 /* bytes, of demands on signatures */
 #define IKE_REKEY_TIME 14400 /* by default, in seconds */
 #define CHILD_REKEY_TIME 3600
 
@@ -321,6 +322,24 @@ check_ike_policy(struct ike_file *f, size_t p)
 	check_auth(f, p);
 }
 
+/* charon reads so much of each, and takes what it has read. */
+static void
+check_lengths(struct ike_file *f, size_t g, bool certificate, bool eap)
+{
+	size_t len = eap ? strlen("eap-tls:") : 0;
+	char text[512];
+
+	if ((certificate || eap) &&
+		ike_file_auth_value(f, g, "signature", text, sizeof(text)) != NULL &&
+		strlen(text) > AUTH_WORD_MAX - len)
+		ike_file_fail_key(f, g, "authentication.signature", "is longer than %zu bytes",
+			AUTH_WORD_MAX - len);
+	if (ike_file_auth_value(f, g, "ppk-id", text, sizeof(text)) != NULL &&
+		strlen(text) > OWNER_MAX)
+		ike_file_fail_key(
+			f, g, "authentication.ppk-id", "is longer than %d bytes", OWNER_MAX);
+}
+
 /* What a gateway and its policy together must say. */
 static void
 check_gateway_auth(struct ike_file *f, size_t g, bool responder)
@@ -354,6 +373,8 @@ check_gateway_auth(struct ike_file *f, size_t g, bool responder)
 			"is missing: anybody with a certificate of a trusted authority could be "
 			"the peer (\"%%any\", if "
 			"that is meant)");
+	check_lengths(f, g, strcmp(method, "pubkey") == 0 || strcmp(remote, "pubkey") == 0,
+		strcmp(method, "eap-tls") == 0 || strcmp(remote, "eap-tls") == 0);
 	if (ike_file_auth(f, g, "ppk-id") != 0 && ike_file_auth(f, g, "ppk") == 0 &&
 		ike_file_auth(f, g, "ppk-file") == 0)
 		ike_file_fail_key(f, g, "authentication.ppk", "is missing: ppk-id names it");

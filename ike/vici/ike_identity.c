@@ -109,8 +109,14 @@ check_key(struct ike_file *f, json_t *first, size_t g)
 {
 	json_t *owners = ike_key_owners(f, g);
 	char *who = owners != NULL ? json_dumps(owners, JSON_COMPACT) : NULL;
-	size_t other;
+	size_t other, n = json_array_size(owners), i;
+	json_t *v;
 
+	json_array_foreach (owners, i, v)
+		if (json_string_length(v) > OWNER_MAX)
+			ike_file_fail_key(f, g,
+				i + 1 == n ? "authentication.remote-id" : "authentication.local-id",
+				"is longer than %d bytes", OWNER_MAX);
 	json_decref(owners);
 	if (who == NULL)
 		return;

@@ -4,6 +4,8 @@
 
 #include "ike_file.h"
 
+#define OWNER_MAX 255 /* bytes: charon reads no more of one */
+
 /* Who a gateway's two ends are, and whose its pre-shared key is. Methods are charon's words. */
 struct ike_identities {
 	char method[32], remote_method[32], local[512], remote[512];
@@ -17,7 +19,7 @@ void ike_identities(const struct ike_file *f, size_t gateway, struct ike_identit
  */
 json_t *ike_key_owners(const struct ike_file *f, size_t gateway);
 
-/* Tells of each loaded gateway whose pre-shared key charon could not tell from another's. */
+/* Tells of each loaded gateway whose pre-shared key charon could not tell from another's, or whose owner is too long. */
 void ike_check_keys(struct ike_file *f);
 
 #endif

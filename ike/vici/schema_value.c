@@ -12,6 +12,7 @@
 
 #define TEXT_MAX 400 /* charon's own limit of a value is 512 bytes */
 #define NAME_LEN_MAX 64
+#define SIZE_END 1000000000000000 /* charon reads 15 digits */
 
 static const char *__attribute__((format(printf, 2, 3))) say(char text[256], const char *fmt, ...)
 {
@@ -212,6 +213,8 @@ schema_value(
 		if (!with_unit(value, "kKMGT", powers, &v) || v > INT64_MAX)
 			return say(
 				text, "'%s' is not a size: a number, or with k, M, G or T", value);
+		if (v >= SIZE_END)
+			return say(text, "%s is too much: less than 1000T", value);
 		snprintf(out, size, "%" PRIu64, v);
 		return NULL;
 	case SCHEMA_SECRET: /* no copies */
