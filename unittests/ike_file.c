@@ -448,6 +448,24 @@ START_TEST(secret_notations)
 }
 END_TEST
 
+/* What is long enough in the file is so in a file beside it. */
+START_TEST(encoded_secret_in_a_file)
+{
+	struct ike_wanted *w;
+
+	ike_test_write("good", "0x00112233445566778899AABBCCDDeeff\n", 0600);
+	w = wanted(
+		FILE_OF("    - {name: p1, authentication: {pre-shared-key-file: good, ppk-id: q, "
+			"ppk-file: good}}\n",
+			CHILD, GATEWAY, TUNNEL),
+		0);
+	ck_assert_uint_eq(w->n_secrets, 2);
+	ck_assert_uint_eq(w->secrets[0].len, 16);
+	ck_assert_uint_eq(w->secrets[1].len, 16);
+	ike_wanted_free(w);
+}
+END_TEST
+
 /* Selectors that look alike and do not meet, or are kept apart on purpose. */
 START_TEST(no_overlap)
 {
@@ -620,6 +638,7 @@ main(void)
 	tcase_add_test(tc, owners_of_a_key);
 	tcase_add_test(tc, rekeying_by_chance);
 	tcase_add_test(tc, secret_notations);
+	tcase_add_test(tc, encoded_secret_in_a_file);
 	tcase_add_test(tc, no_overlap);
 	tcase_add_test(tc, names_and_transforms_agree);
 	tcase_add_test(tc, document_is_the_schema);

@@ -251,14 +251,14 @@ check_secret_length(struct ike_file *f, size_t owner, size_t auth, const char *k
 	unsigned char *data;
 	const char *unit = "characters";
 	char name[64];
+	bool encoded;
 
 	snprintf(name, sizeof(name), "%s-file", key);
 	if (node != 0 && ike_file_get(f, auth, name) != 0)
 		ike_file_fail_key(f, auth, name, "%s is given as well: one of them", key);
-	if (ike_secret(f, owner, key, true, &data, &len) != 0)
+	if (ike_secret(f, owner, key, true, &data, &len, &encoded) != 0)
 		return;
-	if (node != 0 && f->t.nodes[node].value[0] == '0' &&
-		(f->t.nodes[node].value[1] == 'x' || f->t.nodes[node].value[1] == 's')) {
+	if (encoded) {
 		least = PSK_BYTES_MIN;
 		unit = "bytes";
 	}

@@ -90,10 +90,11 @@ void ike_check(struct ike_file *f);
 
 /*
  * What the signs stand for: a secret in its bytes, to be wiped and freed, from a key or its -file. Returns 0, -ENOENT
- * where neither is given, or -EINVAL, told as an error when tell is set.
+ * where neither is given, or -EINVAL, told as an error when tell is set. *encoded, where it is not NULL: it was given as
+ * digits or Base64, not as text.
  */
 int ike_secret(struct ike_file *f, size_t gateway, const char *key, bool tell, unsigned char **data,
-	size_t *len);
+	size_t *len, bool *encoded);
 
 /* A certificate as PEM text, to be freed; NULL after an error at the node. */
 char *ike_certificate(struct ike_file *f, size_t node);

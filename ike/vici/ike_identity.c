@@ -91,9 +91,9 @@ same_key(struct ike_file *f, size_t a, size_t b)
 	bool same;
 
 	/* What cannot be read was told. */
-	if (ike_secret(f, a, "pre-shared-key", false, &v, &len) != 0)
+	if (ike_secret(f, a, "pre-shared-key", false, &v, &len, NULL) != 0)
 		return true;
-	same = ike_secret(f, b, "pre-shared-key", false, &w, &w_len) != 0 ||
+	same = ike_secret(f, b, "pre-shared-key", false, &w, &w_len, NULL) != 0 ||
 	       (len == w_len && memcmp(v, w, len) == 0);
 	explicit_bzero(v, len);
 	free(v);

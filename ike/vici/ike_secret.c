@@ -65,7 +65,7 @@ slurp(struct ike_file *f, size_t node, bool secret, size_t *len)
 
 /* "0x" and hexadecimal digits, "0s" and Base64, or the text as it is; as swanctl.conf has them. */
 static bool
-decode(const char *s, size_t n, unsigned char **data, size_t *len)
+decode(const char *s, size_t n, unsigned char **data, size_t *len, bool *encoded)
 {
 	unsigned int byte, pad = 0;
 	int got;
@@ -73,6 +73,7 @@ decode(const char *s, size_t n, unsigned char **data, size_t *len)
 	*data = calloc(1, n + 4);
 	if (*data == NULL)
 		return false;
+	*encoded = true;
 	if (strncmp(s, "0x", 2) == 0) {
 		for (*len = 0; 2 + 2 * *len + 1 < n; ++*len) {
 			if (!isxdigit((unsigned char)s[2 + 2 * *len]) ||
@@ -90,6 +91,7 @@ decode(const char *s, size_t n, unsigned char **data, size_t *len)
 		*len = got > (int)pad ? (size_t)got - pad : 0;
 		return *len > 0;
 	}
+	*encoded = false;
 	memcpy(*data, s, n);
 	*len = n;
 	return n > 0;
@@ -97,13 +99,13 @@ decode(const char *s, size_t n, unsigned char **data, size_t *len)
 
 int
 ike_secret(struct ike_file *f, size_t gateway, const char *key, bool tell, unsigned char **data,
-	size_t *len)
+	size_t *len, bool *encoded)
 {
 	size_t node = ike_file_auth(f, gateway, key),
 	       own = ike_file_get(f, gateway, "authentication"), from_file, n;
 	char name[64];
 	unsigned char *text;
-	bool good;
+	bool good, as_digits = false;
 
 	*data = NULL;
 	*len = 0;
@@ -116,7 +118,8 @@ ike_secret(struct ike_file *f, size_t gateway, const char *key, bool tell, unsig
 	if (node != 0) {
 		if (f->t.nodes[node].kind != CONFIG_SCALAR)
 			return -EINVAL;
-		good = decode(f->t.nodes[node].value, strlen(f->t.nodes[node].value), data, len);
+		good = decode(f->t.nodes[node].value, strlen(f->t.nodes[node].value), data, len,
+			&as_digits);
 	} else if (from_file != 0) {
 		if (f->t.nodes[from_file].kind != CONFIG_SCALAR)
 			return -EINVAL;
@@ -126,12 +129,15 @@ ike_secret(struct ike_file *f, size_t gateway, const char *key, bool tell, unsig
 			return -EINVAL;
 		while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
 			text[--n] = '\0';
-		good = memchr(text, '\0', n) == NULL && decode((char *)text, n, data, len);
+		good = memchr(text, '\0', n) == NULL &&
+		       decode((char *)text, n, data, len, &as_digits);
 		explicit_bzero(text, n);
 		free(text);
 	} else {
 		return -ENOENT;
 	}
+	if (encoded != NULL)
+		*encoded = as_digits;
 	if (good)
 		return 0;
 	if (*data != NULL)
@@ -262,7 +268,7 @@ ike_private_key(struct ike_file *f, size_t owner, size_t node, unsigned char **d
 	*data = slurp(f, node, true, len);
 	if (*data == NULL)
 		return -EINVAL;
-	if (ike_secret(f, owner, "private-key-passphrase", true, &pass.data, &pass.len) !=
+	if (ike_secret(f, owner, "private-key-passphrase", true, &pass.data, &pass.len, NULL) !=
 		-EINVAL) {
 		key = open_key(*data, *len, &pass);
 		good = key != NULL && (!pass.asked || in_clear(key, data, len));

@@ -295,7 +295,7 @@ add_secret(struct ike_file *f, struct ike_wanted *w, size_t g, const char *key, 
 	w->secrets = v;
 	s = &v[w->n_secrets];
 	memset(s, 0, sizeof(*s));
-	if (ike_secret(f, g, key, true, &s->data, &s->len) != 0)
+	if (ike_secret(f, g, key, true, &s->data, &s->len, NULL) != 0)
 		return json_decref(owners);
 	s->type = type;
 	s->owners = owners;
