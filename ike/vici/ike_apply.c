@@ -428,6 +428,24 @@ load_conns(struct run *r)
 	return true;
 }
 
+/* charon finds nothing new in them, and takes their certificates. */
+static bool
+load_again(struct run *r)
+{
+	const char *name;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (r->a->p->again, i, v) {
+		name = json_string_value(v);
+		if (!call_plain(r, "load-conn", named(name, json_object_get(r->a->w->conns, name)),
+			    "gateway", name) ||
+			!step(r))
+			return false;
+	}
+	return true;
+}
+
 /* A pool whose addresses peers have stays: charon says no. */
 static void
 drop_pool(struct run *r, const char *name)
@@ -573,8 +591,8 @@ ike_apply(struct ike_apply *a)
 	bool good;
 	int rc;
 
-	r.all = 2 * json_object_size(p->conns) + json_array_size(p->secrets_add) +
-		json_array_size(p->keys_add);
+	r.all = 2 * json_object_size(p->conns) + json_array_size(p->again) +
+		json_array_size(p->secrets_add) + json_array_size(p->keys_add);
 	a->closed = json_object();
 	a->left = json_array();
 	begin(&r);
@@ -588,7 +606,7 @@ ike_apply(struct ike_apply *a)
 	       load_named(&r, p->authorities, a->w->authorities, "authorities", "load-authority",
 		       "unload-authority", "authority") &&
 	       load_named(&r, p->pools, a->w->pools, "pools", "load-pool", "unload-pool", "pool") &&
-	       load_conns(&r);
+	       load_conns(&r) && load_again(&r);
 	rc = good ? end(&r, running) : give_up(&r);
 	for (size_t i = 0; i < r.n_undo; i++)
 		json_decref(r.undo[i].args);

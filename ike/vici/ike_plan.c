@@ -207,6 +207,18 @@ forget_named(struct ike_plan *p, json_t *known, const json_t *want, const json_t
 		}
 }
 
+/* Noted are those whose loading was done with, if there was an end of it. */
+static void
+look_for_lost(struct ike_plan *p, const struct ike_state *s, const json_t *have)
+{
+	json_t *v;
+	size_t i;
+
+	if (json_object_get(s->json, "secrets_unsure") == NULL)
+		json_array_foreach (json_object_get(s->json, "secrets"), i, v)
+			p->lost = p->lost || json_object_get(have, json_string_value(v)) == NULL;
+}
+
 static void
 forget_secrets(struct ike_plan *p, json_t *known, const json_t *want, const json_t *have)
 {
@@ -298,6 +310,7 @@ plan_secrets(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, str
 	json_object_foreach (have, id, e)
 		if (json_object_get(want, id) == NULL)
 			json_array_append_new(p->secrets_remove, json_string(id));
+	look_for_lost(p, s, have);
 	forget_secrets(p, json_object_get(s->json, "secrets"), want, have);
 	json_decref(have);
 	json_decref(want);
@@ -321,6 +334,9 @@ plan_keys(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struct
 			json_array_append_new(p->keys_add, json_string(w->keys[i].fingerprint));
 	}
 	json_object_foreach (known, fingerprint, e) {
+		const char *id = json_string_value(json_object_get(e, "id"));
+
+		p->lost = p->lost || (id != NULL && json_object_get(p->keys_loaded, id) == NULL);
 		for (i = 0; i < w->n_keys && strcmp(w->keys[i].fingerprint, fingerprint) != 0; i++)
 			;
 		if (i == w->n_keys)
@@ -328,6 +344,17 @@ plan_keys(struct ike_plan *p, struct vici *v, const struct ike_wanted *w, struct
 	}
 	json_decref(answer);
 	return answer != NULL;
+}
+
+static bool
+has_certificates(const json_t *conn)
+{
+	const json_t *local = json_object_get(conn, "local"),
+		     *remote = json_object_get(conn, "remote");
+
+	return json_object_get(local, "certs") != NULL ||
+	       json_object_get(remote, "certs") != NULL ||
+	       json_object_get(remote, "cacerts") != NULL;
 }
 
 struct ike_plan *
@@ -347,6 +374,7 @@ ike_plan_make(struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 	p->keys_add = json_array();
 	p->keys_remove = json_array();
 	p->keys_loaded = json_object();
+	p->again = json_array();
 	p->others = json_array();
 	p->listed = ike_listings(v, NULL);
 	if (p->listed == NULL || !plan_secrets(p, v, w, s) || !plan_keys(p, v, w, s) ||
@@ -356,8 +384,11 @@ ike_plan_make(struct vici *v, const struct ike_wanted *w, struct ike_state *s)
 		return NULL;
 	}
 	forget_named(p, known, w->conns, p->listed);
-	json_object_foreach (w->conns, name, e)
+	json_object_foreach (w->conns, name, e) {
 		plan_conn(p, name, e, json_object_get(known, name));
+		if (p->lost && json_object_get(p->conns, name) == NULL && has_certificates(e))
+			json_array_append_new(p->again, json_string(name));
+	}
 	json_object_foreach (p->listed, name, e) {
 		const json_t *record = json_object_get(known, name);
 		json_t *gone, *tunnels;
@@ -390,6 +421,7 @@ ike_plan_free(struct ike_plan *p)
 	json_decref(p->keys_add);
 	json_decref(p->keys_remove);
 	json_decref(p->keys_loaded);
+	json_decref(p->again);
 	json_decref(p->others);
 	json_decref(p->listed);
 	free(p);

@@ -16,9 +16,15 @@ struct ike_plan {
 	json_t *secrets_add, *secrets_remove; /* ids */
 	json_t *keys_add, *keys_remove; /* fingerprints */
 	json_t *keys_loaded; /* charon's ids of all private keys that it has, as a set */
+	/*
+	 * Names of connections that have not changed, and are loaded again: charon has lost keys or secrets, and with them
+	 * the certificates of connections, of which it tells nothing.
+	 */
+	json_t *again;
 	json_t *others; /* names of connections that neither the file nor we know */
 	json_t *listed; /* charon's own listing of each connection, as a hash, by name */
 	size_t added, changed, removed, unchanged; /* tunnels */
+	bool lost; /* charon lacks a key or secret that it was told */
 	bool forgot; /* the state has lost names that neither the file nor charon has: save it */
 };
 

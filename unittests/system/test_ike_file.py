@@ -626,6 +626,22 @@ def test_an_authority_that_has_left(sites, ends, module_lab):
     a.run("up", "ipsec-tunnel-1")
 
 
+def test_credentials_that_swanctl_cleared(sites, ends, module_lab):
+    """charon tells of no certificates: they come again with the key."""
+    a, b = ends
+    make_certificates(module_lab.dir)
+    b.load(certificate_doc("b"))
+    a.load(certificate_doc("a"))
+    a.run("up", "ipsec-tunnel-1")
+    spis = a.spis()
+    empty = module_lab.dir / "empty.conf"
+    empty.write_text("")
+    sites.a.charon.swanctl("--load-creds", "--clear", "--file", empty)
+    assert "+ private key" in a.load().stdout and a.spis() == spis
+    a.run("down", "ike-gw-1")
+    a.run("up", "ipsec-tunnel-1")
+
+
 @pytest.mark.parametrize("kind", ["ecdsa-pkcs8", "rsa-traditional", "rsa-der"])
 def test_private_keys_with_a_passphrase(sites, ends, module_lab, kind):
     """Encrypted files as openssl and others write them; charon is given what is inside."""
