@@ -104,6 +104,9 @@ wait_keys(double *interval, const struct screen *page, size_t *top)
 			*top = *top > rows ? *top - rows : 0;
 			break;
 		case -1:
+			/* No terminal to type on, and the end of what is there instead: no time has passed. */
+			if (end - seconds_now() > 0.1 && !stream_interrupted)
+				usleep(100000);
 			continue;
 		default:
 			break;

@@ -229,6 +229,11 @@ def test_top(sites):
     drawn = run(["script", "-qec", script, "/dev/null"], env={**os.environ, "TERM": "xterm"}).stdout
     assert "port-tx" in drawn and "q quit" in drawn
     ping.stop()
+    # Without anybody to press keys it waits all the same.
+    script = f"TIMEFORMAT='cpu %U %S'; time {CYGNETCTL} --socket {sites.a.router.socket} top -n 1 -d 4 </dev/null"
+    drawn = run(["script", "-qec", script, "/dev/null"], env={**os.environ, "TERM": "xterm", "SHELL": "/bin/bash"}).stdout
+    used = re.search(r"cpu (\S+) (\S+)", drawn)
+    assert float(used[1]) + float(used[2]) < 1, used[0]
 
 
 def test_graph_picture(sites):
