@@ -94,8 +94,11 @@ port_row(const struct ctl *ctl, unsigned int i)
 		json_object_set_new(
 			row, "parent", json_string(ctl->r->config->ports[port->parent].name));
 	}
-	if (port->netdev != NULL && row != NULL)
-		json_object_set_new(row, "deaf", json_boolean(host_is_deaf(port->netdev)));
+	if (port->netdev != NULL && row != NULL) {
+		int deaf = host_is_deaf(port->netdev);
+
+		json_object_set_new(row, "deaf", deaf < 0 ? json_null() : json_boolean(deaf));
+	}
 	return row;
 }
 

@@ -49,8 +49,8 @@ struct host_conf {
  * Returns 0, or negative errno after a log line. May wait; any thread.
  */
 int host_deafen(const char *netdev);
-bool host_is_deaf(
-	const char *netdev); /* the filter is there, on it, and drops; of an earlier run, too */
+/* 1: the filter is there, on it, and drops; of an earlier run, too. 0: not. A negative errno: nobody can tell. */
+int host_is_deaf(const char *netdev);
 int host_undeafen(const char *netdev);
 bool host_deaf_kept(const char *netdev); /* by host_deafen() */
 void host_deaf_forget(const char *netdev); /* left as it is, and nobody's from now on */

@@ -292,21 +292,21 @@ on_chain(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-bool
+int
 host_is_deaf(const char *netdev)
 {
 	struct chain chain = {.netdev = netdev};
 	struct nl_msg *msg;
 	char table[64];
+	int rc;
 
 	if (netdev == NULL || !name_ok(netdev))
-		return false;
+		return 0;
 	table_name(netdev, table);
 	msg = chain_msg(NFT_MSG_GETCHAIN, 0, table);
-	/* Without such a chain the answer is an error. */
-	nft_ask(&msg, 1, on_chain, &chain);
+	rc = nft_ask(&msg, 1, on_chain, &chain);
 	nlmsg_free(msg);
-	return chain.drops;
+	return rc == -ENOENT ? 0 : rc < 0 ? rc : chain.drops;
 }
 
 static int
@@ -336,7 +336,8 @@ host_deaf_make(const char *netdev, uint32_t level)
 	char table[64];
 	int ret;
 
-	if (!name_ok(netdev) || if_nametoindex(netdev) == 0) {
+	/* Any other error is nftables', too. */
+	if (!name_ok(netdev) || (if_nametoindex(netdev) == 0 && errno == ENODEV)) {
 		rte_log(level, cygnet_logtype, "cygnet: netdev %s: no such interface\n", netdev);
 		return -ENODEV;
 	}

@@ -26,6 +26,7 @@ struct kept {
 	char netdev[IFNAMSIZ], called[IFNAMSIZ]; /* called: what it was last seen as */
 	uint32_t ifindex; /* 0: it is gone */
 	uint32_t failed; /* the interface that could not be made deaf, as was told; 0: none */
+	int blind; /* why it could not be looked at, as was told; 0: it could */
 };
 
 enum { WATCH_FILTERS, WATCH_LINKS, WATCH_STOP, WATCH_FDS };
@@ -96,15 +97,28 @@ host_deaf_forget(const char *netdev)
 	free(k);
 }
 
+/* Returns false: it is tried anew a second later. */
+static bool
+cannot_look(struct kept *k, int error)
+{
+	if (error != k->blind)
+		LOG(ERR, "netdev %s: whether Linux hears it cannot be looked at: %s", k->netdev,
+			strerror(error));
+	k->blind = error;
+	return false;
+}
+
 /* No interface has its name. */
-static void
+static bool
 look_for_gone(struct kept *k)
 {
 	char now[IFNAMSIZ] = "";
 
 	if (k->ifindex == 0)
-		return;
+		return true;
 	if (if_indextoname(k->ifindex, now) == NULL) {
+		if (errno != ENXIO)
+			return cannot_look(k, errno);
 		LOG(ERR, "netdev %s is gone, and nothing passes its port", k->netdev);
 		k->ifindex = 0;
 	} else if (strcmp(now, k->called) != 0) {
@@ -114,22 +128,28 @@ look_for_gone(struct kept *k)
 			k->netdev, now);
 		memcpy(k->called, now, sizeof(k->called));
 	}
+	k->blind = 0;
+	return true;
 }
 
 /* Returns false if Linux hears it still: it is told once, and tried anew a second later. */
 static bool
 look(struct kept *k)
 {
-	uint32_t ifindex = if_nametoindex(k->netdev);
-	uint32_t level = ifindex == k->failed ? RTE_LOG_DEBUG : RTE_LOG_ERR;
+	int deaf = host_is_deaf(k->netdev);
+	uint32_t ifindex, level;
 	bool done;
 
-	if (ifindex == 0) {
-		look_for_gone(k);
-		return true;
-	}
+	/* First of all, for it says why it cannot be asked: if_nametoindex() says ENOENT without descriptors. */
+	if (deaf < 0)
+		return cannot_look(k, -deaf);
+	ifindex = if_nametoindex(k->netdev);
+	if (ifindex == 0)
+		return errno == ENODEV ? look_for_gone(k) : cannot_look(k, errno);
+	level = ifindex == k->failed ? RTE_LOG_DEBUG : RTE_LOG_ERR;
 	memcpy(k->called, k->netdev, sizeof(k->called));
-	if (ifindex == k->ifindex && k->failed == 0 && host_is_deaf(k->netdev))
+	k->blind = 0;
+	if (ifindex == k->ifindex && k->failed == 0 && deaf)
 		return true;
 	done = host_deaf_make(k->netdev, level) == 0;
 	if (done)

@@ -49,7 +49,7 @@ make_device(const struct config_port *cp, const char *name)
 static int
 take_netdev(const struct config_port *cp, struct netdev_before *before)
 {
-	before->deaf = cp->netdev == NULL || host_is_deaf(cp->netdev);
+	before->deaf = cp->netdev == NULL || host_is_deaf(cp->netdev) > 0;
 	before->kept = cp->netdev == NULL || host_deaf_kept(cp->netdev);
 	before->taken = true;
 	return host_deafen(cp->netdev);

@@ -522,6 +522,50 @@ START_TEST(deaf_by_a_high_descriptor)
 }
 END_TEST
 
+static bool
+file_has(FILE *f, const char *text)
+{
+	char buf[8192];
+	ssize_t n = pread(fileno(f), buf, sizeof(buf) - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return strstr(buf, text) != NULL;
+}
+
+/* Then nobody can tell whether an interface is there. */
+START_TEST(deaf_without_descriptors)
+{
+	struct rlimit before, none;
+	FILE *log = tmpfile();
+	int next;
+
+	ck_assert_ptr_nonnull(log);
+	setbuf(log, NULL);
+	run("ip link add wire type veth peer name under.0");
+	ck_assert_int_eq(host_deafen("under.0"), 0);
+	rte_openlog_stream(log);
+	ck_assert_int_eq(host_deaf_watch_start(), 0);
+	next = dup(0);
+	close(next);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = next, .rlim_max = before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	WAIT_FOR(file_has(log, "under.0"));
+	ck_assert(file_has(log, "cannot be looked at: Too many open files"));
+	ck_assert_int_lt(host_is_deaf("under.0"), 0);
+	ck_assert_int_eq(host_deafen("under.0"), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	run("nft flush ruleset");
+	WAIT_FOR(host_is_deaf("under.0") == 1);
+	run("ip link delete under.0");
+	WAIT_FOR(file_has(log, "under.0 is gone"));
+	ck_assert(!file_has(log, "another interface"));
+	host_deaf_watch_stop();
+	rte_openlog_stream(NULL);
+	fclose(log);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -549,6 +593,7 @@ main(void)
 	tcase_add_test(tc, tap_vanishes);
 	tcase_add_test(tc, deaf);
 	tcase_add_test(tc, deaf_by_a_high_descriptor);
+	tcase_add_test(tc, deaf_without_descriptors);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
