@@ -48,6 +48,7 @@ read_protection(struct config_load *l, const struct config_where *w, const struc
 			l, w, "spi", "is for the direction out: what comes in is matched by reqid");
 	p->spi = htonl(spi);
 	sa = config_sa_of(l, p->dir == SPD_OUT ? SA_DIR_OUT : SA_DIR_IN, p->reqid, p->spi);
+	p->own_sas = sa != NULL;
 	if (spi != 0)
 		snprintf(text, sizeof(text), "0x%x", spi);
 	if (sa == NULL && l->config->static_only)

@@ -225,7 +225,7 @@ reload_same_policy(const struct spd_policy_conf *a, const struct spd_policy_conf
 	return compare_selectors(a, b) == 0 && addr_equal(&a->sa_src, &b->sa_src) &&
 	       addr_equal(&a->sa_dst, &b->sa_dst) && a->spi == b->spi && a->reqid == b->reqid &&
 	       a->priority == b->priority && a->action == b->action && a->mode == b->mode &&
-	       a->proto == b->proto;
+	       a->proto == b->proto && a->own_sas == b->own_sas;
 }
 
 static void

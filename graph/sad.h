@@ -99,13 +99,15 @@ struct sa_conf {
 	uint32_t label; /* flow label of the outer header, where it is not copied */
 };
 
+#define SA_ANYBODY UINT32_MAX /* no owner's tag: a policy for SAs of whoever it is */
+
 /* What is left of an owner's 64 bits in the data plane; 0 is the configuration. */
 static inline uint32_t
 sa_owner_tag(uint64_t owner)
 {
 	uint32_t tag = owner ^ owner >> 32;
 
-	return tag != 0 || owner == 0 ? tag : 1;
+	return (tag != 0 && tag != SA_ANYBODY) || owner == 0 ? tag : 1;
 }
 
 /* Policies of an owner's tag and a reqid, in a word. */

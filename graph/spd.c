@@ -211,7 +211,7 @@ make_policy(struct spd *spd, const struct spd_policy_conf *conf, const struct sp
 	p->priority = conf->priority;
 	p->order = p->id = ++spd->order;
 	p->reqid = conf->reqid;
-	p->owner = sa_owner_tag(conf->owner);
+	p->owner = conf->owner == 0 && !conf->own_sas ? SA_ANYBODY : sa_owner_tag(conf->owner);
 	p->action = conf->action;
 	p->mode = conf->mode;
 	p->proto = conf->proto;

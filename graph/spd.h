@@ -56,6 +56,7 @@ struct spd_policy_conf {
 	uint8_t action; /* enum spd_action */
 	uint8_t mode; /* SA_MODE_* */
 	uint8_t proto; /* of the SA */
+	bool own_sas; /* the configuration's: for SAs of it alone, as it has one of the reqid; else for those of anybody */
 };
 
 #define SPD_NO_SA 0xffffffffu
@@ -110,7 +111,7 @@ struct spd_policy {
 	uint32_t priority;
 	uint32_t order; /* newer is larger: the tie-break */
 	uint32_t reqid;
-	uint32_t owner; /* sa_owner_tag() of conf.owner */
+	uint32_t owner; /* of the SAs that it is for: sa_owner_tag() of conf.owner, or SA_ANYBODY */
 	_Atomic uint32_t sa; /* OUT, PROTECT: slot of the SA to use, or SPD_NO_SA */
 	_Atomic uint32_t acquire; /* enum spd_acquire */
 	_Atomic uint32_t used; /* CLOCK_MONOTONIC seconds of the last use; 0: never */

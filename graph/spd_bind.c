@@ -69,13 +69,17 @@ spd_bind(struct spd *spd, struct spd_policy *p, uint32_t slot)
 	spd_changed(&spd->view[SPD_OUT][SPD_FAMILY4]);
 }
 
-/* One of the configuration that names no SPI takes the newest SA of its reqid; one of charon's is a trap. */
+/*
+ * One of the configuration that names no SPI takes the newest SA of its reqid, of the configuration's where it has one; one of
+ * charon's is a trap.
+ */
 bool
 spd_wants_sa(const struct spd_policy *p, const struct sa_conf *sa)
 {
 	return p->conf.dir == SPD_OUT && p->action == SPD_PROTECT && p->reqid == sa->reqid &&
 	       (p->conf.spi == sa->spi || (p->conf.spi == 0 && p->conf.owner == 0)) &&
-	       p->proto == sa->proto && p->mode == sa->mode &&
+	       (!p->conf.own_sas || p->conf.owner == sa->owner) && p->proto == sa->proto &&
+	       p->mode == sa->mode &&
 	       (p->conf.sa_dst.family == 0 || addr_equal(&p->conf.sa_dst, &sa->dst));
 }
 

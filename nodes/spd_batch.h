@@ -26,12 +26,12 @@
 
 /*
  * Whether the packets of an SA may be that policy's (its mode aside). A reqid is a number of its owner's; a policy of the
- * configuration is for SAs of anybody; what is left of a dead owner's is lent to others' (sad_lend()).
+ * configuration without an SA of it is for those of anybody; what is left of a dead owner's is lent to others' (sad_lend()).
  */
 static inline bool
 spd_policy_takes(const struct spd_policy *policy, const struct sa *sa)
 {
-	return (policy->owner == 0 && policy->reqid == sa->reqid) ||
+	return (policy->owner == SA_ANYBODY && policy->reqid == sa->reqid) ||
 	       sa_is_for(sa, policy->owner, policy->reqid);
 }
 

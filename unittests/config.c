@@ -373,6 +373,7 @@ START_TEST(reads_sas_and_policies)
 	ck_assert_uint_eq(p[2].dir, SPD_FWD);
 	ck_assert_uint_eq(p[2].sa_src.v4, inet_addr("192.0.2.7"));
 	ck_assert_uint_eq(p[2].sa_dst.family, 0);
+	ck_assert(p[0].own_sas && !p[1].own_sas && !p[2].own_sas);
 	config_free(c);
 }
 END_TEST

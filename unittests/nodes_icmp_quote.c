@@ -305,7 +305,8 @@ hub(uint32_t reqid_of_answer, bool lent)
 	tunnel(0, 64, &in, &out);
 	if (lent) {
 		sa_at(in)->reqid = REQID + 9;
-		sa_at(in)->lent = sa_for(0, REQID);
+		sa_at(in)->lent =
+			sa_for(SA_ANYBODY, REQID); /* as the policies of these tests are */
 	}
 	route("10.4.0.0/16", neighbour(WAN, PEER, 1500, true));
 	spd_bind(world.r.spd,

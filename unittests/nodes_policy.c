@@ -397,6 +397,7 @@ START_TEST(mismatch)
 	};
 	uint8_t got[PACKET_MAX];
 	struct esp e = ESP_IN(1);
+	struct spd_policy_conf conf;
 	struct spd_policy *forward;
 	uint32_t other;
 
@@ -435,7 +436,22 @@ START_TEST(mismatch)
 	run();
 	no_drops();
 	ck_assert_uint_gt(sent(LAN, got), 0);
-	forward->owner = 0; /* the configuration's is for SAs of anybody */
+	/* The configuration's is for SAs of anybody, but where it has one itself. */
+	forward = policy(SPD_FWD, SPD_PROTECT, "10.2.0.0/16 > 10.1.0.0/16", REQID, NULL);
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	no_drops();
+	ck_assert_uint_gt(sent(LAN, got), 0);
+	conf = forward->conf;
+	conf.own_sas = true;
+	ck_assert_int_eq(spd_add(world.r.spd, &conf, NULL), 0);
+	e.sqn++;
+	put_esp(&e, &inward);
+	run();
+	drops_are(DROP_POLICY_MISMATCH, 1);
+	nothing_left();
+	sa_at(in)->owner = 0;
 	e.sqn++;
 	put_esp(&e, &inward);
 	run();

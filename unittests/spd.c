@@ -166,6 +166,16 @@ START_TEST(binds_by_reqid_spi_and_peer)
 	sa.spi = rte_cpu_to_be_32(5002);
 	spd_bind_sa(spd, &sa, 5);
 	ck_assert_uint_eq(spd_find(spd, &any)->sa, 5);
+	/* But where the configuration has an SA itself charon's is another's. */
+	any.own_sas = true;
+	must_add(&any);
+	sa.owner = 1;
+	spd_bind_sa(spd, &sa, 6);
+	ck_assert_uint_eq(spd_find(spd, &any)->sa, 5);
+	sa.owner = 0;
+	spd_bind_sa(spd, &sa, 6);
+	ck_assert_uint_eq(spd_find(spd, &any)->sa, 6);
+	spd_bind_sa(spd, &sa, 5);
 	sa.mode = SA_MODE_TRANSPORT;
 	spd_bind_sa(spd, &sa, 6);
 	ck_assert_uint_eq(spd_find(spd, &any)->sa, 5);
