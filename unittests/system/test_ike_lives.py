@@ -85,6 +85,35 @@ def test_sas_deleted_while_no_agent_is_there(sites):
     assert sites.ping() == 3
 
 
+def test_a_rekeying_whose_sas_cannot_be_added(sites):
+    """charon destroys the new CHILD_SA, with policies that are the old one's: that must go on, and so must what replaces it."""
+    sites.start(plugin="timeout = 2000").up()
+    old = {s["spi"] for s in sites.a.router.sas()}
+    # The SPI is there, and the peer's answer is still to come, when the agent falls silent.
+    mine, mark = agents(sites.a), len(sites.a.charon.output())
+    sites.b.charon.process.send(signal.SIGSTOP)
+    try:
+        sites.a.charon.swanctl("--rekey", "--child", "net", check=False)
+        wait_for("the request", lambda: "generating CREATE_CHILD_SA request" in sites.a.charon.output()[mark:], 10)
+        for pid in mine:
+            os.kill(pid, signal.SIGSTOP)
+    finally:
+        sites.b.charon.process.send(signal.SIGCONT)
+    try:
+        wait_for("a rekeying that fails", lambda: re.search("unable to install .*IPsec SA", sites.a.charon.output()[mark:]), 20)
+    finally:
+        for pid in mine:
+            os.kill(pid, signal.SIGCONT)
+    wait_for("its SAs to go", lambda: {s["spi"] for s in sites.a.router.sas()} == old, 15)
+    sites.wait_ping(10)
+    assert sites.ping() == 3
+    # The next one, and the old SA goes after five seconds.
+    sites.a.charon.swanctl("--rekey", "--child", "net", check=False)
+    wait_for("the next one alone", lambda: len(now := {s["spi"] for s in sites.a.router.sas()}) == 2 and not now & old, 40)
+    assert sites.ping() == 3
+    assert not sites.a.router.drops().get("policy-mismatch")
+
+
 def test_router_dies_under_traffic(sites):
     """kill -9 and a start at once, as a service manager does it; how long the tunnel is away is printed."""
     sites.start(start="start|trap").wait_sas(20)
