@@ -356,9 +356,13 @@ differs_unseen(const json_t *old, const json_t *new)
 {
 	static const char *const keys[] = {"dscp", "dpd_timeout"};
 
-	for (unsigned int i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (!json_equal(json_object_get(old, keys[i]), json_object_get(new, keys[i])))
+	for (unsigned int i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		json_t *a = json_object_get(old, keys[i]), *b = json_object_get(new, keys[i]);
+
+		/* What neither has is the same, which json_equal() does not say. */
+		if (a != b && !json_equal(a, b))
 			return true;
+	}
 	return false;
 }
 
