@@ -135,12 +135,13 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		return output_error(w, m, p, policy);
 	if (policy == NULL)
 		return likely(default_bypass(w, p)) ? pass(m) : drop(p, DROP_POLICY_DEFAULT);
+	if (unlikely(p->flags & PKT_F_OUTSIDE) && policy->action == SPD_PROTECT)
+		return drop(p, DROP_POLICY_OUTSIDE);
+	spd_batch_used(w, policy);
 	if (policy->action == SPD_BYPASS)
 		return pass(m);
 	if (policy->action == SPD_DISCARD)
 		return drop(p, DROP_POLICY_DISCARD);
-	if (unlikely(p->flags & PKT_F_OUTSIDE))
-		return drop(p, DROP_POLICY_OUTSIDE);
 	p->sa = sa_of(w, policy);
 	if (unlikely(p->sa == NULL))
 		p->sa = look_again(w, m);
@@ -175,8 +176,7 @@ output_run(struct worker *w, struct stream *s, bool complete, uint16_t from, uin
 	if (likely(answer & SPD_ANSWER_SA)) {
 		struct sa *sa = spd_answer_sa(answer);
 
-		if (likely(complete &&
-			    !(pkt(s->objs[from])->flags & (PKT_F_OWN_L2 | PKT_F_OUTSIDE)))) {
+		if (likely(complete && !(pkt(s->objs[from])->flags & SPD_BATCH_JUDGED))) {
 			for (uint16_t i = from; i < end; i++)
 				pkt(s->objs[i])->sa = sa;
 			stream_put(s, from, answer & SPD_ANSWER_AH ? EDGE_AH : EDGE_ENCRYPT);

@@ -24,6 +24,9 @@
 	(PKT_F_DECRYPTED | PKT_F_PROTECTED | PKT_F_LOCAL | PKT_F_OWN_L2 | PKT_F_QUOTES | \
 		PKT_F_OUTSIDE)
 
+/* Outbound these are judged packet by packet, and may use no policy at all. */
+#define SPD_BATCH_JUDGED (PKT_F_OWN_L2 | PKT_F_OUTSIDE)
+
 /*
  * Whether the packets of an SA may be that policy's (its mode aside). A reqid is a number of its owner's; a policy of the
  * configuration without an SA of it is for those of anybody; what is left of a dead owner's is lent to others' (sad_lend()).
@@ -47,6 +50,8 @@ struct spd_batch {
 	uint16_t n, n_keys;
 	/* A bit for each key: of IPv6; of packets that are ours; to be looked up: the others' are not filled in. */
 	uint64_t six, local, missed;
+	uint64_t
+		judged; /* of those that a policy would seal: may be IKE's, or from outside, so the answer is not for others */
 	uint16_t end[SPD_BATCH]; /* of each key's run: of the next one it is the first packet */
 	spd_answer answer[SPD_BATCH];
 	struct spd_recent
@@ -202,7 +207,7 @@ spd_batch_fill(struct worker *w, struct spd_batch *b, void **objs, uint16_t n,
 static inline void
 spd_batch_recall(struct worker *w, struct spd_batch *b, void **objs)
 {
-	uint64_t missed = 0;
+	uint64_t missed = 0, judged = 0;
 
 	for (uint16_t k = 0; k < b->n_keys; k++) {
 		const struct spd_found *found = likely(b->place[k] != NULL)
@@ -217,17 +222,21 @@ spd_batch_recall(struct worker *w, struct spd_batch *b, void **objs)
 	b->missed = missed;
 	for (; unlikely(missed != 0); missed &= missed - 1) {
 		unsigned int k = __builtin_ctzll(missed);
+		const struct rte_mbuf *m = objs[k == 0 ? 0 : b->end[k - 1]];
 
-		spd_batch_key(w, objs[k == 0 ? 0 : b->end[k - 1]], &b->key[k]);
+		spd_batch_key(w, m, &b->key[k]);
 		b->ptr[k] = &b->key[k];
+		if (pkt(m)->flags & SPD_BATCH_JUDGED)
+			judged |= 1ull << k;
 	}
+	b->judged = judged;
 }
 
 /* Keeps what was looked up, of IPv4. */
 static inline void
 spd_batch_keep(struct worker *w, const struct spd_batch *b)
 {
-	for (uint64_t left = b->missed & ~b->six; left != 0; left &= left - 1) {
+	for (uint64_t left = b->missed & ~b->six & ~b->judged; left != 0; left &= left - 1) {
 		unsigned int k = __builtin_ctzll(left);
 
 		spd_recent_keep(w, b->place[k], &b->seen[k], b->answer[k]);
@@ -265,12 +274,16 @@ spd_batch_lookup_some(
 	else
 		narrow = spd_lookup4(w->spd, dir, keys, n, found);
 	for (unsigned int i = 0; i < n; i++) {
+		uint64_t bit = 1ull << at[i];
+
 		b->answer[at[i]] = (spd_answer)found[i];
-		if (dir != SPD_OUT || found[i] == NULL)
-			continue;
-		/* Later it may not be seen any more: its SA is. */
-		spd_batch_used(w, found[i]);
-		b->answer[at[i]] = spd_answer_of(w->sad, found[i]);
+		if (dir != SPD_OUT || found[i] == NULL || found[i]->action != SPD_PROTECT) {
+			b->judged &= ~bit;
+		} else if (!(b->judged & bit)) {
+			/* Later it may not be seen any more: its SA is. */
+			spd_batch_used(w, found[i]);
+			b->answer[at[i]] = spd_answer_of(w->sad, found[i]);
+		}
 	}
 	return narrow != 0;
 }
@@ -308,7 +321,8 @@ spd_batch_view(const struct worker *w, enum spd_dir dir)
 }
 
 /*
- * The answers for the next packets, b->n of them (an SA in SPD_OUT alone): those of a packet that is ours are in the direction ours, the others' in dir.
+ * The answers for the next packets, b->n of them (an SA in SPD_OUT alone): those of a packet that is ours are in the direction ours, the
+ * others' in dir.
  */
 static inline void
 spd_batch_lookup(struct worker *w, struct spd_batch *b, enum spd_dir dir, enum spd_dir ours,

@@ -235,6 +235,37 @@ START_TEST(dccp)
 }
 END_TEST
 
+/* IKE of a host-to-host policy's own peers, and what is refused from outside, say nothing of whether its tunnel is idle. */
+START_TEST(uses_no_policy)
+{
+	struct spd_policy *p = policy(SPD_OUT, SPD_PROTECT, "0.0.0.0/0 > 0.0.0.0/0", REQID, NULL);
+	uint8_t got[PACKET_MAX];
+
+	out = sa(&(struct sa_spec){.dir = SA_DIR_OUT});
+	spd_bind(world.r.spd, p, out);
+	socket_add("0.0.0.0", 500, true, true);
+	for (unsigned int i = 0; i < 2; i++) {
+		put_host(WAN, &(struct ip4){.src = US, .dst = PEER, .sport = 500, .dport = 500});
+		run();
+		no_drops();
+		ck_assert_uint_eq(take(world.tx[WAN][0], got), 100);
+		worker(0)->port[DMZ].flags = PKT_F_OUTSIDE;
+		refused(DMZ, &outward, DROP_POLICY_OUTSIDE);
+		worker(0)->port[DMZ].flags = 0;
+		ck_assert_uint_eq(p->used != 0, i);
+		ck_assert_uint_eq(sa_at(out)->sqn, 2 * i);
+		/* What is sealed does, Linux's own too, and is not in the way of the others' next ones. */
+		put_host(WAN, &(struct ip4){.src = US, .dst = PEER, .sport = 7, .dport = 7});
+		put_ip4(LAN, &outward);
+		run();
+		no_drops();
+		ck_assert(sent(WAN, got) != 0 && sent(WAN, got) != 0);
+		ck_assert_uint_eq(sa_at(out)->sqn, 2 * (i + 1));
+		ck_assert_uint_ne(p->used, 0);
+	}
+}
+END_TEST
+
 /* Packets in a row that most policies cannot tell from each other, and one can: each is judged by itself. */
 START_TEST(alike_in_a_burst)
 {
@@ -967,6 +998,7 @@ nodes_policy_case(void)
 	tcase_add_test(tc, from_outside);
 	tcase_add_test(tc, from_a_tunnel_outside);
 	tcase_add_test(tc, dccp);
+	tcase_add_test(tc, uses_no_policy);
 	tcase_add_test(tc, alike_in_a_burst);
 	tcase_add_test(tc, no_sa);
 	tcase_add_test(tc, held_up_while_rekeyed);

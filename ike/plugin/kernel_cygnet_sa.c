@@ -74,7 +74,7 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	/* With -ENOTCONN it may have been the agent alone that went, after the router had taken it. */
 	doubtful = rc == -ETIMEDOUT || (rc == -ENOTCONN && sa.epoch != 0);
 	if (has_twin && !doubtful) {
-		twin.refused++;
+		twin.refused += CHARON_DELETES_REFUSED;
 		desired_move_sa(this->desired, &sa.id, &twin); /* the one that was there stays */
 	} else {
 		desired_del_sa(this->desired, &sa.id, &was);
