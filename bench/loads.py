@@ -12,6 +12,9 @@ import traffic
 from lab import BUILD
 
 
+HEAD = 128  # bytes of a packet that the router may look at before it seals it, and more
+
+
 class Loaded:
     """A router with the two nodes in it."""
 
@@ -35,6 +38,16 @@ def plugins():
     library = str(BUILD / "bench" / "node" / "bench_load.so")
     return [{"library": library, "node": "bench-source", "edge": "bench-source -> ether-input"},
             {"library": library, "node": "bench-sink", "edge": "ip4-rewrite -> port-tx"}]
+
+
+def of_a_card(lab, name, binary, capture, row, mode, transform):
+    """A router whose packets bench-source plays, as fast as they are taken; of each it writes the headers alone."""
+    empty = lab.dir / "empty.pcap"
+    traffic.write_pcap(empty, ())
+    conf = ours.config(mode, row.direction, None, row.sas, transform, row.packets, plugins=plugins()[:1])
+    conf["ports"][0]["devargs"] = f"net_pcap0,rx_pcap={empty}"
+    return ours.running(lab, name, binary, conf, row.direction, mode,
+                        env={"BENCH_CAPTURE": str(capture), "BENCH_HEAD": str(HEAD)})
 
 
 def running(lab, binary, capture, row, transform):

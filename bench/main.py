@@ -65,6 +65,10 @@ class Bench:
         """What measures a row: names, and contexts of a process, its meter, and what counts its nodes."""
         t = transforms.TRANSFORMS[row.transform]
         capture = self.capture(row)
+        if row.card:
+            for name, mode in (("cygnet", row.mode), (report.INLINE, "inline")):
+                yield name, loads.of_a_card(self.lab, name, self.builds["cygnet"], capture, row, mode, t)
+            return
         for name, binary in self.builds.items():
             conf = ours.config(row.mode, row.direction, capture, row.sas, t, row.packets)
             yield name, ours.running(self.lab, name, binary, conf, row.direction, row.mode)

@@ -5,6 +5,9 @@
  * due and not yet taken waits, as in a ring of BENCH_RING descriptors; what is more is lost, and counted. Each packet
  * bears the time at which it was due, so that time spent waiting is latency.
  *
+ * BENCH_HEAD=N: no more of a packet than N bytes is written. So it is with a network card, which writes buffers past the caches of the
+ * lcore that takes them; what the rest is does not matter to who seals it.
+ *
  * BENCH_WINDOWS=1: the capture holds ESP whose numbers rise from 1. At its end the nodes wait until no packet is on
  * its way, and the windows of its SAs begin anew, as if the peer had new ones.
  */
@@ -36,6 +39,7 @@ static struct {
 	uint8_t *bytes;
 	struct frame *frames;
 	uint32_t n, next;
+	uint32_t head; /* bytes of a packet that are written */
 	bool windows;
 	bool settled; /* no frame was on its way when this was asked last */
 	uint32_t generation;
@@ -77,12 +81,14 @@ source_init(const struct rte_graph *graph, struct rte_node *node)
 	static const struct rte_mbuf_dynfield stamp = {
 		.name = "bench_stamp", .size = sizeof(uint64_t), .align = sizeof(uint64_t)};
 	const char *path = getenv("BENCH_CAPTURE"), *windows = getenv("BENCH_WINDOWS");
+	const char *head = getenv("BENCH_HEAD");
 	FILE *f = path != NULL ? fopen(path, "rbe") : NULL;
 	bool ok = f != NULL && read_capture(f);
 
 	worker_node_init(graph, node);
 	if (f != NULL)
 		fclose(f);
+	play.head = head != NULL ? strtoul(head, NULL, 10) : UINT32_MAX;
 	play.windows = windows != NULL && *windows == '1';
 	load.stamp = rte_mbuf_dynfield_register(&stamp);
 	return ok && load.stamp >= 0 ? 0 : -EINVAL;
@@ -160,7 +166,7 @@ source_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint
 		const struct frame *f = &play.frames[play.next + i];
 		struct pkt *p = pkt(m);
 
-		rte_memcpy(rte_pktmbuf_mtod(m, void *), play.bytes + f->at, f->len);
+		rte_memcpy(rte_pktmbuf_mtod(m, void *), play.bytes + f->at, RTE_MIN(f->len, play.head));
 		m->pkt_len = m->data_len = f->len;
 		*RTE_MBUF_DYNFIELD(m, load.stamp, uint64_t *) = due + (uint64_t)(i * step);
 		p->in_port = 0;
