@@ -73,13 +73,14 @@ METHOD(kernel_ipsec_t, add_sa, status_t, private_kernel_cygnet_ipsec_t *this,
 	link_lock(this->link);
 	/* With -ENOTCONN it may have been the agent alone that went, after the router had taken it. */
 	doubtful = rc == -ETIMEDOUT || (rc == -ENOTCONN && sa.epoch != 0);
-	if (has_twin && !doubtful) {
+	/* Where there was one the router takes no other, also when its answer is lost. */
+	if (has_twin) {
 		twin.refused += CHARON_DELETES_REFUSED;
 		desired_move_sa(this->desired, &sa.id, &twin); /* the one that was there stays */
 	} else {
 		desired_del_sa(this->desired, &sa.id, &was);
 	}
-	if (doubtful)
+	if (doubtful && !has_twin)
 		doom(this, &sa.id, sa.epoch);
 	link_unlock(this->link);
 	kernel_cygnet_result(this, rc, "adding SA", id->spi);
