@@ -40,23 +40,25 @@ def plugins():
             {"library": library, "node": "bench-sink", "edge": "ip4-rewrite -> port-tx"}]
 
 
-def of_a_card(lab, name, binary, capture, row, mode, transform):
-    """A router whose packets bench-source plays, as fast as they are taken; of each it writes the headers alone."""
+def config(lab, row, mode, transform, nodes):
+    """The nodes of those plugins play what the port does not."""
     empty = lab.dir / "empty.pcap"
     traffic.write_pcap(empty, ())
-    conf = ours.config(mode, row.direction, None, row.sas, transform, row.packets, plugins=plugins()[:1])
+    conf = ours.config(mode, row.direction, None, row.sas, transform, row.packets, window=row.window, esn=row.esn, plugins=nodes)
     conf["ports"][0]["devargs"] = f"net_pcap0,rx_pcap={empty}"
+    return conf
+
+
+def of_a_card(lab, name, binary, capture, row, mode, transform):
+    """A router whose packets bench-source plays, as fast as they are taken; of each it writes the headers alone."""
+    conf = config(lab, row, mode, transform, plugins()[:1])
     return ours.running(lab, name, binary, conf, row.direction, mode,
                         env={"BENCH_CAPTURE": str(capture), "BENCH_HEAD": str(HEAD)})
 
 
 def running(lab, binary, capture, row, transform):
     """A context of a Loaded router; inbound its windows live."""
-    empty = lab.dir / "empty.pcap"
-    traffic.write_pcap(empty, ())
-    conf = ours.config(row.mode, row.direction, None, row.sas, transform, row.packets, window=row.window, esn=row.esn,
-                       plugins=plugins())
-    conf["ports"][0]["devargs"] = f"net_pcap0,rx_pcap={empty}"
+    conf = config(lab, row, row.mode, transform, plugins())
     env = {"BENCH_CAPTURE": str(capture), "BENCH_WINDOWS": str(int(row.direction == "in"))}
     return ours.running(lab, "load", binary, conf, row.direction, row.mode, env=env)
 

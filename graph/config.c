@@ -209,8 +209,7 @@ read_eal(struct config_load *l)
 				(len == strlen(ours[j]) || ours[j][1] != '-'))
 				return config_fail(l, w, key,
 					"'%s' is refused: it follows from the other keys, or "
-					"charon's "
-					"agent could not attach",
+					"charon's agent could not attach",
 					ours[j]);
 	}
 	c->eal.options = eal->options;

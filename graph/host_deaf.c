@@ -71,24 +71,16 @@ nft_msg(int type, int flags)
 	return NULL;
 }
 
+/* About a table, or, with a name, about a chain of it. */
 static struct nl_msg *
-table_msg(int type, int flags, const char *table)
+named_msg(int type, int flags, const char *table, const char *chain)
 {
 	struct nl_msg *msg = nft_msg(NFNL_SUBSYS_NFTABLES << 8 | type, flags);
 
-	if (msg != NULL && nla_put_string(msg, NFTA_TABLE_NAME, table) == 0)
-		return msg;
-	nlmsg_free(msg);
-	return NULL;
-}
-
-static struct nl_msg *
-chain_msg(int type, int flags, const char *table)
-{
-	struct nl_msg *msg = nft_msg(NFNL_SUBSYS_NFTABLES << 8 | type, flags);
-
-	if (msg != NULL && nla_put_string(msg, NFTA_CHAIN_TABLE, table) == 0 &&
-		nla_put_string(msg, NFTA_CHAIN_NAME, CHAIN) == 0)
+	if (msg != NULL &&
+		nla_put_string(msg, chain == NULL ? NFTA_TABLE_NAME : NFTA_CHAIN_TABLE, table) ==
+			0 &&
+		(chain == NULL || nla_put_string(msg, NFTA_CHAIN_NAME, chain) == 0))
 		return msg;
 	nlmsg_free(msg);
 	return NULL;
@@ -98,7 +90,7 @@ chain_msg(int type, int flags, const char *table)
 static struct nl_msg *
 drop_msg(const char *table, const char *netdev)
 {
-	struct nl_msg *msg = chain_msg(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_ACK, table);
+	struct nl_msg *msg = named_msg(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_ACK, table, CHAIN);
 	struct nlattr *hook;
 
 	if (msg != NULL && nla_put_string(msg, NFTA_CHAIN_TYPE, "filter") == 0 &&
@@ -303,7 +295,7 @@ host_is_deaf(const char *netdev)
 	if (netdev == NULL || !name_ok(netdev))
 		return 0;
 	table_name(netdev, table);
-	msg = chain_msg(NFT_MSG_GETCHAIN, 0, table);
+	msg = named_msg(NFT_MSG_GETCHAIN, 0, table, CHAIN);
 	rc = nft_ask(&msg, 1, on_chain, &chain);
 	nlmsg_free(msg);
 	return rc == -ENOENT ? 0 : rc < 0 ? rc : chain.drops;
@@ -343,7 +335,7 @@ host_deaf_make(const char *netdev, uint32_t level)
 	}
 	/* Adding what is there already changes nothing: no moment without the chain. */
 	table_name(netdev, table);
-	ret = nft_change(netdev, table_msg(NFT_MSG_NEWTABLE, NLM_F_CREATE, table),
+	ret = nft_change(netdev, named_msg(NFT_MSG_NEWTABLE, NLM_F_CREATE, table, NULL),
 		drop_msg(table, netdev), level);
 	return ret == 0 ? turn_off(netdev, level) : ret;
 }
@@ -370,8 +362,8 @@ host_undeafen(const char *netdev)
 	host_deaf_forget(netdev);
 	table_name(netdev, table);
 	/* The add makes the delete succeed when there is none. */
-	ret = nft_change(netdev, table_msg(NFT_MSG_NEWTABLE, NLM_F_CREATE, table),
-		table_msg(NFT_MSG_DELTABLE, NLM_F_ACK, table), RTE_LOG_ERR);
+	ret = nft_change(netdev, named_msg(NFT_MSG_NEWTABLE, NLM_F_CREATE, table, NULL),
+		named_msg(NFT_MSG_DELTABLE, NLM_F_ACK, table, NULL), RTE_LOG_ERR);
 	if (if_nametoindex(netdev) == 0)
 		return ret;
 	if (ipv6_off(netdev, false) < 0)

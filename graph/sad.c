@@ -626,9 +626,7 @@ sad_reserve(struct sad *sad, uint32_t slot, uint64_t upto)
 uint64_t
 sad_last_number(uint32_t flags)
 {
-	const struct sa sa = {.flags = flags & IKE_SA_ESN ? SA_F_ESN : 0};
-
-	return sa_last_number(&sa);
+	return sa_end_of_numbers(flags & IKE_SA_ESN);
 }
 
 int

@@ -244,12 +244,18 @@ _Static_assert(offsetof(struct sa, use) == RTE_CACHE_LINE_SIZE &&
 		       offsetof(struct sa, native) == 4 * RTE_CACHE_LINE_SIZE,
 	"the hot half of an SA");
 
+/* The last number that there is. The end of a 64-bit space is out of reach; the margin keeps an atomic add from wrapping. */
+static inline uint64_t
+sa_end_of_numbers(bool esn)
+{
+	return esn ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+}
+
 /* The last number that an outbound SA may ever give; its limit is less where numbers are reserved in a file. Any thread. */
 static inline uint64_t
 sa_last_number(const struct sa *sa)
 {
-	/* The end of a 64-bit space is out of reach; the margin keeps an atomic add from wrapping. */
-	return sa->flags & SA_F_ESN ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+	return sa_end_of_numbers(sa->flags & SA_F_ESN);
 }
 
 /* Whether what comes by an SA is for the policies of that owner and reqid: its own, or those that it is lent to. Any thread. */

@@ -61,14 +61,6 @@ ask_for_sa(const struct worker *w, const struct rte_mbuf *m, struct spd_policy *
 	atomic_store_explicit(&policy->acquire, SPD_ACQUIRE_READY, memory_order_release);
 }
 
-static inline struct sa *
-sa_of(const struct worker *w, const struct spd_policy *policy)
-{
-	uint32_t slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
-
-	return likely(slot != SPD_NO_SA) ? sad_at(w->sad, slot) : NULL;
-}
-
 /* The packet's policy as of now, or NULL. */
 static __rte_noinline struct spd_policy *
 find_policy(const struct worker *w, const struct rte_mbuf *m)
@@ -88,7 +80,7 @@ look_again(const struct worker *w, const struct rte_mbuf *m)
 {
 	const struct spd_policy *now = find_policy(w, m);
 
-	return now != NULL && now->action == SPD_PROTECT ? sa_of(w, now) : NULL;
+	return now != NULL && now->action == SPD_PROTECT ? spd_policy_sa(w->sad, now) : NULL;
 }
 
 static inline rte_edge_t
@@ -115,7 +107,7 @@ output_error(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct s
 	if (p->flags & PKT_F_OUTSIDE)
 		return drop(p, DROP_POLICY_OUTSIDE);
 	spd_batch_used(w, quoted);
-	p->sa = sa_of(w, quoted);
+	p->sa = spd_policy_sa(w->sad, quoted);
 	return p->sa != NULL ? seal(p->sa) : drop(p, DROP_POLICY_QUOTE);
 }
 
@@ -142,7 +134,7 @@ output(struct worker *w, const struct rte_mbuf *m, struct pkt *p, struct spd_pol
 		return pass(m);
 	if (policy->action == SPD_DISCARD)
 		return drop(p, DROP_POLICY_DISCARD);
-	p->sa = sa_of(w, policy);
+	p->sa = spd_policy_sa(w->sad, policy);
 	if (unlikely(p->sa == NULL))
 		p->sa = look_again(w, m);
 	if (unlikely(p->sa == NULL)) {

@@ -41,16 +41,21 @@ spd_recent_used(const struct worker *w, uint32_t n_policies)
 #define SPD_ANSWER_SA ((spd_answer)1)
 #define SPD_ANSWER_AH ((spd_answer)2)
 
+/* The SA that seals for a policy that protects, or NULL. */
+static inline struct sa *
+spd_policy_sa(const struct sad *sad, const struct spd_policy *policy)
+{
+	uint32_t slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
+
+	return likely(slot != SPD_NO_SA) ? sad_at(sad, slot) : NULL;
+}
+
+/* What such a policy answers. */
 static inline spd_answer
 spd_answer_of(const struct sad *sad, const struct spd_policy *policy)
 {
-	struct sa *sa;
-	uint32_t slot;
+	const struct sa *sa = spd_policy_sa(sad, policy);
 
-	if (policy == NULL || policy->action != SPD_PROTECT)
-		return (spd_answer)policy;
-	slot = atomic_load_explicit(&policy->sa, memory_order_acquire);
-	sa = slot != SPD_NO_SA ? sad_at(sad, slot) : NULL;
 	if (sa == NULL)
 		return (spd_answer)policy;
 	return (spd_answer)sa | SPD_ANSWER_SA | (sa->flags & SA_F_AH ? SPD_ANSWER_AH : 0);

@@ -41,8 +41,8 @@ untag(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		memmove(eth + sizeof(*tag), eth, 2 * RTE_ETHER_ADDR_LEN);
 		rte_pktmbuf_adj(m, sizeof(*tag));
 	}
-	if (vid ==
-		0) { /* a priority, and no VLAN: one, else a frame would come here for each of its tags */
+	/* A priority, and no VLAN: one, else a frame would come here for each of its tags. */
+	if (vid == 0) {
 		const struct rte_ether_hdr *left =
 			rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 
